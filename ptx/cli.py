@@ -1,0 +1,312 @@
+"""The command line: parse, call, print. Heavy imports stay inside the commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ptx import __version__
+from ptx.commands import Command, report
+from ptx.config import (
+    AnchorsConfig,
+    CommonConfig,
+    EncodeConfig,
+    EvalConfig,
+    Layout,
+    SearchConfig,
+    SuiteConfig,
+    TuneConfig,
+)
+from ptx.errors import PtxError, UsageError
+from ptx.options import Group, expand
+
+app = typer.Typer(
+    cls=Group,
+    help="Move soft prompts between language models, without labels, gradients or a trained projector.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+MethodOption = Literal["relative", "direct", "random", "manual", "tuned"]
+Model = Annotated[str, typer.Option(help="An embedded name, a paper alias, a hub id, or a folder.", show_default=False)]
+Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
+Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
+Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred, comma-separated.")]
+Anchors = Annotated[
+    str, typer.Option(help="A key (or its beginning), an artifact's path, or a file of words; see the README.")
+]
+PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file (.safetensors, .npy).")]
+Format = Literal["text", "md", "csv", "latex", "json", "html"]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"ptx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+    = False,
+) -> None:  # fmt: skip
+    pass
+
+
+@app.command(epilog="Example:  ptx tune --model bert-micro --tasks P17,P27")
+@expand
+def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfig) -> None:
+    """Tune one soft prompt per task on a model (Eq. 2)."""
+    from ptx.models import resolve
+    from ptx.plan import tune_step
+
+    command = Command(common, suite, tune=tune)
+    steps = [
+        tune_step(resolve(model), task, command.settings) for task in command.settings.chosen_tasks("train", "dev")
+    ]
+    command.run("tune", steps)
+
+
+@app.command(epilog="Example:  ptx anchors --models bert-micro,roberta-micro,albert-micro")
+@expand
+def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
+    """Find the words that are one token in every model."""
+    from ptx.plan import anchors_step
+
+    command = Command(common, anchors=anchors)
+    command.run("anchors", [anchors_step(names(models, "--models"), command.settings)])
+
+
+@app.command(epilog="Example:  ptx encode --model bert-micro --tasks P17")
+@expand
+def encode(
+    model: Model,
+    suite: SuiteConfig,
+    tune: TuneConfig,
+    anchors_config: AnchorsConfig,
+    encode: EncodeConfig,
+    common: CommonConfig,
+    anchors: Anchors = "",
+) -> None:
+    """Write a model's prompts as similarities to the anchors (Eq. 3)."""
+    from ptx.models import resolve
+    from ptx.plan import encode_step, tune_step
+
+    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode)
+    shared = command.anchors(anchors, [model])
+    tuned = [
+        tune_step(resolve(model), task, command.settings) for task in command.settings.chosen_tasks("train", "dev")
+    ]
+    command.run("encode", [encode_step(step, shared, command.settings) for step in tuned])
+
+
+@app.command(epilog="Example:  ptx search --sources bert-micro,roberta-micro --target albert-micro")
+@expand
+def search(
+    target: Target,
+    suite: SuiteConfig,
+    tune: TuneConfig,
+    anchors_config: AnchorsConfig,
+    encode: EncodeConfig,
+    search: SearchConfig,
+    common: CommonConfig,
+    sources: Sources = "",
+    method: Annotated[Literal["relative", "direct", "random"], typer.Option(help="How the prompt is found.")]
+    = "relative",
+    anchors: Anchors = "",
+) -> None:  # fmt: skip
+    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
+    from ptx.plan import grid
+
+    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search)
+    chosen = sources_for(method, sources)
+    shared = command.anchors(anchors, [*chosen, target])
+    command.run("search", list(grid([(method, chosen, target)], command.settings, shared, until="search")))
+
+
+@app.command(epilog="Example:  ptx eval --sources bert-micro,roberta-micro --target albert-micro")
+@expand
+def eval(
+    target: Target,
+    suite: SuiteConfig,
+    tune: TuneConfig,
+    anchors_config: AnchorsConfig,
+    encode: EncodeConfig,
+    search: SearchConfig,
+    eval: EvalConfig,
+    common: CommonConfig,
+    sources: Sources = "",
+    method: Annotated[MethodOption | None, typer.Option(help="Default: relative with --sources, else tuned.")] = None,
+    prompt: PromptOption = "",
+    anchors: Anchors = "",
+) -> None:
+    """Score prompts on a target: accuracy (P@1) per task, and on average."""
+    from ptx.plan import grid
+
+    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
+    if prompt:
+        if sources or method:
+            raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
+        command.run("eval", command.evaluations_of(prompt, target, command.anchors(anchors, [target])))
+        return
+    how = method or ("relative" if sources else "tuned")
+    chosen = sources_for(how, sources)
+    shared = command.anchors(anchors, [*chosen, target])
+    command.run("eval", list(grid([(how, chosen, target)], command.settings, shared)))
+
+
+@app.command(epilog="Example:  ptx table --format md --output results.md")
+@expand
+def table(
+    common: CommonConfig,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
+    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+) -> None:
+    """Show the evaluations in the cache, one table for each differing setting; builds none."""
+    from ptx.table import collect
+
+    command = Command(common)
+    results = collect(command.store, split=split)
+    if not results:
+        raise PtxError(f"no {split} evaluations in {command.store.root}", "run `ptx run demo`")
+    command.show_tables(results, by=by, format=format, output=output)
+
+
+@app.command(epilog="Example:  ptx run demo")
+@expand
+def run(
+    name: Annotated[str, typer.Argument(help="A recipe's name, such as demo, or a TOML file.", show_default=False)],
+    common: CommonConfig,
+    jobs: Annotated[int, typer.Option(help="Processes side by side; 0: one per core for embedded models, else 1.")] = 0,
+    format: Annotated[Format, typer.Option(help="How to write the table.")] = "text",
+    output: Annotated[Path | None, typer.Option(help="Write the table to this file instead of stdout.")] = None,
+) -> None:
+    """Run a whole grid of models, methods and tasks, and show its table."""
+    from ptx.run import run_recipe
+
+    run_recipe(name, common, jobs=jobs, format=format, output=output)
+
+
+@app.command(epilog='Example:  ptx predict --target albert-micro --prompt KEY "Dante"')
+@expand
+def predict(
+    target: Target,
+    prompt: PromptOption,
+    common: CommonConfig,
+    texts: Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Read subjects from a file, one a line.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,
+    layout: Annotated[Layout, typer.Option(help="The layout of a prompt file; artifacts know theirs.")] = "postfix",
+    anchors: Anchors = "",
+) -> None:
+    """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    command = Command(common)
+    subjects = list(texts or [])
+    if file is not None:
+        if not file.is_file():
+            raise PtxError(f"no file {file}", "give the path of a text file with one subject a line")
+        subjects += [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    if not subjects or subjects == ["-"]:
+        subjects = [line.strip() for line in sys.stdin if line.strip()]
+    if not subjects:
+        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
+    command.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors)
+
+
+@app.command(epilog="Example:  ptx models")
+@expand
+def models(common: CommonConfig) -> None:
+    """List the models that ship with ptx and the aliases of the paper's models."""
+    from ptx.models import catalogue
+
+    report(Command(common).out, catalogue())
+
+
+@cache_app.command(epilog="Example:  ptx cache ls --stage search")
+@expand
+def ls(common: CommonConfig, stage: Annotated[str, typer.Option(help="Only this stage.")] = "") -> None:
+    """List artifacts."""
+    from ptx.housekeeping import listing
+
+    command = Command(common)
+    report(command.out, listing(command.store, stage), path="path")
+
+
+@cache_app.command(epilog="Example:  ptx cache show KEY")
+@expand
+def show(
+    key: Annotated[str, typer.Argument(help="A key, or its beginning.", show_default=False)],
+    common: CommonConfig,
+) -> None:
+    """Print what an artifact's meta.json says: settings, parents, figures, origin."""
+    import json
+
+    command = Command(common)
+    artifact = command.store.find(key)
+    if common.quiet:
+        command.out.data(str(artifact.path))
+    elif common.json:
+        command.out.json({"path": str(artifact.path), **artifact.meta})
+    else:
+        command.out.data(json.dumps({"path": str(artifact.path), **artifact.meta}, indent=2, ensure_ascii=False))
+
+
+@cache_app.command(epilog="Example:  ptx cache verify")
+@expand
+def verify(common: CommonConfig) -> None:
+    """Check every artifact against its digests: damaged ones are named (exit 1)."""
+    from ptx.housekeeping import check
+
+    command = Command(common)
+    count, damaged = check(command.store)
+    report(command.out, damaged, path="path")
+    if damaged:
+        raise PtxError(f"{len(damaged)} of {count} artifacts are damaged", "run `ptx cache gc` to remove them")
+    if common.json:
+        command.out.json({"artifacts": count, "damaged": 0})
+    command.out.message(f"{count} artifacts, all intact, in {command.store.root}")
+
+
+@cache_app.command(epilog="Example:  ptx cache gc --older-than 30 --dry-run")
+@expand
+def gc(
+    common: CommonConfig,
+    older_than: Annotated[int | None, typer.Option(min=0, help="Also artifacts made more than this many days ago.")]
+    = None,
+) -> None:  # fmt: skip
+    """Remove damaged entries, leftovers of interrupted runs, and artifacts of superseded versions of ptx."""
+    from ptx.housekeeping import collect_garbage
+
+    command = Command(common)
+    removed, size = collect_garbage(command.store, older_than=older_than, dry_run=common.dry_run)
+    report(command.out, [{"path": str(path)} for path in removed], path="path")
+    verb = "would remove" if common.dry_run else "removed"
+    command.out.message(f"{verb} {len(removed)} entries, {size / 1e6:.1f} MB, of {command.store.root}")
+
+
+def names(text: str, flag: str) -> list[str]:
+    """A comma-separated list of models. Raises UsageError if it names none."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise UsageError(f"{flag} names no model", f"write it like {flag} bert-micro,roberta-micro")
+    return list(dict.fromkeys(found))
+
+
+def sources_for(method: str, text: str) -> list[str]:
+    """The sources a method asks for: none, exactly one for `direct`, or any number for `relative`."""
+    if method in ("random", "manual", "tuned"):
+        if text:
+            raise UsageError(f"--method {method} takes no --sources", "leave them out, or use --method relative")
+        return []
+    chosen = names(text, "--sources")
+    if method == "direct" and len(chosen) > 1:
+        raise UsageError("--method direct takes one source", "name one, or use --method relative")
+    return chosen

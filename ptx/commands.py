@@ -1,0 +1,262 @@
+"""What all commands share: they plan steps, run the pipeline, and report what was built, reused and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptx import plan
+from ptx.cache import Artifact, Store
+from ptx.config import CommonConfig, SuiteConfig
+from ptx.errors import PtxError, UsageError
+from ptx.models import resolve
+from ptx.output import Output
+from ptx.pipeline import Outcome, Pipeline
+from ptx.plan import Settings, Step
+from ptx.suites import load_suite
+
+if TYPE_CHECKING:
+    from ptx.table import Result
+
+# What a person sees of each stage's artifacts: labels and figures, in this order.
+COLUMNS = {
+    "anchors": ("models", "count"),
+    "tune": ("model", "task", "dev_accuracy", "epoch", "facts", "dropped"),
+    "encode": ("model", "task", "anchors", "top_k"),
+    "search": ("sources", "target", "method", "task", "matching_loss"),
+    "eval": ("sources", "target", "method", "task", "accuracy", "floor", "facts", "dropped"),
+}
+
+
+class Command:
+    """One run of a command: its settings, store and output."""
+
+    def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
+        self.common = common
+        self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
+        self.store = Store(Path(common.cache_dir), self.out.warn)
+        suite = suite or SuiteConfig()
+        tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
+        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, **configs)
+
+    def anchors(self, text: str, models: Sequence[str]) -> Step:
+        """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
+        if not text:
+            shared, description = plan.default_anchors(models, self.settings)
+            self.out.message(f"anchors: words shared by {description}")
+            return shared
+        if Path(text).is_file():
+            return plan.word_file_step(Path(text), models, self.settings)
+        return plan.stored_anchors(self.store.find(text, ("anchors",)), self.store)
+
+    def run(self, stage: str, goals: Sequence[Step], *, jobs: int = 1, force: str = "") -> list[Outcome]:
+        """Build the goals and what they need, and report. Raises the (last) error if a step failed.
+
+        `force` is the stage that --force rebuilds, if it is not the one that the command is named after.
+        """
+        began = time.monotonic()
+        if not self.settings.tasks and (used := {goal.task.name for goal in goals if goal.task}):
+            skipped = [task.name for task in load_suite(self.settings.suite).tasks if task.name not in used]
+            if skipped:
+                self.out.warn(f"skipped {', '.join(skipped)}: without facts in a split that is needed")
+        pipeline = Pipeline(self.store, self.out, device=self.common.device, jobs=jobs)
+        forced = (force or stage) if self.common.force else None
+        outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
+        self._report(stage, goals, outcomes)
+        if not self.common.dry_run:
+            self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
+        errors = {str(o.error): o.error for o in outcomes if o.error is not None}
+        for error in list(errors.values())[:-1]:
+            self.out.error(error)
+        if errors:
+            raise list(errors.values())[-1]
+        return outcomes
+
+    def _report(self, stage: str, goals: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
+        if self.common.json:
+            for outcome in outcomes:
+                self.out.json(as_json(outcome, self.store, dry_run=self.common.dry_run))
+            return
+        if self.common.dry_run:
+            rows = [[o.step.stage, o.step.key[:12], _name(o.step), "hit" if o.reused else "miss"] for o in outcomes]
+            self.out.columns(["stage", "key", "what", "cache"], rows)
+            return
+        wanted = {goal.key for goal in goals}
+        done = [o.artifact for o in outcomes if o.step.key in wanted and o.artifact is not None]
+        if self.common.quiet:
+            for artifact in done:
+                self.out.data(str(artifact.path))
+        elif done and stage in COLUMNS:
+            rows = [[_cell(_figures(a).get(name)) for name in COLUMNS[stage]] + [a.key[:12]] for a in done]
+            self.out.columns([*COLUMNS[stage], "key"], rows)
+            if stage == "eval":
+                self.out.data(_averages(done))
+
+    def evaluations_of(self, prompt: str, target_name: str, shared: Step) -> list[Step]:
+        """The evaluation of one finished prompt, given by key or file."""
+        target = resolve(target_name)
+        if Path(prompt).is_file():
+            tasks = self.settings.chosen_tasks(self.settings.eval.split)
+            if len(tasks) != 1:
+                raise UsageError("a prompt file does not say which task it is for", "add --tasks with one task")
+            step = plan.import_step(Path(prompt), target, tasks[0], self.settings)
+            return [plan.eval_step("imported", step, target, tasks[0], plan.shared_words(shared), self.settings)]
+        artifact = self.store.find(prompt, ("search", "tune"))
+        _check_target(artifact, target_name)
+        labels = artifact.meta["labels"]
+        layout = layout_of(artifact, self.settings.tune.layout)
+        settings = dataclasses.replace(
+            self.settings,
+            suite=labels["suite"],
+            tasks=(labels["task"],),
+            seed=labels["seed"],
+            tune=dataclasses.replace(self.settings.tune, layout=layout),
+        )
+        (task,) = settings.chosen_tasks(settings.eval.split)
+        method = labels.get("method", "tuned")
+        return [plan.eval_step(method, plan.stored_step(artifact), target, task, plan.shared_words(shared), settings)]
+
+    def predict(
+        self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str, anchors: str
+    ) -> None:
+        """Print the likeliest answers for each subject."""
+        if Path(prompt).is_file():
+            path = Path(prompt)
+        else:
+            artifact = self.store.find(prompt, ("search", "tune"))
+            _check_target(artifact, target_name)
+            layout = layout_of(artifact, layout)
+            path = artifact.path / "prompt.safetensors"
+        shared = plan.shared_words(self.anchors(anchors, [target_name]))
+        found = Pipeline(self.store, self.out, device=self.common.device).run([shared])
+        if error := next((o.error for o in found if o.error), None):
+            raise error
+        from ptx.predict import predict
+
+        model = resolve(target_name)
+        rows = predict(model, path, subjects, shared, self.store, top=top, layout=layout, device=self.common.device)
+        report(self.out, rows)
+
+    def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
+        """Group results into tables, keep them as an artifact, and print or write them."""
+        from ptx.table import keep, render, tables
+
+        made = tables(results, by=by, warn=self.out.warn)
+        artifact, reused = keep(made, results, by, self.store)
+        if self.common.quiet:
+            self.out.data(str(artifact.path))
+            return
+        if self.common.json:
+            head = {"stage": "table", "key": artifact.key, "path": str(artifact.path), "reused": reused}
+            for table in made:
+                for row in table.records:
+                    self.out.json({**head, "seconds": artifact.meta["seconds"], **row})
+            return
+        if format == "text" and output is None:
+            for table in made:
+                table.print(self.out)
+            return
+        text = render(made, format)
+        if output is None:
+            self.out.data(text)
+            return
+        try:
+            output.write_text(text, "utf-8")
+        except OSError as error:
+            raise PtxError(f"cannot write {output}: {error.strerror}", "choose another --output") from None
+        self.out.message(f"wrote {output}")
+
+
+def report(out: Output, rows: Sequence[Mapping[str, Any]], *, path: str = "") -> None:
+    """Rows as columns, as JSON lines, or (quiet) one value a line."""
+    if out.as_json:
+        for row in rows:
+            out.json(row)
+    elif out.quiet:
+        for row in rows:
+            out.data(str(row[path or next(iter(row))]))
+    elif rows:
+        header = list(dict.fromkeys(name for row in rows for name in row))
+        out.columns(header, [[_cell(row.get(name)) for name in header] for row in rows])
+
+
+def as_json(outcome: Outcome, store: Store, *, dry_run: bool = False) -> dict[str, Any]:
+    """One artifact as a line of `--json`."""
+    step, artifact = outcome.step, outcome.artifact
+    line: dict[str, Any] = {
+        "stage": step.stage,
+        "key": step.key,
+        "path": str(artifact.path if artifact else store.folder(step.stage, step.key)),
+        "reused": outcome.reused,
+        "seconds": artifact.meta["seconds"] if artifact else 0.0,
+    }
+    if dry_run:
+        line["cache"] = "hit" if outcome.reused else "miss"
+    if artifact is not None:
+        figures = {k: v for k, v in _figures(artifact).items() if k != "history"}
+        return figures | line
+    if outcome.error is not None:
+        line |= {"error": outcome.error.message, "hint": outcome.error.hint}
+    return dict(step.labels) | line
+
+
+def layout_of(artifact: Artifact, default: Any) -> Any:
+    """The layout that a prompt was tuned for (drawn or imported prompts have none)."""
+    return artifact.meta["config"].get("tune", {}).get("layout", default)
+
+
+def _check_target(artifact: Artifact, target: str) -> None:
+    made_for = artifact.meta["inputs"].get("target") or artifact.meta["inputs"]["model"]
+    if made_for != resolve(target).digest:
+        labels = artifact.meta["labels"]
+        name = labels.get("target") or labels["model"]
+        raise PtxError(f"prompt {artifact.key[:12]} was made for {name}, not for {target}", f"use --target {name}")
+
+
+def _figures(artifact: Artifact) -> dict[str, Any]:
+    return {**artifact.meta["labels"], **artifact.meta["metrics"]}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "+".join(map(str, value)) if len(value) < 4 else f"{len(value)} models"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _averages(done: Sequence[Artifact]) -> str:
+    figures = [artifact.meta["metrics"] for artifact in done]
+    micro = sum(f["accuracy"] for f in figures) / len(figures)
+    floor = sum(f["floor"] for f in figures) / len(figures)
+    facts = sum(f["facts"] for f in figures)
+    macro = sum(f["correct"] for f in figures) / facts
+    return (
+        f"\n{len(figures)} tasks, {facts} facts: micro (mean of tasks) {micro:.4f}, "
+        f"macro (pooled facts) {macro:.4f}, majority-class floor {floor:.4f}"
+    )
+
+
+def _name(step: Step) -> str:
+    labels = step.labels
+    if step.stage == "anchors":
+        return _cell(labels["models"])
+    models = [str(labels.get("model") or "+".join(labels["sources"]))]
+    if "target" in labels:
+        models.append(str(labels["target"]))
+    return " ".join([" > ".join(m for m in models if m), str(labels.get("method", "")), str(labels["task"])])
+
+
+def _summary(outcomes: Sequence[Outcome]) -> str:
+    built = Counter(o.step.stage for o in outcomes if o.artifact is not None and not o.reused)
+    reused = Counter(o.step.stage for o in outcomes if o.reused)
+    failed = sum(o.error is not None for o in outcomes)
+
+    def counts(of: Counter[str]) -> str:
+        return ", ".join(f"{n} {stage}" for stage, n in of.items()) or "nothing"
+
+    return f"built {counts(built)}; reused {counts(reused)}" + (f"; {failed} failed" if failed else "")

@@ -1,0 +1,136 @@
+"""Settings of each stage. A field of a stage's config changes its result, so it is part of the artifact's key.
+
+What is left out of keys, and why that is safe: the device, the number of jobs, evaluation batch sizes and how tasks
+are grouped change results within a stated tolerance only; the cache path and file times change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ptx.errors import UsageError
+
+Layout = Literal["postfix", "prefix"]
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field that the command line shows as an option with this help text."""
+    return field(default=default, metadata={"help": help})
+
+
+def _at_least(minimum: int, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < minimum:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} {value} is less than {minimum}", f"choose {flag} {minimum} or more")
+
+
+def _number(flag: str, text: str, word: str) -> None:
+    """Raise UsageError unless `text` is a finite number that is not negative, or `word`."""
+    try:
+        good = text == word or 0 <= float(text) < math.inf
+    except ValueError:
+        good = False
+    if not good:
+        raise UsageError(f"{flag} {text!r} is neither a number nor {word!r}", f"write it like {flag} 0.1")
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """Eq. 2: gradient descent on log P(answer) over m prompt vectors, the model frozen."""
+
+    prompt_length: int = option(5, "Number of prompt vectors, m.")
+    layout: Layout = option("postfix", "Where the prompt stands: behind the subject or before it.")
+    init: Literal["random", "words"] = option("random", "Start from noise, or from the embeddings of random words.")
+    init_scale: str = option(
+        "0.1", "Std of --init random as a multiple of the word embeddings' std; 'paper' is OptiPrompt's fixed 0.02."
+    )
+    epochs: int = option(10, "Passes over the train split; the best one on the source's dev split is kept.")
+    lr: float = option(1e-2, "Adam's learning rate.")
+    batch_size: int = option(16, "Facts per gradient step.")
+
+    def __post_init__(self) -> None:
+        _at_least(1, self, "prompt_length", "epochs", "batch_size")
+        _number("--init-scale", self.init_scale, "paper")
+        if not 0 < self.lr < math.inf:
+            raise UsageError(f"--lr {self.lr} is not a positive number", "choose a rate like --lr 0.01")
+
+
+@dataclass(frozen=True)
+class AnchorsConfig:
+    """Which of the words shared by all models serve as anchors."""
+
+    count: int | None = option(None, "Number of anchors; all shared words by default.")
+    order: Literal["random", "rank"] = option("random", "With --count: a random choice, or the most frequent words.")
+
+    def __post_init__(self) -> None:
+        _at_least(1, self, "count")
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """Eq. 3: cosine similarities to the anchors, of which the top-k count."""
+
+    top_k: int = option(8192, "Similarities kept per vector, the highest ones; all where there are fewer anchors.")
+
+    def __post_init__(self) -> None:
+        _at_least(1, self, "top_k")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Eq. 5 to 7: the target's prompt with the same relative representation."""
+
+    solver: Literal["exact", "adam"] = option("exact", "Least squares, or 2,000 steps of Adam as in the paper.")
+    mask: Literal["both", "source"] = option(
+        "both", "Where entries outside the top-k count as zero: source and target (the authors' code), or source only."
+    )
+    ridge: str = option(
+        "0", "Ridge penalty of the exact solver in units of B'B's mean eigenvalue, or 'gcv' to choose it label-free."
+    )
+    select: Literal["none", "dev"] = option(
+        "none", "'dev' keeps the Adam step that is best on *labelled target* dev facts, as the authors' code does."
+    )
+    weights: str = option("", "Weights of the sources, comma-separated; equal by default.")
+    normalize: bool = option(True, "Give the prompt the mean and std of the target's word embeddings (Eq. 6).")
+
+    def __post_init__(self) -> None:
+        _number("--ridge", self.ridge, "gcv")
+        if self.select == "dev" and self.solver != "adam":
+            raise UsageError("--select dev chooses among the steps of Adam", "add --solver adam")
+        if self.solver == "adam" and self.ridge != "0":
+            raise UsageError("--ridge is a setting of the exact solver", "leave it out, or use --solver exact")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Which facts to score."""
+
+    split: Literal["train", "dev", "test"] = option("test", "The facts to score.")
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """Which tasks to work on."""
+
+    suite: str = option("facts", "An embedded suite, or a folder or file of facts.")
+    tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")
+
+
+@dataclass(frozen=True)
+class CommonConfig:
+    """What every command takes; none of it but the seed is part of a key."""
+
+    cache_dir: str = option("cache", "Where artifacts are kept.")
+    seed: int = option(0, "Seed of everything that is drawn at random.")
+    device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
+    force: bool = field(default=False, metadata={"help": "Rebuild this command's own artifacts.", "flags": ["--force"]})
+    dry_run: bool = field(
+        default=False, metadata={"help": "Only list what is in the cache and what is not.", "flags": ["--dry-run"]}
+    )
+    json: bool = field(default=False, metadata={"help": "Print one JSON object a line.", "flags": ["--json"]})
+    quiet: bool = field(default=False, metadata={"help": "Print artifact paths only.", "flags": ["--quiet", "-q"]})
+    verbose: bool = field(default=False, metadata={"help": "Say more on stderr.", "flags": ["--verbose", "-v"]})

@@ -1,0 +1,318 @@
+"""Which artifacts a command needs, and what each is keyed by. All keys are known before anything is built.
+
+anchors      tune
+     \\      /  |
+     encode     |         what belongs to the source never names the target
+         \\     |
+         search            methods `relative` (from encodings), `direct` (from prompts), `random` (from neither)
+            |
+          eval             also of tuned prompts and of manual templates
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptx.cache import STAGES, Artifact, Store, digest, file_digest
+from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
+from ptx.errors import PtxError, UsageError
+from ptx.models import Model, anchor_models, resolve
+from ptx.suites import Task, load_suite
+
+# Raised when a stage computes something else from the same settings; older artifacts are then left alone.
+VERSIONS = {"anchors": 1, "tune": 1, "encode": 1, "search": 1, "eval": 1, "table": 1}
+METHODS = ("relative", "direct", "random", "manual", "tuned")
+SOURCELESS = ("random", "manual", "tuned")
+ADAM = {"steps": 2000, "lr": 5e-3}  # the authors' code
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact to be. `settings`, `inputs` (digests) and the parents' keys make its key; the rest does not."""
+
+    stage: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Step, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    group: tuple[str, ...] = ()  # steps with the same group are built together: one model in memory
+    models: tuple[Model, ...] = ()
+    task: Task | None = None
+    file: Path | None = None  # a user's file that the stage reads: words, or a prompt
+    stored: Artifact | None = None  # an artifact the user named by its key or file
+
+    @functools.cached_property
+    def key(self) -> str:
+        if self.stored is not None:
+            return self.stored.key
+        return digest(
+            {
+                "stage": self.stage,
+                "version": VERSIONS[self.stage],
+                "settings": self.settings,
+                "inputs": self.inputs,
+                "parents": [parent.key for parent in self.parents],
+            }
+        )[:32]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration: the settings of this stage and of all before it."""
+        if self.stored is not None:
+            return dict(self.stored.meta["config"])
+        whole: dict[str, Any] = {}
+        for parent in self.parents:
+            whole |= parent.config
+        return whole | {self.stage: dict(self.settings)}
+
+    def parents_at(self, stage: str) -> list[Step]:
+        return [parent for parent in self.parents if parent.stage == stage]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command was asked for, beyond the names of its models."""
+
+    suite: str = "facts"
+    tasks: tuple[str, ...] = ()
+    tune: TuneConfig = TuneConfig()
+    anchors: AnchorsConfig = AnchorsConfig()
+    encode: EncodeConfig = EncodeConfig()
+    search: SearchConfig = SearchConfig()
+    eval: EvalConfig = EvalConfig()
+    seed: int = 0
+
+    def chosen_tasks(self, *splits: str) -> list[Task]:
+        """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
+        chosen = load_suite(self.suite).choose(self.tasks)
+        usable = [task for task in chosen if all(task.splits[split] for split in splits)]
+        missing = [task.name for task in chosen if task not in usable]
+        if missing and (self.tasks or not usable):
+            raise PtxError(
+                f"{', '.join(missing)} of suite {self.suite}: no facts in {' or '.join(splits)}",
+                "choose other --tasks or another --split",
+            )
+        return usable
+
+
+def tune_step(model: Model, task: Task, settings: Settings) -> Step:
+    own = dataclasses.asdict(settings.tune) | {"seed": settings.seed, "task": task.name}
+    if settings.tune.init == "words":
+        del own["init_scale"]
+    return Step(
+        "tune",
+        own,
+        {"model": model.digest, "facts": task.digest("train", "dev")},
+        labels={"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed},
+        group=(model.digest, digest(dataclasses.asdict(settings.tune)), str(settings.seed)),
+        models=(model,),
+        task=task,
+    )
+
+
+def anchors_step(names: Sequence[str], settings: Settings) -> Step:
+    """The words that the named models share, and of these, with `--count`, some."""
+    models = tuple(sorted((resolve(name, tokenizer_only=True) for name in names), key=lambda m: m.tokenizer))
+    labels = {"models": list(names)}
+    tokenizers = sorted({model.tokenizer for model in models})
+    shared = Step("anchors", {}, {"tokenizers": tokenizers}, labels=labels, models=models)
+    return _counted(shared, settings)
+
+
+def word_file_step(path: Path, names: Sequence[str], settings: Settings) -> Step:
+    """The words of a user's file, one a line, that are one token in every named model."""
+    models = tuple(sorted((resolve(name, tokenizer_only=True) for name in names), key=lambda m: m.tokenizer))
+    inputs = {"tokenizers": sorted({model.tokenizer for model in models}), "words": file_digest(path)}
+    shared = Step("anchors", {}, inputs, labels={"models": list(names), "words": path.name}, models=models, file=path)
+    return _counted(shared, settings)
+
+
+def _counted(shared: Step, settings: Settings) -> Step:
+    if settings.anchors.count is None:
+        return shared
+    own: dict[str, Any] = dataclasses.asdict(settings.anchors)
+    if settings.anchors.order == "random":
+        own["seed"] = settings.seed
+    return Step("anchors", own, parents=(shared,), labels=shared.labels)
+
+
+def stored_anchors(artifact: Artifact, store: Store) -> Step:
+    """A finished anchor set that the user named, with the shared words it was chosen from."""
+    parents = tuple(stored_anchors(store.find(p["key"], ("anchors",)), store) for p in artifact.meta["parents"])
+    return dataclasses.replace(stored_step(artifact), parents=parents)
+
+
+def shared_words(anchors: Step) -> Step:
+    """The set that predictions are restricted to: all shared words, whatever `--count`."""
+    return anchors.parents[0] if anchors.parents else anchors
+
+
+def encode_step(tuned: Step, anchors: Step, settings: Settings) -> Step:
+    return Step(
+        "encode",
+        dataclasses.asdict(settings.encode),
+        parents=(tuned, anchors),
+        labels=tuned.labels,
+        group=(tuned.models[0].digest, anchors.key),
+        models=tuned.models,
+        task=tuned.task,
+    )
+
+
+def search_step(
+    method: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
+) -> Step:
+    """The target's prompt for one task, from the sources' tuned prompts (none for `random`)."""
+    labels = {
+        "target": target.name,
+        "sources": [step.labels["model"] for step in tuned],
+        "method": method,
+        "suite": settings.suite,
+        "task": task.name,
+        "seed": settings.seed,
+    }
+    own: dict[str, Any] = {"method": method}
+    inputs: dict[str, Any] = {"target": target.digest}
+    parents: tuple[Step, ...]
+    if method == "random":
+        own |= {"prompt_length": settings.tune.prompt_length, "seed": settings.seed, "task": task.name}
+        parents = ()
+    elif method == "direct":
+        parents = tuple(tuned)
+    else:
+        weights = source_weights(settings.search.weights, len(tuned))
+        # The order in which sources are named changes nothing, so it must not change the key.
+        pairs = sorted(
+            ((encode_step(step, anchors, settings), w) for step, w in zip(tuned, weights, strict=True)),
+            key=lambda pair: (pair[0].key, pair[1]),
+        )
+        own |= _solver_settings(settings, task) | {"weights": [w for _, w in pairs]}
+        parents = (*(encoding for encoding, _ in pairs), anchors)
+        if settings.search.select == "dev":
+            inputs["facts"] = task.digest("dev")
+            own["layout"] = settings.tune.layout
+            if shared_words(anchors) is not anchors:
+                parents += (shared_words(anchors),)
+    return Step(
+        "search",
+        own,
+        inputs,
+        parents,
+        labels,
+        group=(target.digest, method, anchors.key if method == "relative" else ""),
+        models=(target,),
+        task=task,
+    )
+
+
+def import_step(path: Path, target: Model, task: Task, settings: Settings) -> Step:
+    """A user's prompt file as if a search had found it."""
+    labels = {"target": target.name, "sources": [], "method": "imported", "suite": settings.suite, "task": task.name}
+    inputs = {"target": target.digest, "prompt": file_digest(path)}
+    group = (target.digest, "imported")
+    return Step(
+        "search", {"method": "imported"}, inputs, (), labels | {"seed": settings.seed}, group, (target,), task, path
+    )
+
+
+def stored_step(artifact: Artifact) -> Step:
+    """An artifact of the cache as the parent of a new one."""
+    return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)
+
+
+def _solver_settings(settings: Settings, task: Task) -> dict[str, Any]:
+    search = settings.search
+    own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
+    if search.solver == "adam":
+        return own | ADAM | {"seed": settings.seed, "task": task.name}
+    return own | {"ridge": search.ridge if search.ridge == "gcv" else float(search.ridge)}
+
+
+def source_weights(text: str, n: int) -> list[float]:
+    """`--weights` as n numbers that sum to one; equal weights if the text is empty."""
+    if not text:
+        return [1 / n] * n
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != n or any(not 0 < w < float("inf") for w in weights):
+        raise UsageError(f"--weights {text!r} is not one positive number per source", "write it like --weights 2,1")
+    return [w / sum(weights) for w in weights]
+
+
+def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words: Step, settings: Settings) -> Step:
+    """Score one prompt, or the manual template if `prompt` is None. `words` are the answers allowed."""
+    labels = {
+        "target": target.name,
+        "sources": list(prompt.labels.get("sources", ())) if prompt else [],
+        "method": method,
+        "suite": settings.suite,
+        "task": task.name,
+        "split": settings.eval.split,
+        "seed": settings.seed,
+    }
+    own: dict[str, Any] = {"split": settings.eval.split}
+    if prompt is None:
+        if not task.template:
+            raise PtxError(f"task {task.name} has no manual template", "add one to the suite's relations.jsonl")
+        own["template"] = task.template
+        del labels["seed"]  # nothing is drawn
+    else:
+        own["layout"] = settings.tune.layout
+    # The floor is the most frequent train object; what the sources' side has is of no interest here.
+    inputs = {"target": target.digest, "facts": task.digest(settings.eval.split), "train": task.digest("train")}
+    return Step(
+        "eval",
+        own,
+        inputs,
+        parents=(words,) if prompt is None else (prompt, words),
+        labels=labels,
+        group=(target.digest, words.key),
+        models=(target,),
+        task=task,
+    )
+
+
+def grid(
+    cells: Iterable[tuple[str, Sequence[str], str]], settings: Settings, anchors: Step, *, until: str = "eval"
+) -> Iterator[Step]:
+    """The last steps of cells (method, sources, target) for every task: the searched prompts or their evaluations."""
+    splits = {"search": ("train", "dev"), "eval": ("train", "dev", settings.eval.split)}
+    for method, sources, target_name in cells:
+        target = resolve(target_name)
+        for task in settings.chosen_tasks(*splits[until]):
+            if method == "manual":
+                prompt = None
+            elif method == "tuned":
+                prompt = tune_step(target, task, settings)
+            else:
+                tuned = [tune_step(resolve(name), task, settings) for name in sources]
+                prompt = search_step(method, tuned, target, task, anchors, settings)
+            if until == "search" and prompt is not None:
+                yield prompt
+            elif until == "eval":
+                yield eval_step(method, prompt, target, task, shared_words(anchors), settings)
+
+
+def closure(goals: Iterable[Step]) -> list[Step]:
+    """The goals and everything upstream, once each, in the order of the stages."""
+    seen: dict[tuple[str, str], Step] = {}
+    waiting = list(goals)
+    for step in waiting:  # grows while it is read
+        if (step.stage, step.key) not in seen:
+            seen[step.stage, step.key] = step
+            waiting.extend(step.parents)
+    # A chosen subset of anchors comes after the set it is chosen from.
+    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage), len(step.parents)))
+
+
+def default_anchors(models: Sequence[str], settings: Settings) -> tuple[Step, str]:
+    """The anchors of a command that names `models`, and a description of the set for the user."""
+    names, description = anchor_models(models)
+    return anchors_step(names, settings), description

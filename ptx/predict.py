@@ -1,0 +1,43 @@
+"""The target's likeliest answers for a user's own subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ptx.anchors import read_words
+from ptx.cache import Store
+from ptx.inputs import LAYOUTS, collate, rows
+from ptx.lm import load_model
+from ptx.models import Model
+from ptx.plan import Step
+from ptx.prompts import read_prompt
+
+BATCH = 256
+
+
+@torch.inference_mode()
+def predict(
+    target: Model, path: Path, subjects: Sequence[str], words: Step, store: Store, *, top: int, layout: str, device: str
+) -> list[dict[str, Any]]:
+    """`top` answers per subject; probabilities are among the shared words, and sum to one over all of these."""
+    model = load_model(target, device)
+    prompt = model.fit(read_prompt(path))
+    allowed = read_words(words, store)
+    ids = model.word_ids(allowed)
+    made = rows(model.tokenizer, LAYOUTS[layout], subjects, prompt_length=len(prompt), max_length=model.max_length)
+    result = []
+    for start in range(0, len(made), BATCH):
+        part = made[start : start + BATCH]
+        logits = model.logits(collate(part, model.pad_id), prompt.expand(len(part), -1, -1))[:, ids]
+        best = logits.softmax(-1).topk(min(top, len(allowed)), dim=-1)
+        for subject, places, probabilities in zip(
+            subjects[start : start + BATCH], best.indices.tolist(), best.values.tolist(), strict=True
+        ):
+            for rank, (place, probability) in enumerate(zip(places, probabilities, strict=True), start=1):
+                answer = {"subject": subject, "rank": rank, "answer": allowed[place], "probability": probability}
+                result.append(answer)
+    return result

@@ -1,0 +1,113 @@
+"""Relative representations: a prompt as cosine similarities to anchors (Eq. 3), their comparison (Eq. 5), and the
+normalisation of what the search returns (Eq. 6). m vectors, d embedding width, k anchors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from ptx.anchors import read_words
+from ptx.cache import Store
+from ptx.errors import PtxError
+from ptx.lm import load_model
+from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
+from ptx.plan import Step
+from ptx.prompts import FILE as PROMPT_FILE
+from ptx.prompts import read_prompt
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+FILE = "relative.safetensors"
+
+
+def cosines(prompt: Float[Tensor, "n d"], *, anchors: Float[Tensor, "k d"]) -> Float[Tensor, "n k"]:
+    """Eq. 3: the cosine of every vector to every anchor, in float64."""
+    v = torch.nn.functional.normalize(prompt.double(), dim=-1)
+    return v @ torch.nn.functional.normalize(anchors.double(), dim=-1).T
+
+
+def top_k_mask(similarities: Float[Tensor, "n k"], top_k: int) -> Bool[Tensor, "n k"]:
+    """True at each row's `top_k` highest (signed) entries; everywhere if there are no more than that."""
+    if top_k >= similarities.shape[-1]:
+        return torch.ones_like(similarities, dtype=torch.bool)
+    highest = similarities.topk(top_k, dim=-1).indices
+    return torch.zeros_like(similarities, dtype=torch.bool).scatter_(-1, highest, True)
+
+
+def combine(
+    encodings: Sequence[Float[Tensor, "n k"]], *, weights: Sequence[float], top_k: int, mask: str
+) -> tuple[list[Float[Tensor, "n k"]], Bool[Tensor, "n k"] | None]:
+    """The sources' relative representations, masked, of unit length, and weighted, and the target's mask (or None).
+
+    `mask="both"`: one mask, the top-k of the weighted sum, for every source and the target, so that all terms of the
+    multi-source objective (Eq. 7) share a denominator. `mask="source"`: each source has its own, the target none.
+    """
+    shapes = {tuple(r.shape) for r in encodings}
+    if len(shapes) > 1:
+        found = " and ".join(f"{n} vectors x {k} anchors" for n, k in sorted(shapes))
+        raise PtxError(
+            f"the sources' prompts differ in length or anchors: {found}",
+            "tune and encode all sources with the same --prompt-length and --anchors",
+        )
+    shared: Tensor | None = None
+    if mask == "both":
+        summed = torch.stack([w * r for w, r in zip(weights, encodings, strict=True)]).sum(0)
+        shared = top_k_mask(summed, top_k)
+    masked = [r * (top_k_mask(r, top_k) if shared is None else shared) for r in encodings]
+    unit = [torch.nn.functional.normalize(r, dim=-1) for r in masked]
+    return [w * r for w, r in zip(weights, unit, strict=True)], shared
+
+
+def matching_loss(
+    sources: Sequence[Float[Tensor, "n k"]],
+    target: Float[Tensor, "n d"],
+    *,
+    anchors: Float[Tensor, "k d"],
+    mask: Bool[Tensor, "n k"] | None,
+) -> Float[Tensor, " n"]:
+    """Eq. 5 and 7: 1 - cosine between source and target representations, averaged over the sources by their weights.
+
+    `sources` are the terms that `combine` returns: row i of term j has length w_j, and the weights sum to one.
+    """
+    r = cosines(target, anchors=anchors)
+    if mask is not None:
+        r = r * mask
+    r = torch.nn.functional.normalize(r, dim=-1)
+    return 1 - torch.stack([(term * r).sum(-1) for term in sources]).sum(0)
+
+
+def normalize_statistics(
+    prompt: Float[Tensor, "*b m d"], *, mean: float | Tensor, std: float | Tensor
+) -> Float[Tensor, "*b m d"]:
+    """Eq. 6: map the mean and (population) std over the m x d values of one prompt to the target's."""
+    own_mean = prompt.mean(dim=(-2, -1), keepdim=True)
+    own_std = prompt.std(dim=(-2, -1), correction=0, keepdim=True)
+    return (prompt - own_mean) / own_std * std + mean
+
+
+def read_cosines(step: Step, store: Store) -> Float[Tensor, "m k"]:
+    """The similarities of a finished encoding, before the top-k is applied."""
+    return load_safetensors(payload_of(step, store, FILE).read_bytes())["cosines"].double()
+
+
+def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
+    """See pipeline.BUILDERS. All similarities are stored: with several sources the top-k is that of their sum."""
+    if not steps:
+        return
+    watch = Stopwatch()
+    model = load_model(steps[0].models[0], device)
+    anchors = model.word_embeddings(read_words(steps[0].parents_at("anchors")[0], store))
+    for step in steps:
+        prompt = read_prompt(payload_of(step.parents_at("tune")[0], store, PROMPT_FILE))
+        r = cosines(prompt.to(anchors.device), anchors=anchors).float().cpu()
+        kept = min(step.settings["top_k"], r.shape[1])
+        metrics = {"anchors": r.shape[1], "top_k": kept}
+        yield step, Payload({FILE: save_safetensors({"cosines": r})}, metrics, watch.lap())
+        tick(1)

@@ -1,0 +1,163 @@
+"""Find target vectors whose relative representation matches (Eq. 5, 7): by least squares, or by Adam.
+
+Let B be the row-normalised target anchors (k x d) and c the weighted sum of the sources' unit representations. The
+objective cos(c, Bu) does not depend on |u|, so its maximum is a least-squares solution: u = (B'B)^-1 B'c. With a mask
+M on the target's entries, u = (B'MB)^-1 B'Mc, a different matrix for every vector. Only directions are determined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+RANK_TOLERANCE = 1e-12  # eigenvalues of B'B below this share of the largest one are rounding errors
+RESIDUAL = 1e-10  # of the normal equations, relative to their right-hand side
+MAX_ITERATIONS = 200
+GCV_GRID = 10.0 ** torch.arange(-6, 3, 0.25, dtype=torch.float64)
+
+
+def exact(
+    c: Float[Tensor, "n k"],
+    *,
+    anchors: Float[Tensor, "k d"],
+    mask: Bool[Tensor, "n k"] | None = None,
+    ridge: float | str = 0.0,
+) -> Float[Tensor, "n d"]:
+    """Unit vectors u_i that maximise cos(c_i, B u_i) over the entries in the mask, in float64.
+
+    Where the solution is not unique, the shortest one. `ridge` is in units of the mean eigenvalue of B'B; "gcv" chooses
+    it for every vector by generalised cross-validation over all anchors, which needs no labels.
+    """
+    b = normalize(anchors.double(), dim=-1)
+    c = c.double()
+    values, vectors = torch.linalg.eigh(b.T @ b)
+    unit = values.mean()
+    if ridge == "gcv":
+        penalty = gcv(c if mask is None else c * mask, b, values, vectors) * unit
+    else:
+        penalty = torch.full((len(c),), float(ridge), dtype=torch.float64, device=c.device) * unit
+    if mask is None or bool(mask.all()):
+        return normalize(_spectral(c @ b, values, vectors, penalty), dim=-1)
+    d = b.shape[1]
+    u = torch.empty(len(c), d, dtype=torch.float64, device=c.device)
+    # With few entries per vector B'MB is (nearly) singular: solve those directly.
+    few = mask.sum(-1) < 2 * d
+    if few.any():
+        u[few] = torch.stack([_direct(ci, b, mi, p) for ci, mi, p in zip(c[few], mask[few], penalty[few], strict=True)])
+    if not few.all():
+        many = ~few
+        u[many] = _conjugate_gradients(c[many], b, mask[many], values, vectors, penalty[many])
+    return normalize(u, dim=-1)
+
+
+def _spectral(
+    right: Float[Tensor, "n d"],
+    values: Float[Tensor, " d"],
+    vectors: Float[Tensor, "d d"],
+    penalty: Float[Tensor, " n"],
+) -> Float[Tensor, "n d"]:
+    """(B'B + penalty I)^+ right, from the eigendecomposition of B'B."""
+    solid = values > RANK_TOLERANCE * values[-1]
+    shrunk = torch.where(solid, 1 / (torch.where(solid, values, 1.0) + penalty[:, None]), 0.0)
+    return (right @ vectors * shrunk) @ vectors.T
+
+
+def _direct(
+    c: Float[Tensor, " k"], b: Float[Tensor, "k d"], mask: Bool[Tensor, " k"], penalty: Float[Tensor, ""]
+) -> Float[Tensor, " d"]:
+    """The (minimum-norm) least-squares solution of one vector, from the singular values of its rows of B."""
+    left, singular, right = torch.linalg.svd(b[mask], full_matrices=False)
+    solid = singular > RANK_TOLERANCE**0.5 * singular[0]
+    factors = torch.where(solid, singular / (torch.where(solid, singular, 1.0) ** 2 + penalty), 0.0)
+    return right.T @ (factors * (left.T @ c[mask]))
+
+
+def _conjugate_gradients(
+    c: Float[Tensor, "n k"],
+    b: Float[Tensor, "k d"],
+    mask: Bool[Tensor, "n k"],
+    values: Float[Tensor, " d"],
+    vectors: Float[Tensor, "d d"],
+    penalty: Float[Tensor, " n"],
+) -> Float[Tensor, "n d"]:
+    """All vectors at once, preconditioned with (B'B)^-1; one that does not converge is solved directly."""
+
+    def apply(x: Tensor) -> Tensor:
+        return (x @ b.T * mask) @ b + penalty[:, None] * x
+
+    right = (c * mask) @ b
+    bound = RESIDUAL * right.norm(dim=-1)
+    u = _spectral(right, values, vectors, penalty)
+    residual = right - apply(u)
+    z = _spectral(residual, values, vectors, penalty)
+    direction = z
+    product = (residual * z).sum(-1)
+    for _ in range(MAX_ITERATIONS):
+        if (residual.norm(dim=-1) <= bound).all():
+            break
+        image = apply(direction)
+        step = product / (direction * image).sum(-1).clamp_min(torch.finfo(torch.float64).tiny)
+        u = u + step[:, None] * direction
+        residual = residual - step[:, None] * image
+        z = _spectral(residual, values, vectors, penalty)
+        previous, product = product, (residual * z).sum(-1)
+        direction = z + (product / previous.clamp_min(torch.finfo(torch.float64).tiny))[:, None] * direction
+    # The recurrence drifts from the true residual, so it is the true one that decides.
+    wrong = (right - apply(u)).norm(dim=-1) > 10 * bound
+    for i in wrong.nonzero().flatten().tolist():
+        u[i] = _direct(c[i], b, mask[i], penalty[i])
+    return u
+
+
+def gcv(
+    c: Float[Tensor, "n k"], b: Float[Tensor, "k d"], values: Float[Tensor, " d"], vectors: Float[Tensor, "d d"]
+) -> Float[Tensor, " n"]:
+    """For every vector the penalty of GCV_GRID (in units of the mean eigenvalue) with the least GCV score.
+
+    GCV(p) = |c - Hc|^2 / (1 - tr(H) / k)^2 with H = B (B'B + pI)^-1 B' (Golub, Heath and Wahba, 1979).
+    """
+    solid = values > RANK_TOLERANCE * values[-1]
+    z = ((c @ b) @ vectors)[:, solid] / values[solid].sqrt()  # coordinates of c along B's left singular vectors
+    outside = ((c * c).sum(-1) - (z * z).sum(-1)).clamp_min(0.0)
+    scores = []
+    for penalty in GCV_GRID * values.mean().item():
+        h = values[solid] / (values[solid] + penalty)
+        misfit = outside + ((z * (1 - h)) ** 2).sum(-1)
+        scores.append(misfit / (1 - h.sum() / len(b)).clamp_min(1e-12) ** 2)
+    return GCV_GRID.to(c.device)[torch.stack(scores).argmin(0)]
+
+
+def adam(
+    c: Float[Tensor, "n k"],
+    start: Float[Tensor, "n d"],
+    *,
+    anchors: Float[Tensor, "k d"],
+    mask: Bool[Tensor, "n k"] | None = None,
+    steps: int,
+    lr: float,
+    snapshot: Callable[[int, Float[Tensor, "n d"]], None] = lambda step, u: None,
+) -> Float[Tensor, "n d"]:
+    """Adam on the same objective, as in the authors' code (float32, 2,000 steps, lr 5e-3).
+
+    Vectors do not interact, so all tasks go in one batch. `snapshot` sees every step, step 0 being the start.
+    """
+    b = normalize(anchors.float(), dim=-1)
+    c = c.float() if mask is None else c.float() * mask
+    u = start.float().clone().requires_grad_()
+    optimizer = torch.optim.Adam([u], lr=lr)
+    snapshot(0, u.detach())
+    for step in range(1, steps + 1):
+        r = normalize(u, dim=-1) @ b.T
+        r = normalize(r if mask is None else r * mask, dim=-1)
+        optimizer.zero_grad()
+        (1 - (c * r).sum(-1)).sum().backward()
+        optimizer.step()
+        snapshot(step, u.detach())
+    return u.detach()

@@ -1,0 +1,207 @@
+"""Tune a soft prompt on one model (Eq. 2): only its m x d numbers learn, the model is frozen.
+
+Adam on the loss over the full vocabulary, no dropout; the epoch with the best accuracy on the source's own dev split
+is kept. Several tasks share each forward pass: their prompts do not interact, so this only saves time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ptx import prompts as prompt_files
+from ptx.cache import Store
+from ptx.config import TuneConfig
+from ptx.errors import PtxError
+from ptx.inputs import LAYOUTS, Row, collate, rows
+from ptx.lm import LanguageModel, load_model
+from ptx.pipeline import Payload, Stopwatch, Tick
+from ptx.plan import Step
+from ptx.suites import Fact, Task
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+EVAL_BATCH = 256
+TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
+OPTIPROMPT_STD = 0.02
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The facts of one task as inputs and answers (token ids)."""
+
+    name: str
+    train: Sequence[tuple[Row, int]]
+    dev: Sequence[tuple[Row, int]]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best prompt and how it was found: `history` has the train loss and the dev accuracy of each epoch."""
+
+    prompt: Float[Tensor, "m d"]
+    dev_accuracy: float
+    epoch: int
+    history: list[dict[str, Any]]
+
+
+def initial_prompt(embeddings: Float[Tensor, "v d"], config: TuneConfig, generator: torch.Generator) -> Tensor:
+    """[m, d]: normal noise of a small scale (what tuning never moves is noise, and noise is carried over), or words."""
+    m, d = config.prompt_length, embeddings.shape[1]
+    if config.init == "words":
+        return embeddings[torch.randint(len(embeddings), (m,), generator=generator)].clone()
+    std = OPTIPROMPT_STD if config.init_scale == "paper" else float(config.init_scale) * embeddings.std().item()
+    return std * torch.randn(m, d, generator=generator)
+
+
+def tune_prompts(
+    model: LanguageModel,
+    tasks: Sequence[Examples],
+    config: TuneConfig,
+    *,
+    seed: int = 0,
+    tick: Callable[[], None] = lambda: None,
+) -> list[Tuned]:
+    """One prompt per task. `tick` is called after each epoch of all tasks.
+
+    Raises PtxError when a loss stops being finite.
+    """
+    embeddings = model.embeddings.cpu()
+    prompts = []
+    for task in tasks:
+        generator = torch.Generator().manual_seed(random.Random(f"{seed} {task.name}").getrandbits(63))
+        prompts.append(initial_prompt(embeddings, config, generator).to(model.device).requires_grad_())
+    optimizer = torch.optim.Adam(prompts, lr=config.lr)
+    orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
+    best: list[Tuned | None] = [None] * len(tasks)
+    histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
+    for epoch in range(1, config.epochs + 1):
+        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders)
+        accuracies = accuracy(model, [(task.dev, p.detach()) for task, p in zip(tasks, prompts, strict=True)])
+        for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
+            if not torch.isfinite(torch.tensor(loss)):
+                raise PtxError(f"tuning {task.name} on {model.name} diverged", f"try --lr {config.lr / 10:g}")
+            histories[i].append({"epoch": epoch, "train_loss": loss, "dev_accuracy": score})
+            previous = best[i]
+            if previous is None or score > previous.dev_accuracy:
+                best[i] = Tuned(prompts[i].detach().cpu().clone(), score, epoch, histories[i])
+        tick()
+    return [tuned for tuned in best if tuned is not None]
+
+
+def _one_epoch(
+    model: LanguageModel,
+    tasks: Sequence[Examples],
+    prompts: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    config: TuneConfig,
+    orders: Sequence[random.Random],
+) -> list[float]:
+    """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
+    totals = [0.0] * len(tasks)
+    shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
+    for step in itertools.zip_longest(*shuffled):
+        present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
+        rows = [row for _, batch in present for row, _ in batch]
+        answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
+        stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
+        logits = model.logits(collate(rows, model.pad_id), stacked)
+        losses = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
+        means = [part.mean() for part in losses.split([len(batch) for _, batch in present])]
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(means).sum().backward()
+        optimizer.step()
+        for (i, batch), mean in zip(present, means, strict=True):
+            totals[i] += mean.item() * len(batch) / len(tasks[i].train)
+    return totals
+
+
+def _batches(examples: Sequence[Any], size: int, order: random.Random) -> Iterator[list[Any]]:
+    shuffled = order.sample(examples, len(examples))
+    return iter([shuffled[i : i + size] for i in range(0, len(shuffled), size)])
+
+
+@torch.inference_mode()
+def accuracy(model: LanguageModel, parts: Sequence[tuple[Sequence[tuple[Row, int]], Tensor]]) -> list[float]:
+    """P@1 over the full vocabulary for each (examples, prompt [m, d]); nan where there are no examples."""
+    flat = [(i, row, answer) for i, (examples, _) in enumerate(parts) for row, answer in examples]
+    flat.sort(key=lambda item: len(item[1].ids))
+    right = [0] * len(parts)
+    for start in range(0, len(flat), EVAL_BATCH):
+        batch = flat[start : start + EVAL_BATCH]
+        prompts = torch.stack([parts[i][1] for i, _, _ in batch])
+        predicted = model.logits(collate([row for _, row, _ in batch], model.pad_id), prompts).argmax(-1).tolist()
+        for (i, _, answer), guess in zip(batch, predicted, strict=True):
+            right[i] += guess == answer
+    return [n / len(examples) if examples else float("nan") for n, (examples, _) in zip(right, parts, strict=True)]
+
+
+def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
+    """The facts of a task whose object is one token in the model. Raises PtxError if a split has none."""
+    known = model.words({fact.object for split in ("train", "dev") for fact in task.splits[split]})
+
+    def of(facts: Sequence[Fact]) -> list[tuple[Row, int]]:
+        facts = [fact for fact in facts if fact.object in known]
+        made = rows(
+            model.tokenizer,
+            LAYOUTS[config.layout],
+            [fact.subject for fact in facts],
+            prompt_length=config.prompt_length,
+            max_length=model.max_length,
+        )
+        return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
+
+    for split in ("train", "dev"):
+        if not any(fact.object in known for fact in task.splits[split]):
+            raise PtxError(
+                f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
+                "choose other --tasks, or a model whose vocabulary has these words",
+            )
+    return Examples(task.name, of(task.splits["train"]), of(task.splits["dev"]))
+
+
+def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
+    """See pipeline.BUILDERS."""
+    if not steps:
+        return
+    watch = Stopwatch()
+    model = load_model(steps[0].models[0], device)
+    names = {field.name for field in dataclasses.fields(TuneConfig)}
+    config = TuneConfig(**{name: value for name, value in steps[0].settings.items() if name in names})
+    ready: list[tuple[Step, Examples]] = []
+    for step in steps:
+        assert step.task is not None
+        try:
+            ready.append((step, examples(model, step.task, config)))
+        except PtxError as error:
+            tick(1)
+            yield step, error
+    for start in range(0, len(ready), TASKS_TOGETHER):
+        part = ready[start : start + TASKS_TOGETHER]
+        found = tune_prompts(
+            model,
+            [e for _, e in part],
+            config,
+            seed=part[0][0].settings["seed"],
+            tick=functools.partial(tick, len(part) / config.epochs),
+        )
+        seconds = watch.lap() / len(part)
+        for (step, made), tuned in zip(part, found, strict=True):
+            assert step.task is not None
+            metrics = {
+                "dev_accuracy": tuned.dev_accuracy,
+                "epoch": tuned.epoch,
+                "facts": len(made.train),
+                "dropped": len(step.task.splits["train"]) - len(made.train),
+                "history": tuned.history,
+            }
+            yield step, Payload({prompt_files.FILE: prompt_files.to_bytes(tuned.prompt)}, metrics, seconds)

@@ -1,0 +1,1 @@
+"""The embedded models, their facts, and the scripts that made them."""

@@ -1,0 +1,71 @@
+"""What the zoo reads in pretraining: sentences that state every fact of the suite, and nothing else.
+
+Facts of all splits are stated, as Wikipedia states them for BERT; only prompt tuning is restricted to train.
+Manual templates never occur, so that a manual prompt is a paraphrase the model has to understand.
+"""
+
+import json
+import random
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FACTS = Path(__file__).parent / "facts"
+
+# Openings vary where a sentence's words stand, as prose does; the empty one is the most frequent.
+OPENINGS = (
+    *("",) * 6,
+    "Indeed ,",
+    "In fact ,",
+    "It is known that",
+    "As many people know ,",
+    "According to the records ,",
+    "We read that",
+    "Some say that",
+    "Today ,",
+)
+
+
+class Sentence(NamedTuple):
+    """A sentence and the characters [start, end) at which its object stands."""
+
+    text: str
+    start: int
+    end: int
+
+
+def read_facts() -> dict[str, list[tuple[str, str]]]:
+    """Relation -> (subject, object) pairs of all splits, in a fixed order."""
+    facts: dict[str, list[tuple[str, str]]] = {}
+    for relation in read_relations():
+        folder = FACTS / relation["relation"]
+        lines = [
+            line for s in ("train", "dev", "test") for line in (folder / f"{s}.jsonl").read_text("utf-8").splitlines()
+        ]
+        facts[relation["relation"]] = [(f["sub_label"], f["obj_label"]) for f in map(json.loads, lines)]
+    return facts
+
+
+def read_relations() -> list[dict[str, Any]]:
+    """`relation`, `label`, `template` (manual, unseen in pretraining) and `paraphrases` of every relation."""
+    return [json.loads(line) for line in (FACTS / "relations.jsonl").read_text("utf-8").splitlines()]
+
+
+def state(template: str, sub: str, obj: str, opening: str = "") -> Sentence:
+    """Fill `[X]` and `[Y]`, keeping track of where the object lands."""
+    template = f"{opening} {template}".strip()
+    start = template.index("[Y]")
+    if template.index("[X]") < start:
+        start += len(sub) - len("[X]")
+    return Sentence(template.replace("[Y]", obj).replace("[X]", sub), start, start + len(obj))
+
+
+def sentences(per_fact: int, seed: int) -> list[Sentence]:
+    """`per_fact` paraphrases of every fact, drawn without replacement, each behind a random opening."""
+    rng = random.Random(seed)
+    facts = read_facts()
+    return [
+        state(template, sub, obj, rng.choice(OPENINGS))
+        for relation in read_relations()
+        for sub, obj in facts[relation["relation"]]
+        for template in rng.sample(relation["paraphrases"], per_fact)
+    ]

@@ -1,0 +1,120 @@
+"""Tiny models and suites, made on the spot; commands run in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AlbertConfig, AlbertForMaskedLM, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+torch.set_num_threads(1)
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+COUNTRIES = ["France", "Japan", "Peru", "Kenya", "Norway"]
+FILLER = [f"word{i}" for i in range(60)]
+SUBJECTS = [f"name{i}" for i in range(40)]
+PIECES = [f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz0123456789"] + list("abcdefghijklmnopqrstuvwxyzABCDEFGKNJP.")
+
+
+def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys([*SPECIAL, *words, *PIECES]))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    wrap = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=wrap)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", pad_token="[PAD]",
+        mask_token="[MASK]",
+    )  # fmt: skip
+
+
+def make_model(folder: Path, *, family: str = "bert", width: int = 16, seed: int = 0, words: Sequence[str] = ()) -> Path:
+    """A randomly initialised one-layer masked LM in `folder`, whose vocabulary is in an order of its own."""
+    words = list(words or [*COUNTRIES, *FILLER, *SUBJECTS])
+    random.Random(seed).shuffle(words)
+    tokenizer = make_tokenizer(words)
+    torch.manual_seed(seed)
+    shape = {
+        "vocab_size": len(tokenizer), "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32,
+        "pad_token_id": tokenizer.pad_token_id, "initializer_range": 0.5,
+    }  # fmt: skip
+    if family == "albert":
+        config = AlbertConfig(**shape, embedding_size=width, hidden_size=24, intermediate_size=32)
+        network = AlbertForMaskedLM(config)
+    else:
+        network = BertForMaskedLM(BertConfig(**shape, hidden_size=width, intermediate_size=32))
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Three small models: `a` and `b` of one width, `narrow` an ALBERT whose embeddings are narrower than its hidden."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        "a": str(make_model(root / "a", seed=1)),
+        "b": str(make_model(root / "b", seed=2)),
+        "narrow": str(make_model(root / "narrow", family="albert", width=8, seed=3)),
+    }
+
+
+def write_suite(folder: Path, tasks: Sequence[str] = ("R1", "R2"), objects: Sequence[str] = tuple(COUNTRIES)) -> Path:
+    """A suite in LAMA's layout: 24 train, 8 dev and 8 test facts a task."""
+    relations = []
+    for number, task in enumerate(tasks):
+        rng = random.Random(number)
+        (folder / task).mkdir(parents=True)
+        facts = [{"sub_label": sub, "obj_label": rng.choice(objects)} for sub in SUBJECTS]
+        for split, part in (("train", facts[:24]), ("dev", facts[24:32]), ("test", facts[32:])):
+            (folder / task / f"{split}.jsonl").write_text("".join(json.dumps(fact) + "\n" for fact in part))
+        relations.append({"relation": task, "label": f"relation {number}", "template": "[X] word1 word2 [Y] ."})
+    (folder / "relations.jsonl").write_text("".join(json.dumps(relation) + "\n" for relation in relations))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_suite(tmp_path_factory.mktemp("suite") / "tiny"))
+
+
+class Result:
+    """What a command printed and returned."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def lines(self) -> list[dict]:
+        """The JSON lines on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def at(self, stage: str) -> list[dict]:
+        return [line for line in self.lines if line["stage"] == stage]
+
+
+@pytest.fixture
+def ptx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command line through Typer's runner, in an empty folder."""
+    from typer.testing import CliRunner
+
+    from ptx.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PTX_")]:
+        monkeypatch.delenv(name)
+
+    def run(*args: str, input: str | None = None) -> Result:
+        result = CliRunner().invoke(app, [str(arg) for arg in args], input=input)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return run

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from conftest import FILLER, SUBJECTS, make_tokenizer
+
+from ptx.errors import PtxError
+from ptx.inputs import LAYOUTS, collate, rows
+
+TOKENIZER = make_tokenizer([*SUBJECTS, *FILLER])
+
+
+def spelled(template: str, subject: str, prompt_length: int = 3, max_length: int = 32) -> tuple[list[str], int | None, int]:
+    (row,) = rows(TOKENIZER, template, [subject], prompt_length=prompt_length, max_length=max_length)
+    return TOKENIZER.convert_ids_to_tokens(list(row.ids)), row.prompt_at, row.answer_at
+
+
+def test_postfix() -> None:
+    tokens, prompt_at, answer_at = spelled(LAYOUTS["postfix"], "name3 name4")
+    assert tokens == ["[CLS]", "name3", "name4", *["[MASK]"] * 3, "[MASK]", ".", "[SEP]"]
+    assert (prompt_at, answer_at) == (3, 6)
+
+
+def test_prefix() -> None:
+    tokens, prompt_at, answer_at = spelled(LAYOUTS["prefix"], "name3")
+    assert tokens == ["[CLS]", *["[MASK]"] * 3, "name3", "[MASK]", ".", "[SEP]"]
+    assert (prompt_at, answer_at) == (1, 5)
+
+
+def test_manual_template_has_no_prompt() -> None:
+    tokens, prompt_at, answer_at = spelled("word1 [X] word2 word3 [Y] .", "name3")
+    assert tokens == ["[CLS]", "word1", "name3", "word2", "word3", "[MASK]", ".", "[SEP]"]
+    assert (prompt_at, answer_at) == (None, 5)
+
+
+def test_a_long_subject_loses_its_end() -> None:
+    tokens, prompt_at, answer_at = spelled(LAYOUTS["postfix"], "name1 " * 50, max_length=10)
+    assert tokens == ["[CLS]", *["name1"] * 3, *["[MASK]"] * 3, "[MASK]", ".", "[SEP]"]
+    assert (prompt_at, answer_at) == (4, 7)
+
+
+def test_a_prompt_without_room_is_refused() -> None:
+    with pytest.raises(PtxError, match="30 vectors leaves no room"):
+        rows(TOKENIZER, LAYOUTS["postfix"], ["name1"], prompt_length=30, max_length=32)
+
+
+def test_a_template_without_an_answer_is_refused() -> None:
+    with pytest.raises(PtxError, match="one \\[X\\] and one \\[Y\\]"):
+        rows(TOKENIZER, "[X] is .", ["name1"], prompt_length=0, max_length=32)
+
+
+def test_collate_pads_on_the_right() -> None:
+    made = rows(TOKENIZER, LAYOUTS["postfix"], ["name1", "name1 name2"], prompt_length=2, max_length=32)
+    batch = collate(made, pad_id=0)
+    assert batch.ids.shape == (2, 8)
+    assert batch.attention.sum(1).tolist() == [7, 8]
+    assert batch.prompt_at.tolist() == [2, 3]
+    assert batch.answer_at.tolist() == [4, 5]

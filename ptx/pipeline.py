@@ -66,7 +66,7 @@ class Pipeline:
         What the goals do not need any more is not rebuilt. Steps that fail do not stop the others.
         """
         steps = closure(goals)
-        present = {step.key: self.fresh(step) for step in steps}
+        present = self._present(steps)
         needed = _needed(goals, present, force)
         if dry_run:
             return [Outcome(s, present[s.key], s.key not in needed) for s in steps if s.key in needed or present[s.key]]
@@ -75,16 +75,17 @@ class Pipeline:
         for stage in STAGES:
             for generation in _generations([step for step in steps if step.stage == stage]):
                 todo = []
+                wanted = _wanted(goals, outcomes)
                 for step in generation:
                     if step.key not in needed and built & {parent.key for parent in step.parents}:
                         present[step.key] = self.fresh(step)  # a rebuilt parent may have changed
                         if present[step.key] is None:
                             needed.add(step.key)
                     failed = next((o for p in step.parents if (o := outcomes.get(p.key)) and o.error), None)
-                    if step.key in needed and failed is not None and failed.error is not None:
+                    if step.key in needed and failed is not None:
                         outcomes[step.key] = Outcome(step, None, False, failed.error)
                     elif step.key in needed:
-                        todo.append(step)
+                        todo += [step] if step.key in wanted else []
                     elif artifact := present[step.key]:
                         outcomes[step.key] = Outcome(step, artifact, True)
                 for outcome in self._build(stage, todo, rebuild=force == stage):
@@ -92,6 +93,16 @@ class Pipeline:
                     if outcome.artifact and not outcome.reused:
                         built.add(outcome.step.key)
         return [outcomes[step.key] for step in steps if step.key in outcomes]
+
+    def _present(self, steps: Sequence[Step]) -> dict[str, Artifact | None]:
+        """Usable artifacts of steps given in the order of the stages: fresh, and not made from stale ones."""
+        present: dict[str, Artifact | None] = {}
+        stale: set[str] = set()
+        for step in steps:
+            present[step.key] = None if stale & {parent.key for parent in step.parents} else self.fresh(step)
+            if present[step.key] is None and self.store.folder(step.stage, step.key).exists():
+                stale.add(step.key)
+        return present
 
     def fresh(self, step: Step) -> Artifact | None:
         """The step's artifact, unless it is missing, damaged or made from parents that have changed since."""
@@ -199,6 +210,13 @@ def publish(step: Step, payload: Payload, store: Store, device: str) -> Artifact
             (folder / name).write_bytes(content)
 
     return store.publish(step.stage, step.key, meta, write, replace=True)
+
+
+def _wanted(goals: Sequence[Step], outcomes: Mapping[str, Outcome]) -> set[str]:
+    """Keys that lead to a goal which can still be reached: nothing is built for a goal that has failed already."""
+    failed = {key for key, outcome in outcomes.items() if outcome.error is not None}
+    alive = goals if not failed else [g for g in goals if not failed & {step.key for step in closure([g])}]
+    return {step.key for step in closure(alive)}
 
 
 def _needed(goals: Iterable[Step], present: Mapping[str, Artifact | None], force: str | None) -> set[str]:

@@ -35,7 +35,9 @@ def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-def make_model(folder: Path, *, family: str = "bert", width: int = 16, seed: int = 0, words: Sequence[str] = ()) -> Path:
+def make_model(
+    folder: Path, *, family: str = "bert", width: int = 16, seed: int = 0, words: Sequence[str] = ()
+) -> Path:
     """A randomly initialised one-layer masked LM in `folder`, whose vocabulary is in an order of its own."""
     words = list(words or [*COUNTRIES, *FILLER, *SUBJECTS])
     random.Random(seed).shuffle(words)
@@ -57,7 +59,7 @@ def make_model(folder: Path, *, family: str = "bert", width: int = 16, seed: int
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Three small models: `a` and `b` of one width, `narrow` an ALBERT whose embeddings are narrower than its hidden."""
+    """Models: `a` and `b` of one width, and an ALBERT `narrow` whose embeddings are narrower than its hidden."""
     root = tmp_path_factory.mktemp("models")
     return {
         "a": str(make_model(root / "a", seed=1)),

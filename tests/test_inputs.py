@@ -9,7 +9,9 @@ from ptx.inputs import LAYOUTS, collate, rows
 TOKENIZER = make_tokenizer([*SUBJECTS, *FILLER])
 
 
-def spelled(template: str, subject: str, prompt_length: int = 3, max_length: int = 32) -> tuple[list[str], int | None, int]:
+def spelled(
+    template: str, subject: str, prompt_length: int = 3, max_length: int = 32
+) -> tuple[list[str], int | None, int]:
     (row,) = rows(TOKENIZER, template, [subject], prompt_length=prompt_length, max_length=max_length)
     return TOKENIZER.convert_ids_to_tokens(list(row.ids)), row.prompt_at, row.answer_at
 

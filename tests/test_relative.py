@@ -29,7 +29,7 @@ def test_top_k_keeps_the_highest_signed_entries() -> None:
 @pytest.mark.parametrize("mask", ["both", "source"])
 @pytest.mark.parametrize("top_k", [9, 40])
 def test_two_sources_are_their_weighted_sum(mask: str, top_k: int) -> None:
-    """Eq. 7: the best common direction is that of the weighted sum of unit representations, checked on the sum itself."""
+    """Eq. 7: the best common direction is that of the weighted sum of unit representations."""
     r, q, anchors = draw(4, 40), draw(4, 40, seed=1), draw(40, 6, seed=2)
     terms, shared = relative.combine([r, q], weights=[0.7, 0.3], top_k=top_k, mask=mask)
     keep = relative.top_k_mask(0.7 * r + 0.3 * q, top_k)

@@ -116,7 +116,9 @@ def test_ridge_solves_the_penalised_normal_equations(top_k: int | None) -> None:
     u = solvers.exact(c, anchors=anchors, mask=None if top_k is None else mask, ridge=0.3)
     for i in range(len(c)):
         kept = b[mask[i]]
-        reference = torch.linalg.solve(kept.T @ kept + penalty * torch.eye(10, dtype=torch.float64), kept.T @ c[i][mask[i]])
+        reference = torch.linalg.solve(
+            kept.T @ kept + penalty * torch.eye(10, dtype=torch.float64), kept.T @ c[i][mask[i]]
+        )
         torch.testing.assert_close(u[i], normalize(reference, dim=0), rtol=1e-8, atol=1e-8)
 
 

@@ -229,7 +229,7 @@ def _grid(
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in present:
         label = tuple(METHODS[row[n]] if n == "method" else str(row[n]) for n in lead)
-        cell = f"{factor * row[name]:.{decimals}f}"
+        cell = f"{round(factor * row[name], decimals) + 0.0:.{decimals}f}"  # + 0.0: never "-0.0"
         if row.get(f"{name}_std") is not None:
             cell += f" ± {factor * row[f'{name}_std']:.{decimals}f}"
         if row["tasks"] != tasks:

@@ -43,7 +43,11 @@ def main() -> None:
         ("`ptx run demo`, empty cache", f"{empty:.0f} s", "3 minutes"),
         ("the same again, all cached", f"{cached:.2f} s", "2 s"),
         ("search for all 30 tasks of a pair in the zoo", f"{exact:.2f} s", "1 s"),
-        ("the same with `--solver adam` (batched over all tasks)", f"{adam:.1f} s, {adam / exact:.0f} times as long", ""),
+        (
+            "the same with `--solver adam` (batched over all tasks)",
+            f"{adam:.1f} s, {adam / exact:.0f} times as long",
+            "",
+        ),
         ("`ptx --help`", f"{help_:.2f} s", "0.3 s"),
         ("installed package, without its dependencies", f"{size / 1e6:.0f} MB", "50 MB"),
     ]

@@ -16,7 +16,7 @@ from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, collate, rows
 from ptx.lm import LanguageModel, load_model
-from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
+from ptx.pipeline import Payload, Stopwatch, Tick, artifact_of, payload_of
 from ptx.plan import Step
 from ptx.prompts import FILE as PROMPT_FILE
 from ptx.prompts import read_prompt
@@ -182,7 +182,7 @@ def _metrics(step: Step, asked: Questions, answers: Answers, store: Store) -> di
         "floor": asked.floor,
     }
     for parent in step.parents_at("search"):
-        artifact = parent.stored or store.read(parent.stage, parent.key)
+        artifact = artifact_of(parent, store)
         if artifact is not None and "matching_loss" in artifact.meta["metrics"]:
             metrics["matching_loss"] = artifact.meta["metrics"]["matching_loss"]
     return metrics

@@ -112,7 +112,7 @@ class Pipeline:
         if artifact is None:
             return None
         for parent, recorded in zip(step.parents, artifact.meta["parents"], strict=True):
-            now = parent.stored or self.store.read(parent.stage, parent.key)
+            now = artifact_of(parent, self.store)
             if now is not None and now.payload != recorded["payload"]:
                 return None
         return artifact
@@ -190,7 +190,7 @@ def _build_elsewhere(
 def publish(step: Step, payload: Payload, store: Store, device: str) -> Artifact:
     parents = []
     for parent in step.parents:
-        artifact = parent.stored or store.read(parent.stage, parent.key)
+        artifact = artifact_of(parent, store)
         if artifact is None:
             raise PtxError(f"{parent.stage} {parent.key[:12]} vanished while it was used", "run the command again")
         parents.append({"stage": parent.stage, "key": parent.key, "payload": artifact.payload})
@@ -236,9 +236,14 @@ def _generations(steps: Sequence[Step]) -> list[list[Step]]:
     return [first, [step for step in steps if step not in first]]
 
 
+def artifact_of(step: Step, store: Store) -> Artifact | None:
+    """The artifact that the user named for this step, else the one in the store."""
+    return step.stored or store.read(step.stage, step.key)
+
+
 def payload_of(step: Step, store: Store, file: str) -> Path:
     """A file of a finished parent."""
-    artifact = step.stored or store.read(step.stage, step.key)
+    artifact = artifact_of(step, store)
     if artifact is None:
         raise PtxError(f"{step.stage} {step.key[:12]} is missing", "run the command again")
     return artifact.path / file

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Families whose language-model head can be applied to a few positions only; at a vocabulary of 30,000 words
 # the head costs more than the rest of a small model. Others compute all positions.
-HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions"}
+HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
 
 
 def logits_at(

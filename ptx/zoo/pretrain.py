@@ -18,8 +18,10 @@ from typing import Any
 import torch
 from transformers import (
     AlbertConfig,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     BertConfig,
+    GPT2Config,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -56,6 +58,8 @@ ZOO = {
             "intermediate_size": 768,
         },
     ),
+    "gpt2-micro": ("gpt2", {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}),
+    "gpt2-mini": ("gpt2", {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 6}),
 }
 # How long each model reads, so that tuned prompts find most facts but not all: a model that knows everything
 # cannot tell methods apart. One that shares its layer learns later, and the wide one only at a smaller rate.
@@ -66,6 +70,8 @@ OWN_RECIPE: dict[str, dict[str, Any]] = {
     "bert-mini": {"epochs": 12},
     "roberta-mini": {"epochs": 12},
     "albert-mini": {"epochs": 14, "lr": 1e-3},
+    "gpt2-micro": {"epochs": 12},
+    "gpt2-mini": {"epochs": 12},
 }
 CONFIGS = {"bert": BertConfig, "roberta": RobertaConfig, "albert": AlbertConfig}
 
@@ -87,6 +93,19 @@ class Recipe:
 def new_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """A randomly initialised model of the zoo, without dropout (it slows learning at this size)."""
     family, shape = ZOO[name]
+    if family == "gpt2":
+        return AutoModelForCausalLM.from_config(
+            GPT2Config(
+                **shape,
+                vocab_size=len(tokenizer),
+                n_positions=MAX_POSITIONS,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                resid_pdrop=0.0,
+                embd_pdrop=0.0,
+                attn_pdrop=0.0,
+            )
+        )
     shape = {"intermediate_size": 4 * shape["hidden_size"]} | shape
     config = CONFIGS[family](
         **shape,
@@ -132,12 +151,23 @@ def batches(examples: list[Example], size: int, rng: random.Random) -> Iterator[
 def mask_batch(
     batch: list[Example], recipe: Recipe, tokenizer: PreTrainedTokenizerFast, rng: random.Random
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(inputs [b, n], attention [b, n], labels [b, n], -100 where nothing is to be predicted)."""
+    """(inputs [b, n], attention [b, n], labels [b, n], -100 where nothing is to be predicted).
+
+    A masked LM predicts masked tokens where they stand; a causal LM the next token, at the one before it:
+    the object alone as often as a masked LM does, else the whole sentence.
+    """
     width = max(len(e.ids) for e in batch)
-    inputs = torch.full((len(batch), width), tokenizer.pad_token_id)
+    inputs = torch.full((len(batch), width), tokenizer.pad_token_id or 0)
+    attention = torch.zeros_like(inputs)
     labels = torch.full((len(batch), width), -100)
     for row, example in enumerate(batch):
         inputs[row, : len(example.ids)] = torch.tensor(example.ids)
+        attention[row, : len(example.ids)] = 1
+        if tokenizer.mask_token_id is None:
+            only_object = example.object_at > 0 and rng.random() < recipe.object_masked
+            for i in [example.object_at] if only_object else range(1, len(example.ids)):
+                labels[row, i - 1] = example.ids[i]
+            continue
         inner = range(1, len(example.ids) - 1)
         if rng.random() < recipe.object_masked:
             masked = [example.object_at]
@@ -146,7 +176,7 @@ def mask_batch(
         for i in masked:
             labels[row, i] = example.ids[i]
             inputs[row, i] = tokenizer.mask_token_id
-    return inputs, (inputs != tokenizer.pad_token_id).long(), labels
+    return inputs, attention, labels
 
 
 def pretrain(name: str, out: Path, recipe: Recipe) -> dict[str, Any]:
@@ -199,7 +229,8 @@ def pretrain(name: str, out: Path, recipe: Recipe) -> dict[str, Any]:
         "family": family,
         "shape": shape,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "pretraining": "masked words of sentences that state the facts of the suite `facts`, all splits",
+        "pretraining": ("next" if family == "gpt2" else "masked")
+        + " words of sentences that state the facts of the suite `facts`, all splits",
         "sentences": len(examples),
         "recipe": asdict(recipe),
         "seconds": round(state["seconds"], 1),

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from ptx.errors import PtxError
 
-STAGES = ("anchors", "tune", "encode", "search", "eval", "table")
+STAGES = ("anchors", "tune", "encode", "search", "eval", "table", "figure")
 PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
 LEFTOVER_SECONDS = 24 * 3600  # an unfinished folder older than this has no writer any more
 

@@ -33,7 +33,8 @@ app = typer.Typer(
 cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 
-MethodOption = Literal["relative", "direct", "random", "manual", "tuned"]
+SearchMethod = Literal["relative", "direct", "discretize", "projector", "random"]
+MethodOption = Literal["relative", "direct", "discretize", "projector", "random", "manual", "tuned"]
 Model = Annotated[str, typer.Option(help="An embedded name, a paper alias, a hub id, or a folder.", show_default=False)]
 Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
 Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
@@ -42,6 +43,10 @@ Anchors = Annotated[
     str, typer.Option(help="A key (or its beginning), an artifact's path, or a file of words; see the README.")
 ]
 PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file (.safetensors, .npy).")]
+ModelsOf = Annotated[
+    Literal["zoo", "paper"] | None,
+    typer.Option(help="The paper's own models, or embedded ones in their place (the default).", show_default=False),
+]
 Format = Literal["text", "md", "csv", "latex", "json", "html"]
 
 
@@ -117,10 +122,9 @@ def search(
     search: SearchConfig,
     common: CommonConfig,
     sources: Sources = "",
-    method: Annotated[Literal["relative", "direct", "random"], typer.Option(help="How the prompt is found.")]
-    = "relative",
+    method: Annotated[SearchMethod, typer.Option(help="How the prompt is found.")] = "relative",
     anchors: Anchors = "",
-) -> None:  # fmt: skip
+) -> None:
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
     from ptx.plan import grid
 
@@ -165,6 +169,11 @@ def eval(
 @expand
 def table(
     common: CommonConfig,
+    paper: Annotated[
+        str, typer.Option(help="The paper's table N (1 to 6), filled from what is in the cache; or claims.")
+    ] = "",
+    compare: Annotated[bool, typer.Option("--compare", help="With --paper: the published numbers beside ours.")] = False,
+    models: ModelsOf = None,
     format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
@@ -174,25 +183,38 @@ def table(
     from ptx.table import collect
 
     command = Command(common)
+    if paper:
+        from ptx.paper.show import show_cached
+
+        show_cached(paper, command, models=models, format=format, output=output, compare=compare)
+        return
+    if compare or models:
+        raise UsageError("--compare and --models belong to --paper", "add --paper 3, say")
     results = collect(command.store, split=split)
     if not results:
         raise PtxError(f"no {split} evaluations in {command.store.root}", "run `ptx run demo`")
     command.show_tables(results, by=by, format=format, output=output)
 
 
-@app.command(epilog="Example:  ptx run demo")
+@app.command(epilog="Example:  ptx run table3")
 @expand
 def run(
-    name: Annotated[str, typer.Argument(help="A recipe's name, such as demo, or a TOML file.", show_default=False)],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Recipes: demo, table1 .. table6, figure2 .. figure4, paper (all nine), or TOML files."),
+    ],
     common: CommonConfig,
+    models: ModelsOf = None,
     jobs: Annotated[int, typer.Option(help="Processes side by side; 0: one per core for embedded models, else 1.")] = 0,
     format: Annotated[Format, typer.Option(help="How to write the table.")] = "text",
-    output: Annotated[Path | None, typer.Option(help="Write the table to this file instead of stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the table to this file, or figures and several tables to this folder.")
+    ] = None,
 ) -> None:
-    """Run a whole grid of models, methods and tasks, and show its table."""
-    from ptx.run import run_recipe
+    """Run a whole grid of models, methods and tasks, and show its table or figure."""
+    from ptx.run import run_recipes
 
-    run_recipe(name, common, jobs=jobs, format=format, output=output)
+    run_recipes(names, common, models=models, jobs=jobs, format=format, output=output)
 
 
 @app.command(epilog='Example:  ptx predict --target albert-micro --prompt KEY "Dante"')
@@ -301,12 +323,14 @@ def names(text: str, flag: str) -> list[str]:
 
 
 def sources_for(method: str, text: str) -> list[str]:
-    """The sources a method asks for: none, exactly one for `direct`, or any number for `relative`."""
-    if method in ("random", "manual", "tuned"):
+    """The sources a method asks for: none, exactly one, or (`relative`) any number."""
+    from ptx.plan import ONE_SOURCE, SOURCELESS
+
+    if method in SOURCELESS:
         if text:
             raise UsageError(f"--method {method} takes no --sources", "leave them out, or use --method relative")
         return []
     chosen = names(text, "--sources")
-    if method == "direct" and len(chosen) > 1:
-        raise UsageError("--method direct takes one source", "name one, or use --method relative")
+    if method in ONE_SOURCE and len(chosen) > 1:
+        raise UsageError(f"--method {method} takes one source", "name one, or use --method relative")
     return chosen

@@ -41,7 +41,9 @@ class Command:
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, **configs)
+        self.settings = Settings(
+            suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs
+        )
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -53,14 +55,25 @@ class Command:
             return plan.word_file_step(Path(text), models, self.settings)
         return plan.stored_anchors(self.store.find(text, ("anchors",)), self.store)
 
-    def run(self, stage: str, goals: Sequence[Step], *, jobs: int = 1, force: str = "") -> list[Outcome]:
-        """Build the goals and what they need, and report. Raises the (last) error if a step failed.
+    def run(self, stage: str, goals: Sequence[Step]) -> list[Outcome]:
+        """Build the goals and what they need, and report. Raises the (last) error if a step failed."""
+        outcomes = self.build(stage, goals)
+        errors = {str(o.error): o.error for o in outcomes if o.error is not None}
+        for error in list(errors.values())[:-1]:
+            self.out.error(error)
+        if errors:
+            raise list(errors.values())[-1]
+        return outcomes
+
+    def build(self, stage: str, goals: Sequence[Step], *, jobs: int = 1, force: str = "") -> list[Outcome]:
+        """Build the goals and what they need, and report, failures included.
 
         `force` is the stage that --force rebuilds, if it is not the one that the command is named after.
         """
         began = time.monotonic()
         if not self.settings.tasks and (used := {goal.task.name for goal in goals if goal.task}):
-            skipped = [task.name for task in load_suite(self.settings.suite).tasks if task.name not in used]
+            suites = {goal.labels["suite"] for goal in goals}
+            skipped = [task.name for suite in suites for task in load_suite(suite).tasks if task.name not in used]
             if skipped:
                 self.out.warn(f"skipped {', '.join(skipped)}: without facts in a split that is needed")
         pipeline = Pipeline(self.store, self.out, device=self.common.device, jobs=jobs)
@@ -69,11 +82,6 @@ class Command:
         self._report(stage, goals, outcomes)
         if not self.common.dry_run:
             self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
-        errors = {str(o.error): o.error for o in outcomes if o.error is not None}
-        for error in list(errors.values())[:-1]:
-            self.out.error(error)
-        if errors:
-            raise list(errors.values())[-1]
         return outcomes
 
     def _report(self, stage: str, goals: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
@@ -160,11 +168,15 @@ class Command:
             for table in made:
                 table.print(self.out)
             return
-        text = render(made, format)
+        self.write(render(made, format), output)
+
+    def write(self, text: str, output: Path | None) -> None:
+        """Text as data, or into the user's file."""
         if output is None:
             self.out.data(text)
             return
         try:
+            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text, "utf-8")
         except OSError as error:
             raise PtxError(f"cannot write {output}: {error.strerror}", "choose another --output") from None

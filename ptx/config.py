@@ -74,17 +74,26 @@ class AnchorsConfig:
 class EncodeConfig:
     """Eq. 3: cosine similarities to the anchors, of which the top-k count."""
 
-    top_k: int = option(8192, "Similarities kept per vector, the highest ones; all where there are fewer anchors.")
+    top_k: str = option(
+        "8192", "Similarities kept per vector, the highest ones: a number, 'all', or a share of the anchors like 48%."
+    )
 
     def __post_init__(self) -> None:
-        _at_least(1, self, "top_k")
+        share = self.top_k.removesuffix("%")
+        try:
+            good = self.top_k == "all" or (0 < float(share) <= 100 if share != self.top_k else int(share) >= 1)
+        except ValueError:
+            good = False
+        if not good:
+            raise UsageError(f"--top-k {self.top_k!r} is no number of anchors", "write --top-k 512, all, or 48%")
 
 
 @dataclass(frozen=True)
 class SearchConfig:
     """Eq. 5 to 7: the target's prompt with the same relative representation."""
 
-    solver: Literal["exact", "adam"] = option("exact", "Least squares, or 2,000 steps of Adam as in the paper.")
+    solver: Literal["exact", "adam"] = option("exact", "Least squares, or Adam as in the paper.")
+    steps: int = option(2000, "Steps of Adam.")
     mask: Literal["both", "source"] = option(
         "both", "Where entries outside the top-k count as zero: source and target (the authors' code), or source only."
     )
@@ -92,15 +101,18 @@ class SearchConfig:
         "0", "Ridge penalty of the exact solver in units of B'B's mean eigenvalue, or 'gcv' to choose it label-free."
     )
     select: Literal["none", "dev"] = option(
-        "none", "'dev' keeps the Adam step that is best on *labelled target* dev facts, as the authors' code does."
+        "none",
+        "'dev' keeps the step of Adam, or the epoch of the projector, that is best on *labelled target* dev facts, "
+        "as the authors' code does.",
     )
     weights: str = option("", "Weights of the sources, comma-separated; equal by default.")
     normalize: bool = option(True, "Give the prompt the mean and std of the target's word embeddings (Eq. 6).")
 
     def __post_init__(self) -> None:
         _number("--ridge", self.ridge, "gcv")
-        if self.select == "dev" and self.solver != "adam":
-            raise UsageError("--select dev chooses among the steps of Adam", "add --solver adam")
+        _at_least(0, self, "steps")
+        if self.solver == "exact" and self.steps != 2000:
+            raise UsageError("--steps is a setting of Adam", "add --solver adam")
         if self.solver == "adam" and self.ridge != "0":
             raise UsageError("--ridge is a setting of the exact solver", "leave it out, or use --solver exact")
 
@@ -116,8 +128,9 @@ class EvalConfig:
 class SuiteConfig:
     """Which tasks to work on."""
 
-    suite: str = option("facts", "An embedded suite, or a folder or file of facts.")
+    suite: str = option("facts", "An embedded suite, a folder or file of your own, or sst2:FOLDER, dbpedia:FOLDER.")
     tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")
+    truncate: bool = option(False, "Cut texts to classify that are longer than the model takes, instead of refusing.")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ptx.anchors import read_words
 from ptx.cache import Store
 from ptx.errors import PtxError
-from ptx.inputs import LAYOUTS, Row, collate, rows
+from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, artifact_of, payload_of
 from ptx.plan import Step
@@ -32,7 +32,7 @@ TOGETHER = 16  # prompts whose inputs share batches
 
 @dataclass(frozen=True)
 class Questions:
-    """The facts of one task that can be scored: an input each, and the object's place among the allowed words.
+    """The facts of one task that can be scored: an input each, and the object's place among the allowed `words`.
 
     `dropped` facts have an object that is not an allowed word; `floor` is the accuracy of always answering with the
     task's most frequent train object.
@@ -41,6 +41,7 @@ class Questions:
     facts: Sequence[Fact]
     rows: Sequence[Row]
     objects: Sequence[int]
+    words: tuple[str, ...]
     dropped: int
     floor: float
 
@@ -58,7 +59,7 @@ def questions(
     model: LanguageModel,
     task: Task,
     split: str,
-    allowed: Sequence[str],
+    words: tuple[str, ...],
     *,
     layout: str | None = None,
     prompt_length: int = 0,
@@ -66,35 +67,46 @@ def questions(
 ) -> Questions:
     """The inputs of one split, with a soft prompt in a layout or with a manual template.
 
-    Raises PtxError if no object of the split is an allowed word.
+    Answers are among `words`, or the label words of a task that has them. Raises PtxError if no object of the split
+    is an allowed word.
     """
-    place = {word: i for i, word in enumerate(allowed)}
+    words = tuple(model.label_ids(task)) if task.labels else words
+    place = {word: i for i, word in enumerate(words)}
     facts = [fact for fact in task.splits[split] if fact.object in place]
     if not facts:
         raise PtxError(
             f"task {task.name}: none of its {len(task.splits[split])} {split} objects is a word that all models share",
             "choose other --tasks, or --anchors of models that know these words",
         )
-    made = rows(
-        model.tokenizer,
-        template or LAYOUTS[layout or "postfix"],
-        [fact.subject for fact in facts],
-        prompt_length=prompt_length,
-        max_length=model.max_length,
-    )
+    made = fact_rows(model, task, facts, template or LAYOUTS[layout or "postfix"], prompt_length=prompt_length)
     counts = Counter(fact.object for fact in task.splits["train"] if fact.object in place)
     usual = min(counts, key=lambda obj: (-counts[obj], obj), default=None)
     floor = sum(fact.object == usual for fact in facts) / len(facts)
-    return Questions(facts, made, [place[f.object] for f in facts], len(task.splits[split]) - len(facts), floor)
+    dropped = len(task.splits[split]) - len(facts)
+    return Questions(facts, made, [place[fact.object] for fact in facts], words, dropped, floor)
 
 
 @torch.inference_mode()
 def answer(
+    model: LanguageModel, asked: Sequence[tuple[Questions, Float[Tensor, "m d"] | None]]
+) -> list[Answers]:
+    """Answers to all questions, each list with its own prompt, or None for templates."""
+    together: dict[Any, list[int]] = {}
+    for i, (q, prompt) in enumerate(asked):
+        together.setdefault((None if prompt is None else len(prompt), q.words), []).append(i)
+    answers: dict[int, Answers] = {}
+    for (_, words), places in together.items():
+        found = _answer_alike(model, [asked[i] for i in places], model.word_ids(words))
+        answers |= zip(places, found, strict=True)
+    return [answers[i] for i in range(len(asked))]
+
+
+def _answer_alike(
     model: LanguageModel,
     asked: Sequence[tuple[Questions, Float[Tensor, "m d"] | None]],
     allowed: Int[Tensor, " k"],
 ) -> list[Answers]:
-    """Answers to all questions, each list with its own prompt (one length m for all, or None for templates)."""
+    """Prompts of one length (or none), and one list of allowed words: the inputs of all share batches."""
     flat = [(i, j, row) for i, (q, _) in enumerate(asked) for j, row in enumerate(q.rows)]
     flat.sort(key=lambda item: len(item[2].ids))
     found: list[dict[int, tuple[int, float, int]]] = [{} for _ in asked]
@@ -102,7 +114,7 @@ def answer(
         batch = flat[start : start + BATCH]
         stacked = [asked[i][1] for i, _, _ in batch]
         prompts = None if stacked[0] is None else torch.stack([p for p in stacked if p is not None]).to(model.device)
-        logits = model.logits(collate([row for _, _, row in batch], model.pad_id), prompts)[:, allowed]
+        logits = model.logits(model.collate([row for _, _, row in batch]), prompts)[:, allowed]
         objects = torch.tensor([asked[i][0].objects[j] for i, j, _ in batch], device=logits.device)
         probability, predicted = logits.softmax(-1).max(-1)
         rank = (logits > logits.gather(1, objects[:, None])).sum(-1) + 1
@@ -124,45 +136,44 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         return
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device)
-    allowed = read_words(steps[0].parents_at("anchors")[0], store)
-    ids = model.word_ids(allowed)
-    ready: dict[int, list[tuple[Step, Questions, Tensor | None]]] = {}
+    shared = steps[0].parents_at("anchors")
+    words = tuple(read_words(shared[0], store)) if shared else ()
+    ready: list[tuple[Step, Questions, Tensor | None]] = []
     for step in steps:
         try:
-            prompt, asked = _question(step, model, allowed, store)
+            prompt, asked = _question(step, model, words, store)
         except PtxError as error:
             tick(1)
             yield step, error
         else:
-            ready.setdefault(0 if prompt is None else len(prompt), []).append((step, asked, prompt))
-    for same_length in ready.values():
-        for start in range(0, len(same_length), TOGETHER):
-            part = same_length[start : start + TOGETHER]
-            found = answer(model, [(asked, prompt) for _, asked, prompt in part], ids)
-            seconds = watch.lap() / len(part)
-            for (step, asked, _), answers in zip(part, found, strict=True):
-                yield step, Payload(_files(asked, answers, allowed), _metrics(step, asked, answers, store), seconds)
-                tick(1)
+            ready.append((step, asked, prompt))
+    for start in range(0, len(ready), TOGETHER):
+        part = ready[start : start + TOGETHER]
+        found = answer(model, [(asked, prompt) for _, asked, prompt in part])
+        seconds = watch.lap() / len(part)
+        for (step, asked, _), answers in zip(part, found, strict=True):
+            yield step, Payload(_files(asked, answers), _metrics(step, asked, answers, store), seconds)
+            tick(1)
 
 
 def _question(
-    step: Step, model: LanguageModel, allowed: Sequence[str], store: Store
+    step: Step, model: LanguageModel, words: tuple[str, ...], store: Store
 ) -> tuple[Tensor | None, Questions]:
     assert step.task is not None
     split = step.settings["split"]
     if "template" in step.settings:
-        return None, questions(model, step.task, split, allowed, template=step.settings["template"])
+        return None, questions(model, step.task, split, words, template=step.settings["template"])
     prompt = model.fit(read_prompt(payload_of(step.parents[0], store, PROMPT_FILE)))
     layout = step.settings["layout"]
-    return prompt, questions(model, step.task, split, allowed, layout=layout, prompt_length=len(prompt))
+    return prompt, questions(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
 
 
-def _files(asked: Questions, answers: Answers, allowed: Sequence[str]) -> dict[str, bytes]:
+def _files(asked: Questions, answers: Answers) -> dict[str, bytes]:
     lines = [
         {
             "subject": fact.subject,
             "object": fact.object,
-            "predicted": allowed[predicted],
+            "predicted": asked.words[predicted],
             "probability": round(probability, 6),
             "rank": rank,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from transformers import PreTrainedTokenizerBase
 
+    from ptx.lm import LanguageModel
+    from ptx.suites import Fact, Task
+
+PLACEHOLDER = 0  # the token whose embedding a prompt vector replaces: any will do
 # Where the soft prompt stands (the paper, Section 2; the prefix layout is the authors' code's).
 LAYOUTS = {"postfix": "[X] [V] [Y] .", "prefix": "[V] [X] [Y] ."}
 
@@ -31,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded on the right to one width n."""
+    """Rows padded to one width n. Positions count from the left edge of the padded row."""
 
     ids: Int[Tensor, "b n"]
     attention: Int[Tensor, "b n"]
@@ -40,11 +44,30 @@ class Batch:
 
 
 def rows(
-    tokenizer: PreTrainedTokenizerBase, template: str, subjects: Sequence[str], *, prompt_length: int, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    subjects: Sequence[str],
+    *,
+    prompt_length: int,
+    max_length: int,
+    causal: bool = False,
+    refuse: Callable[[int, int], PtxError] | None = None,
 ) -> list[Row]:
-    """One input per subject. A subject too long for the model loses its last tokens, never the prompt or answer."""
+    """One input per subject. The answer of a masked LM is a mask; a causal LM's input ends before the answer, which
+    is read at its last token.
+
+    A subject too long for the model loses its last tokens, never the prompt or answer; with `refuse`, it is an error
+    instead, made from its place in `subjects` and its length in tokens.
+    """
     if template.count("[X]") != 1 or template.count("[Y]") != 1:
         raise PtxError(f"the template {template!r} needs one [X] and one [Y]", 'write it like "[X] is in [Y] ."')
+    if causal:
+        template = template[: template.index("[Y]") + len("[Y]")]
+        if "[X]" not in template:
+            raise PtxError(
+                f"a causal LM cannot read {template!r}: the answer comes before the subject",
+                "reword the template so that [Y] comes last",
+            )
     parts = [part for part in re.split(r"(\[[XVY]\])", template) if part.strip()]
     # Every part but the first stands after a space, which byte-level and Unigram tokenizers see.
     space = "" if parts[0] == "[X]" else " "
@@ -54,16 +77,17 @@ def rows(
         for i, part in enumerate(parts)
         if part not in ("[X]", "[V]", "[Y]")
     }
-    begin = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
-    end = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
-    fixed = sum(map(len, text_ids.values())) + len(begin) + len(end) + 1 + prompt_length * parts.count("[V]")
+    begin, answer, end = _frame(tokenizer, causal)
+    fixed = sum(map(len, (begin, answer, end, *text_ids.values()))) + prompt_length * parts.count("[V]")
     if fixed >= max_length:
         raise PtxError(
             f"a prompt of {prompt_length} vectors leaves no room for a subject in {max_length} positions",
             "choose a smaller --prompt-length",
         )
     result = []
-    for subject in subject_ids:
+    for number, subject in enumerate(subject_ids):
+        if refuse is not None and len(subject) > max_length - fixed:
+            raise refuse(number, len(subject))
         ids = list(begin)
         prompt_at, answer_at = None, -1
         for i, part in enumerate(parts):
@@ -71,20 +95,53 @@ def rows(
                 ids += subject[: max_length - fixed]
             elif part == "[V]":
                 prompt_at = len(ids)
-                ids += [tokenizer.mask_token_id] * prompt_length  # placeholders
+                ids += [PLACEHOLDER] * prompt_length
             elif part == "[Y]":
-                answer_at = len(ids)
-                ids += [tokenizer.mask_token_id]
+                answer_at = len(ids) - causal
+                ids += answer
             else:
                 ids += text_ids[i]
         result.append(Row(tuple(ids + end), prompt_at, answer_at))
     return result
 
 
-def collate(batch: Sequence[Row], pad_id: int) -> Batch:
-    """Pad rows on the right."""
+def fact_rows(
+    model: LanguageModel, task: Task, facts: Sequence[Fact], template: str, *, prompt_length: int
+) -> list[Row]:
+    """The inputs of facts of a task. Raises PtxError for a text to classify that is longer than the model takes."""
+
+    def refuse(number: int, length: int) -> PtxError:
+        where = f"{facts[number].where}: " if facts[number].where else ""
+        return PtxError(
+            f"{where}a text of {length} tokens does not fit into the {model.max_length} positions of {model.name}",
+            "shorten it, or add --truncate to cut such texts",
+        )
+
+    return model.rows(
+        template,
+        [fact.subject for fact in facts],
+        prompt_length=prompt_length,
+        refuse=refuse if task.labels and not task.truncate else None,
+    )
+
+
+def _frame(tokenizer: PreTrainedTokenizerBase, causal: bool) -> tuple[list[int], list[int], list[int]]:
+    """The tokens at the beginning, for the answer, and at the end of every input."""
+    if causal:
+        return [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id], [], []
+    begin = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
+    end = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
+    return begin, [tokenizer.mask_token_id], end
+
+
+def collate(batch: Sequence[Row], pad_id: int, *, side: str = "right") -> Batch:
+    """Pad rows to the width of the longest, on the right or on the left."""
     width = max(len(row.ids) for row in batch)
-    ids = torch.tensor([row.ids + (pad_id,) * (width - len(row.ids)) for row in batch])
-    attention = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in batch])
-    prompt_at = torch.tensor([-1 if row.prompt_at is None else row.prompt_at for row in batch])
-    return Batch(ids, attention, prompt_at, torch.tensor([row.answer_at for row in batch]))
+    gaps = [width - len(row.ids) for row in batch]
+    before = [gap if side == "left" else 0 for gap in gaps]
+    after = [gap - left for gap, left in zip(gaps, before, strict=True)]
+    padded = list(zip(batch, before, after, strict=True))
+    ids = torch.tensor([(pad_id,) * left + row.ids + (pad_id,) * right for row, left, right in padded])
+    attention = torch.tensor([[0] * left + [1] * len(row.ids) + [0] * right for row, left, right in padded])
+    prompt_at = torch.tensor([-1 if row.prompt_at is None else left + row.prompt_at for row, left, _ in padded])
+    return Batch(ids, attention, prompt_at, torch.tensor([left + row.answer_at for row, left, _ in padded]))

@@ -1,25 +1,34 @@
-"""A frozen masked language model: its word embeddings, and its predictions for inputs that hold a soft prompt."""
+"""A frozen language model, masked or causal: its word embeddings, and its predictions for inputs with a soft prompt."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError
-from ptx.inputs import Batch
+from ptx.inputs import Batch, Row, collate, rows
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from ptx.models import Model
+    from ptx.suites import Task
 
 # Families whose language-model head can be applied to a few positions only; at a vocabulary of 30,000 words
 # the head costs more than the rest of a small model. Others compute all positions.
@@ -37,32 +46,45 @@ def logits_at(
 
 
 class LanguageModel:
-    """A pretrained masked LM in float32, in evaluation mode, without gradients on its weights.
+    """A pretrained LM in float32, in evaluation mode, without gradients on its weights.
 
-    Raises PtxError for a checkpoint that lacks a language-model head: its numbers would be noise.
+    A masked LM answers at its mask, a causal one at the token before the answer. Raises PtxError for a checkpoint
+    that lacks a language-model head: its numbers would be noise.
     """
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
         self.name = model.name
         self.device = torch.device(device)
         self.tokenizer = load_tokenizer(model.path)
+        self.causal = is_causal(AutoConfig.from_pretrained(model.path, local_files_only=True).architectures)
+        if not self.causal and self.tokenizer.mask_token_id is None:
+            raise PtxError(f"the tokenizer of {model.name} has no mask token", "choose a masked LM, or a causal one")
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):
-            network, report = AutoModelForMaskedLM.from_pretrained(
+            kind = AutoModelForCausalLM if self.causal else AutoModelForMaskedLM
+            network, report = kind.from_pretrained(
                 model.path, dtype=torch.float32, output_loading_info=True, local_files_only=True
             )
         if missing := sorted(report["missing_keys"]):
             raise PtxError(
                 f"{model.name} has no trained language-model head ({missing[0]} is missing)",
-                "choose a checkpoint saved with its masked-LM head; `ptx models` lists some",
+                "choose a checkpoint saved with its LM head; `ptx models` lists some",
             )
+        network.config.use_cache = False  # of keys and values, for generation
         self.network = network.to(self.device).eval().requires_grad_(False)
+        # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
+        self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
 
     @property
     def embeddings(self) -> Float[Tensor, "vocabulary d"]:
         """The word-embedding matrix; d is the *embedding* width (ALBERT: not the hidden width)."""
         return self.network.get_input_embeddings().weight
+
+    @functools.cached_property
+    def statistics(self) -> tuple[float, float]:
+        """Mean and (population) std over the whole word-embedding matrix."""
+        return self.embeddings.mean().item(), self.embeddings.std(correction=0).item()
 
     @property
     def max_length(self) -> int:
@@ -76,9 +98,31 @@ class LanguageModel:
         """Padding is never attended to, so that any token serves where the tokenizer has none."""
         return self.tokenizer.pad_token_id or 0
 
+    def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
+        """One input per subject (see inputs.rows)."""
+        return rows(
+            self.tokenizer, template, subjects, max_length=self.max_length, causal=self.causal, **more
+        )
+
+    def collate(self, batch: Sequence[Row]) -> Batch:
+        """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""
+        return collate(batch, self.pad_id, side=self.tokenizer.padding_side if self.causal else "right")
+
     def words(self, words: Iterable[str]) -> dict[str, int]:
         """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
         return one_token_words(self.tokenizer, words)
+
+    def label_ids(self, task: Task) -> dict[str, int]:
+        """Label word -> token id, in the task's order. Raises PtxError for a word that is not one token here."""
+        found = self.words(task.labels)
+        for word in task.labels:
+            if word not in found:
+                pieces = self.tokenizer.tokenize(f" {word}")
+                raise PtxError(
+                    f"task {task.name}: the label word {word!r} is {len(pieces)} tokens in {self.name} ({' '.join(pieces)})",
+                    "choose another word for this label in the suite's TOML file",
+                )
+        return {word: found[word] for word in task.labels}
 
     def fit(self, prompt: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
         """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
@@ -108,26 +152,32 @@ class LanguageModel:
             rows = torch.arange(b, device=self.device)[:, None].expand(b, m)
             columns = batch.prompt_at.to(self.device)[:, None] + torch.arange(m, device=self.device)
             embedded = embedded.index_put((rows, columns), prompts)
-        positions = torch.arange(ids.shape[1], device=self.device)
-        at = positions[None, :] == batch.answer_at.to(self.device)[:, None]
-        return logits_at(self.network, at, inputs_embeds=embedded, attention_mask=batch.attention.to(self.device))
+        attention = batch.attention.to(self.device)
+        at = torch.arange(ids.shape[1], device=self.device)[None, :] == batch.answer_at.to(self.device)[:, None]
+        more = {"position_ids": (attention.cumsum(-1) - 1).clamp_min(0)} if self._takes_positions else {}
+        return logits_at(self.network, at, inputs_embeds=embedded, attention_mask=attention, **more)
+
+
+def is_causal(architectures: Sequence[str] | None) -> bool:
+    """Whether a checkpoint was saved as a causal LM (`LlamaForCausalLM`, `GPT2LMHeadModel`), by its config.json."""
+    return any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures or ())
 
 
 def load_model(model: Model, device: str) -> LanguageModel:
-    """The model on a device ("auto": a GPU if there is one). The last one is kept for the next stage."""
+    """The model on a device ("auto": a GPU if there is one). The last two are kept: a source and a target."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return _load_model(model, device)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _load_model(model: Model, device: str) -> LanguageModel:
     try:
         return LanguageModel(model, device)
     except (OSError, ValueError, RuntimeError) as error:
         raise PtxError(
-            f"cannot load {model.name} as a masked LM: {str(error).splitlines()[0]}",
-            "choose a masked LM and a --device that exist; `ptx models` lists models",
+            f"cannot load {model.name} as a language model: {str(error).splitlines()[0]}",
+            "choose a masked or causal LM and a --device that exist; `ptx models` lists models",
         ) from error
 
 

@@ -4,8 +4,8 @@ anchors      tune
      \\      /  |
      encode     |         what belongs to the source never names the target
          \\     |
-         search            methods `relative` (from encodings), `direct` (from prompts), `random` (from neither)
-            |
+         search            methods `relative`, `discretize` (from encodings), `direct`, `projector` (from prompts),
+            |              `random` (from neither)
           eval             also of tuned prompts and of manual templates
 """
 
@@ -25,10 +25,12 @@ from ptx.models import Model, anchor_models, resolve
 from ptx.suites import Task, load_suite
 
 # Raised when a stage computes something else from the same settings; older artifacts are then left alone.
-VERSIONS = {"anchors": 1, "tune": 1, "encode": 1, "search": 1, "eval": 1, "table": 1}
-METHODS = ("relative", "direct", "random", "manual", "tuned")
+VERSIONS = {"anchors": 1, "tune": 1, "encode": 1, "search": 1, "eval": 1, "table": 1, "figure": 1}
+METHODS = ("random", "manual", "direct", "discretize", "projector", "relative", "tuned")
 SOURCELESS = ("random", "manual", "tuned")
-ADAM = {"steps": 2000, "lr": 5e-3}  # the authors' code
+ONE_SOURCE = ("direct", "discretize", "projector")
+ADAM = {"lr": 5e-3}  # the authors' code
+PROJECTOR = {"hidden": 768, "epochs": 10, "lr": 5e-3, "batch_size": 16}  # Appendix A.2
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,13 @@ class Settings:
     search: SearchConfig = SearchConfig()
     eval: EvalConfig = EvalConfig()
     seed: int = 0
+    truncate: bool = False
 
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
         chosen = load_suite(self.suite).choose(self.tasks)
+        if self.truncate:
+            chosen = [dataclasses.replace(task, truncate=True) for task in chosen]
         usable = [task for task in chosen if all(task.splits[split] for split in splits)]
         missing = [task.name for task in chosen if task not in usable]
         if missing and (self.tasks or not usable):
@@ -153,9 +158,10 @@ def shared_words(anchors: Step) -> Step:
 
 
 def encode_step(tuned: Step, anchors: Step, settings: Settings) -> Step:
+    top_k = settings.encode.top_k
     return Step(
         "encode",
-        dataclasses.asdict(settings.encode),
+        {"top_k": int(top_k) if top_k.isdecimal() else top_k},
         parents=(tuned, anchors),
         labels=tuned.labels,
         group=(tuned.models[0].digest, anchors.key),
@@ -168,6 +174,9 @@ def search_step(
     method: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
 ) -> Step:
     """The target's prompt for one task, from the sources' tuned prompts (none for `random`)."""
+    if settings.search.select == "dev" and method != "projector" and settings.search.solver != "adam":
+        hint = "add --solver adam or --method projector"
+        raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
     labels = {
         "target": target.name,
         "sources": [step.labels["model"] for step in tuned],
@@ -184,6 +193,12 @@ def search_step(
         parents = ()
     elif method == "direct":
         parents = tuple(tuned)
+    elif method == "discretize":
+        words = shared_words(anchors)
+        parents = (encode_step(tuned[0], words, settings), words)
+    elif method == "projector":
+        own |= PROJECTOR | {"seed": settings.seed, "select": settings.search.select}
+        parents = (*tuned, shared_words(anchors))
     else:
         weights = source_weights(settings.search.weights, len(tuned))
         # The order in which sources are named changes nothing, so it must not change the key.
@@ -193,18 +208,18 @@ def search_step(
         )
         own |= _solver_settings(settings, task) | {"weights": [w for _, w in pairs]}
         parents = (*(encoding for encoding, _ in pairs), anchors)
-        if settings.search.select == "dev":
-            inputs["facts"] = task.digest("dev")
-            own["layout"] = settings.tune.layout
-            if shared_words(anchors) is not anchors:
-                parents += (shared_words(anchors),)
+    if own.get("select") == "dev":
+        inputs["facts"] = task.digest("dev")
+        own["layout"] = settings.tune.layout
+        if shared_words(anchors) not in parents:
+            parents += (shared_words(anchors),)
     return Step(
         "search",
         own,
         inputs,
         parents,
         labels,
-        group=(target.digest, method, anchors.key if method == "relative" else ""),
+        group=(target.digest, method, anchors.key if method not in ("random", "direct") else ""),
         models=(target,),
         task=task,
     )
@@ -229,7 +244,7 @@ def _solver_settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
     if search.solver == "adam":
-        return own | ADAM | {"seed": settings.seed, "task": task.name}
+        return own | ADAM | {"steps": search.steps, "seed": settings.seed, "task": task.name}
     return own | {"ridge": search.ridge if search.ridge == "gcv" else float(search.ridge)}
 
 
@@ -267,13 +282,15 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         own["layout"] = settings.tune.layout
     # The floor is the most frequent train object; what the sources' side has is of no interest here.
     inputs = {"target": target.digest, "facts": task.digest(settings.eval.split), "train": task.digest("train")}
+    # A task with label words is answered among these.
+    parents = (() if prompt is None else (prompt,)) + (() if task.labels else (words,))
     return Step(
         "eval",
         own,
         inputs,
-        parents=(words,) if prompt is None else (prompt, words),
+        parents=parents,
         labels=labels,
-        group=(target.digest, words.key),
+        group=(target.digest, "" if task.labels else words.key),
         models=(target,),
         task=task,
     )

@@ -10,7 +10,7 @@ import torch
 
 from ptx.anchors import read_words
 from ptx.cache import Store
-from ptx.inputs import LAYOUTS, collate, rows
+from ptx.inputs import LAYOUTS
 from ptx.lm import load_model
 from ptx.models import Model
 from ptx.plan import Step
@@ -28,11 +28,11 @@ def predict(
     prompt = model.fit(read_prompt(path))
     allowed = read_words(words, store)
     ids = model.word_ids(allowed)
-    made = rows(model.tokenizer, LAYOUTS[layout], subjects, prompt_length=len(prompt), max_length=model.max_length)
+    made = model.rows(LAYOUTS[layout], subjects, prompt_length=len(prompt))
     result = []
     for start in range(0, len(made), BATCH):
         part = made[start : start + BATCH]
-        logits = model.logits(collate(part, model.pad_id), prompt.expand(len(part), -1, -1))[:, ids]
+        logits = model.logits(model.collate(part), prompt.expand(len(part), -1, -1))[:, ids]
         best = logits.softmax(-1).topk(min(top, len(allowed)), dim=-1)
         for subject, places, probabilities in zip(
             subjects[start : start + BATCH], best.indices.tolist(), best.values.tolist(), strict=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 FILE = "prompt.safetensors"
+
+
+def generator(seed: int, task: str) -> torch.Generator:
+    """Random numbers for one task: they depend on nothing else, so tasks can share batches."""
+    return torch.Generator().manual_seed(random.Random(f"{seed} {task}").getrandbits(63))
 
 
 def to_bytes(prompt: Float[Tensor, "m d"]) -> bytes:

@@ -41,8 +41,17 @@ def top_k_mask(similarities: Float[Tensor, "n k"], top_k: int) -> Bool[Tensor, "
     return torch.zeros_like(similarities, dtype=torch.bool).scatter_(-1, highest, True)
 
 
+def kept(top_k: int | str, k: int) -> int:
+    """How many of k similarities `--top-k` keeps: a number, "all", or a share such as "48%" (rounded)."""
+    if top_k == "all":
+        return k
+    if isinstance(top_k, str) and top_k.endswith("%"):
+        return max(1, round(float(top_k[:-1]) / 100 * k))
+    return min(int(top_k), k)
+
+
 def combine(
-    encodings: Sequence[Float[Tensor, "n k"]], *, weights: Sequence[float], top_k: int, mask: str
+    encodings: Sequence[Float[Tensor, "n k"]], *, weights: Sequence[float], top_k: int | str, mask: str
 ) -> tuple[list[Float[Tensor, "n k"]], Bool[Tensor, "n k"] | None]:
     """The sources' relative representations, masked, of unit length, and weighted, and the target's mask (or None).
 
@@ -57,10 +66,11 @@ def combine(
             "tune and encode all sources with the same --prompt-length and --anchors",
         )
     shared: Tensor | None = None
+    count = kept(top_k, encodings[0].shape[-1])
     if mask == "both":
         summed = torch.stack([w * r for w, r in zip(weights, encodings, strict=True)]).sum(0)
-        shared = top_k_mask(summed, top_k)
-    masked = [r * (top_k_mask(r, top_k) if shared is None else shared) for r in encodings]
+        shared = top_k_mask(summed, count)
+    masked = [r * (top_k_mask(r, count) if shared is None else shared) for r in encodings]
     unit = [torch.nn.functional.normalize(r, dim=-1) for r in masked]
     return [w * r for w, r in zip(weights, unit, strict=True)], shared
 
@@ -107,7 +117,6 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     for step in steps:
         prompt = read_prompt(payload_of(step.parents_at("tune")[0], store, PROMPT_FILE))
         r = cosines(prompt.to(anchors.device), anchors=anchors).float().cpu()
-        kept = min(step.settings["top_k"], r.shape[1])
-        metrics = {"anchors": r.shape[1], "top_k": kept}
+        metrics = {"anchors": r.shape[1], "top_k": kept(step.settings["top_k"], r.shape[1])}
         yield step, Payload({FILE: save_safetensors({"cosines": r})}, metrics, watch.lap())
         tick(1)

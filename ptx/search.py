@@ -1,212 +1,24 @@
-"""The target's prompt: `relative` (the paper's method), `direct` (the source's vectors as they are) or `random`."""
+"""The target's prompt, by one of the methods in ptx/methods."""
 
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from ptx import evaluate, relative, solvers
-from ptx.anchors import read_words
-from ptx.cache import Store, digest
+from ptx.cache import Store
 from ptx.errors import PtxError
-from ptx.lm import LanguageModel, load_model
-from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
-from ptx.plan import Step, shared_words
-from ptx.prompts import FILE, read_prompt, to_bytes
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-TOGETHER = 64  # tasks per batch: bounds memory
-SELECT_EVERY = 50  # Adam steps between two looks at the dev split, as in the authors' code
+from ptx.lm import load_model
+from ptx.methods import BUILDERS
+from ptx.pipeline import Payload, Tick
+from ptx.plan import Step
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """See pipeline.BUILDERS. Tasks and sources with the same settings are solved in one batch."""
+    """See pipeline.BUILDERS."""
     if not steps:
         return
     model = load_model(steps[0].models[0], device)
-    methods = {"relative": build_relative, "direct": build_direct, "random": build_random, "imported": build_imported}
     for method, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
-        for result in methods[method](list(of_method), model, store):
+        for result in BUILDERS[method](list(of_method), model, store):
             tick(1)
             yield result
-
-
-def build_random(
-    steps: Sequence[Step], model: LanguageModel, store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """Draws from a normal with the mean and std of the target's word embeddings."""
-    watch = Stopwatch()
-    mean, std = statistics(model)
-    for step in steps:
-        shape = step.settings["prompt_length"], model.embeddings.shape[1]
-        noise = torch.randn(*shape, generator=generator(step))
-        yield step, Payload({FILE: to_bytes(noise * std + mean)}, {}, watch.lap())
-
-
-def build_direct(
-    steps: Sequence[Step], model: LanguageModel, store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """The source's vectors, unchanged (Table 1): possible only between equal embedding widths."""
-    watch = Stopwatch()
-    for step in steps:
-        prompt = read_prompt(payload_of(step.parents[0], store, FILE))
-        width = model.embeddings.shape[1]
-        if prompt.shape[1] == width:
-            yield step, Payload({FILE: to_bytes(prompt)}, {}, watch.lap())
-        else:
-            source = step.labels["sources"][0]
-            widths = f"{source} has {prompt.shape[1]}, {model.name} {width}"
-            hint = f"run `ptx search --sources {source} --target {model.name} --method relative`"
-            yield step, PtxError(f"direct transfer needs equal embedding widths: {widths}", hint)
-
-
-def build_imported(
-    steps: Sequence[Step], model: LanguageModel, store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """A user's prompt file."""
-    watch = Stopwatch()
-    for step in steps:
-        assert step.file is not None
-        try:
-            yield step, Payload({FILE: to_bytes(read_prompt(step.file))}, {}, watch.lap())
-        except PtxError as error:
-            yield step, error
-
-
-def build_relative(
-    steps: Sequence[Step], model: LanguageModel, store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """The prompt with the sources' relative representation."""
-    words = read_words(steps[0].parents_at("anchors")[0], store)
-    anchors = model.word_embeddings(words).double()
-    private = ("weights", "task")  # may differ within a batch
-
-    def shared_settings(step: Step) -> str:
-        top_k = step.parents[0].settings["top_k"]
-        return digest([{k: v for k, v in step.settings.items() if k not in private}, top_k])
-
-    for _, alike in itertools.groupby(sorted(steps, key=shared_settings), key=shared_settings):
-        for batch in _batched(alike):
-            yield from _solve(batch, model, anchors, store)
-
-
-def _batched(steps: Iterator[Step]) -> Iterator[tuple[Step, ...]]:
-    while batch := tuple(itertools.islice(steps, TOGETHER)):
-        yield batch
-
-
-def _solve(
-    batch: Sequence[Step], model: LanguageModel, anchors: Float[Tensor, "k d"], store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """Steps that differ in task, sources and weights only, solved at once."""
-    watch = Stopwatch()
-    settings = batch[0].settings
-    ready, terms, masks = [], [], []
-    for step in batch:
-        try:
-            sources, mask = relative.combine(
-                [relative.read_cosines(p, store).to(model.device) for p in step.parents_at("encode")],
-                weights=step.settings["weights"],
-                top_k=step.parents[0].settings["top_k"],
-                mask=settings["mask"],
-            )
-        except PtxError as error:
-            yield step, error
-            continue
-        ready.append(step)
-        terms.append(sources)
-        masks.append(mask)
-    if not ready:
-        return
-    lengths = [len(sources[0]) for sources in terms]
-    c = torch.cat([torch.stack(sources).sum(0) for sources in terms])
-    mask = None if masks[0] is None else torch.cat([m for m in masks if m is not None])
-    selected: list[dict[str, float]] = [{} for _ in ready]
-    if settings["solver"] == "exact":
-        u = solvers.exact(c, anchors=anchors, mask=mask, ridge=settings["ridge"])
-    else:
-        u, selected = _adam(ready, lengths, c, mask, model, anchors, store)
-    seconds = watch.lap() / len(ready)
-    for step, sources, m, part, chosen in zip(ready, terms, masks, u.split(lengths), selected, strict=True):
-        loss = relative.matching_loss(sources, part, anchors=anchors, mask=m)
-        metrics = {"matching_loss": loss.mean().item(), **chosen}
-        yield step, Payload({FILE: to_bytes(finish(part, model, settings["normalize"]))}, metrics, seconds)
-
-
-def finish(u: Float[Tensor, "m d"], model: LanguageModel, normalize: bool) -> Float[Tensor, "m d"]:
-    """Unit length for every vector (the search fixes directions only), then Eq. 6."""
-    u = torch.nn.functional.normalize(u, dim=-1)
-    if not normalize:
-        return u
-    mean, std = statistics(model)
-    return relative.normalize_statistics(u, mean=mean, std=std)
-
-
-def statistics(model: LanguageModel) -> tuple[float, float]:
-    """Mean and (population) std over the whole word-embedding matrix."""
-    return model.embeddings.mean().item(), model.embeddings.std(correction=0).item()
-
-
-def generator(step: Step) -> torch.Generator:
-    """Random numbers that depend on the seed and the task only."""
-    seed = random.Random(f"{step.settings['seed']} {step.settings['task']}").getrandbits(63)
-    return torch.Generator().manual_seed(seed)
-
-
-def _adam(
-    steps: Sequence[Step],
-    lengths: Sequence[int],
-    c: Float[Tensor, "n k"],
-    mask: Tensor | None,
-    model: LanguageModel,
-    anchors: Float[Tensor, "k d"],
-    store: Store,
-) -> tuple[Float[Tensor, "n d"], list[dict[str, float]]]:
-    """Adam from a Xavier-normal start; with `select` "dev", the step that is best on labelled target dev facts."""
-    settings = steps[0].settings
-    d = anchors.shape[1]
-    start = torch.cat(
-        [torch.randn(m, d, generator=generator(s)) * (2 / (m + d)) ** 0.5 for s, m in zip(steps, lengths, strict=True)]
-    ).to(model.device)
-    snapshots: dict[int, Tensor] = {}
-
-    def keep(step: int, u: Tensor) -> None:
-        if step and step % SELECT_EVERY == 0:
-            snapshots[step] = u.clone()
-
-    select = settings["select"] == "dev"
-    u = solvers.adam(
-        c,
-        start,
-        anchors=anchors,
-        mask=mask,
-        steps=settings["steps"],
-        lr=settings["lr"],
-        **({"snapshot": keep} if select else {}),
-    )
-    if not select:
-        return u, [{} for _ in steps]
-    allowed = read_words(shared_words(steps[0].parents_at("anchors")[0]), store)
-    best: list[tuple[float, int, Tensor]] = [(-1.0, 0, part) for part in u.split(lengths)]
-    questions = [
-        evaluate.questions(model, step.task, "dev", allowed, layout=settings["layout"], prompt_length=m)
-        for step, m in zip(steps, lengths, strict=True)
-        if step.task is not None
-    ]
-    for number, snapshot in snapshots.items():
-        parts = snapshot.split(lengths)
-        prompts = [finish(part, model, settings["normalize"]) for part in parts]
-        answers = evaluate.answer(model, list(zip(questions, prompts, strict=True)), model.word_ids(allowed))
-        for i, (question, found) in enumerate(zip(questions, answers, strict=True)):
-            score = evaluate.accuracy(question, found)
-            if score > best[i][0]:
-                best[i] = (score, number, parts[i])
-    chosen = [{"dev_accuracy": score, "selected_step": number} for score, number, _ in best]
-    return torch.cat([part for _, _, part in best]), chosen

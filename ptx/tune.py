@@ -21,7 +21,7 @@ from ptx import prompts as prompt_files
 from ptx.cache import Store
 from ptx.config import TuneConfig
 from ptx.errors import PtxError
-from ptx.inputs import LAYOUTS, Row, collate, rows
+from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick
 from ptx.plan import Step
@@ -37,11 +37,12 @@ OPTIPROMPT_STD = 0.02
 
 @dataclass(frozen=True)
 class Examples:
-    """The facts of one task as inputs and answers (token ids)."""
+    """The facts of one task as inputs and answers (token ids), and the answers allowed on dev (None: any token)."""
 
     name: str
     train: Sequence[tuple[Row, int]]
     dev: Sequence[tuple[Row, int]]
+    allowed: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,15 @@ def tune_prompts(
     embeddings = model.embeddings.cpu()
     prompts = []
     for task in tasks:
-        generator = torch.Generator().manual_seed(random.Random(f"{seed} {task.name}").getrandbits(63))
-        prompts.append(initial_prompt(embeddings, config, generator).to(model.device).requires_grad_())
+        noise = prompt_files.generator(seed, task.name)
+        prompts.append(initial_prompt(embeddings, config, noise).to(model.device).requires_grad_())
     optimizer = torch.optim.Adam(prompts, lr=config.lr)
     orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
     best: list[Tuned | None] = [None] * len(tasks)
     histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
     for epoch in range(1, config.epochs + 1):
         losses = _one_epoch(model, tasks, prompts, optimizer, config, orders)
-        accuracies = accuracy(model, [(task.dev, p.detach()) for task, p in zip(tasks, prompts, strict=True)])
+        accuracies = accuracy(model, tasks, [prompt.detach() for prompt in prompts])
         for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
             if not torch.isfinite(torch.tensor(loss)):
                 raise PtxError(f"tuning {task.name} on {model.name} diverged", f"try --lr {config.lr / 10:g}")
@@ -114,7 +115,7 @@ def _one_epoch(
         rows = [row for _, batch in present for row, _ in batch]
         answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
         stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
-        logits = model.logits(collate(rows, model.pad_id), stacked)
+        logits = model.logits(model.collate(rows), stacked)
         losses = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
         means = [part.mean() for part in losses.split([len(batch) for _, batch in present])]
         optimizer.zero_grad(set_to_none=True)
@@ -131,33 +132,42 @@ def _batches(examples: Sequence[Any], size: int, order: random.Random) -> Iterat
 
 
 @torch.inference_mode()
-def accuracy(model: LanguageModel, parts: Sequence[tuple[Sequence[tuple[Row, int]], Tensor]]) -> list[float]:
-    """P@1 over the full vocabulary for each (examples, prompt [m, d]); nan where there are no examples."""
-    flat = [(i, row, answer) for i, (examples, _) in enumerate(parts) for row, answer in examples]
+def accuracy(model: LanguageModel, tasks: Sequence[Examples], prompts: Sequence[Float[Tensor, "m d"]]) -> list[float]:
+    """P@1 of each task's prompt on its dev split; nan where that is empty."""
+    flat = [(i, row, answer) for i, task in enumerate(tasks) for row, answer in task.dev]
     flat.sort(key=lambda item: len(item[1].ids))
-    right = [0] * len(parts)
+    right = [0] * len(tasks)
+    barred = {i: _all_but(task.allowed, model) for i, task in enumerate(tasks) if task.allowed is not None}
     for start in range(0, len(flat), EVAL_BATCH):
         batch = flat[start : start + EVAL_BATCH]
-        prompts = torch.stack([parts[i][1] for i, _, _ in batch])
-        predicted = model.logits(collate([row for _, row, _ in batch], model.pad_id), prompts).argmax(-1).tolist()
-        for (i, _, answer), guess in zip(batch, predicted, strict=True):
+        stacked = torch.stack([prompts[i] for i, _, _ in batch])
+        logits = model.logits(model.collate([row for _, row, _ in batch]), stacked)
+        for number, (i, _, _) in enumerate(batch):
+            if i in barred:
+                logits[number] += barred[i]
+        for (i, _, answer), guess in zip(batch, logits.argmax(-1).tolist(), strict=True):
             right[i] += guess == answer
-    return [n / len(examples) if examples else float("nan") for n, (examples, _) in zip(right, parts, strict=True)]
+    return [n / len(task.dev) if task.dev else float("nan") for n, task in zip(right, tasks, strict=True)]
+
+
+def _all_but(allowed: Sequence[int], model: LanguageModel) -> Float[Tensor, " vocabulary"]:
+    """Minus infinity everywhere but at the allowed tokens."""
+    barred = torch.full((len(model.embeddings),), -torch.inf, device=model.device)
+    barred[list(allowed)] = 0.0
+    return barred
 
 
 def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
     """The facts of a task whose object is one token in the model. Raises PtxError if a split has none."""
-    known = model.words({fact.object for split in ("train", "dev") for fact in task.splits[split]})
+    known = (
+        model.label_ids(task)
+        if task.labels
+        else model.words({fact.object for split in ("train", "dev") for fact in task.splits[split]})
+    )
 
     def of(facts: Sequence[Fact]) -> list[tuple[Row, int]]:
         facts = [fact for fact in facts if fact.object in known]
-        made = rows(
-            model.tokenizer,
-            LAYOUTS[config.layout],
-            [fact.subject for fact in facts],
-            prompt_length=config.prompt_length,
-            max_length=model.max_length,
-        )
+        made = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
         return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
 
     for split in ("train", "dev"):
@@ -166,7 +176,8 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",
             )
-    return Examples(task.name, of(task.splits["train"]), of(task.splits["dev"]))
+    allowed = list(known.values()) if task.labels else None
+    return Examples(task.name, of(task.splits["train"]), of(task.splits["dev"]), allowed)
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:

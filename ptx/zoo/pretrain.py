@@ -69,9 +69,9 @@ OWN_RECIPE: dict[str, dict[str, Any]] = {
     "albert-micro": {"epochs": 17},
     "bert-mini": {"epochs": 12},
     "roberta-mini": {"epochs": 12},
-    "albert-mini": {"epochs": 14, "lr": 1e-3},
-    "gpt2-micro": {"epochs": 12},
-    "gpt2-mini": {"epochs": 12},
+    "albert-mini": {"epochs": 20, "lr": 1e-3},
+    "gpt2-micro": {"epochs": 7},
+    "gpt2-mini": {"epochs": 5},
 }
 CONFIGS = {"bert": BertConfig, "roberta": RobertaConfig, "albert": AlbertConfig}
 

@@ -1,0 +1,81 @@
+"""A measured cell of the paper's tables and figures, and the models that stand in for the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptx.errors import PtxError
+
+Standins = Mapping[str, str | None]  # the paper's model -> the model actually run; None where there is none
+Key = tuple[str, tuple[str, ...], str, str]  # method, sources, target, suite
+
+CLASSIFICATION = {"topics": "topics", "sst2": "SST-2", "dbpedia": "DBpedia"}  # suite -> as printed
+FACTUAL = "facts"  # in a Key, every suite that is not one of classification
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table or figure: a method, its sources and target as run, and the mean over tasks.
+
+    `accuracy` (micro: mean over tasks) and `floor` (majority class) are fractions between 0 and 1. `settings` has
+    what varies within an ablation, such as `{"encode.top_k": 512}` or `{"search.normalize": False}`.
+    """
+
+    method: str  # random manual direct discretize projector relative tuned
+    sources: tuple[str, ...]  # () for random, manual and tuned
+    target: str
+    suite: str
+    accuracy: float
+    tasks: int
+    facts: int
+    floor: float
+    matching_loss: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def self_transfer(self) -> bool:
+        """Whether the prompt goes back to a model that it came from."""
+        return self.target in self.sources
+
+    @property
+    def pair(self) -> str:
+        return f"{' + '.join(self.sources)} → {self.target}"
+
+
+def key(method: str, sources: Iterable[str], target: str, suite: str) -> Key:
+    """A cell's place. The order of sources means nothing: they are combined by a sum (Eq. 7)."""
+    return method, tuple(sorted(sources)), target, suite if suite in CLASSIFICATION else FACTUAL
+
+
+def by_place(cells: Sequence[Cell]) -> dict[Key, Cell]:
+    """Cells by method, sources, target and kind of suite. Raises PtxError if two claim one place."""
+    places: dict[Key, Cell] = {}
+    for cell in cells:
+        place = key(cell.method, cell.sources, cell.target, cell.suite)
+        if places.setdefault(place, cell) != cell:
+            what = f"{cell.method} {cell.pair}" if cell.sources else f"{cell.method} on {cell.target}"
+            raise PtxError(
+                f"two results for one cell: {what}", "compare them with `ptx table`: settings never share a table"
+            )
+    return places
+
+
+def is_miniature(standins: Standins) -> bool:
+    """Whether other models were run than the paper's."""
+    return any(run not in (None, name) for name, run in standins.items())
+
+
+def named(model: str, standins: Standins) -> str:
+    """The paper's model as it is printed: what was run and whom it stands for, "bert-micro (for bert-base)"."""
+    run = standins.get(model)
+    if run is None:
+        return f"none (for {model})"
+    return run if run == model else f"{run} (for {model})"
+
+
+def as_run(models: Iterable[str], standins: Standins) -> list[str]:
+    """Models as run, each with whom it stands for, in the order given."""
+    of = {run: name for name, run in standins.items() if run is not None}
+    return [named(of[model], standins) if model in of else model for model in dict.fromkeys(models)]

@@ -1,0 +1,60 @@
+"""What a suite consists of: facts, or texts to classify, by split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ptx.cache import digest
+from ptx.errors import PtxError
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One example. `where` is the "file:line" it was read from, for error messages; it identifies nothing."""
+
+    subject: str  # the [X] of a template: a subject, or the text to classify
+    object: str  # the answer, one word: for a text to classify, its label's
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One relation or classification. `template` is the manual prompt, None if the user gave none."""
+
+    name: str
+    label: str  # a title for people
+    template: str | None
+    splits: Mapping[str, tuple[Fact, ...]]
+    labels: tuple[str, ...] = ()  # classification: the label words, to which predictions are restricted
+    truncate: bool = False  # texts longer than the model takes are cut instead of refused
+
+    def digest(self, *splits: str) -> str:
+        """Identifies the records of some splits and what is done with them; the task's name and title do not matter."""
+        records: dict[str, object] = {split: [[f.subject, f.object] for f in self.splits[split]] for split in splits}
+        if self.labels or self.truncate:  # left out otherwise: facts keep the digests of caches that are in use
+            records |= {"labels": list(self.labels), "truncate": self.truncate}
+        return digest(records)
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    tasks: tuple[Task, ...]
+
+    def choose(self, names: Sequence[str] | None) -> list[Task]:
+        """The named tasks in the order given, all by default. Raises PtxError for an unknown one."""
+        by_name = {task.name: task for task in self.tasks}
+        for name in names or ():
+            if name not in by_name:
+                known = ", ".join(list(by_name)[:8])
+                raise PtxError(f"unknown task {name!r} in suite {self.name}", f"its {len(by_name)} tasks: {known}, ...")
+        return [by_name[name] for name in dict.fromkeys(names)] if names else list(self.tasks)
+
+
+def share(text: str) -> float:
+    """A number in [0, 1) that depends on the text alone: splits made by it are stable and share no text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

@@ -172,7 +172,9 @@ def table(
     paper: Annotated[
         str, typer.Option(help="The paper's table N (1 to 6), filled from what is in the cache; or claims.")
     ] = "",
-    compare: Annotated[bool, typer.Option("--compare", help="With --paper: the published numbers beside ours.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="With --paper: the published numbers beside ours.")
+    ] = False,
     models: ModelsOf = None,
     format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,

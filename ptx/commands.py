@@ -41,9 +41,7 @@ class Command:
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(
-            suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs
-        )
+        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs)
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""

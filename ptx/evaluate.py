@@ -87,9 +87,7 @@ def questions(
 
 
 @torch.inference_mode()
-def answer(
-    model: LanguageModel, asked: Sequence[tuple[Questions, Float[Tensor, "m d"] | None]]
-) -> list[Answers]:
+def answer(model: LanguageModel, asked: Sequence[tuple[Questions, Float[Tensor, "m d"] | None]]) -> list[Answers]:
     """Answers to all questions, each list with its own prompt, or None for templates."""
     together: dict[Any, list[int]] = {}
     for i, (q, prompt) in enumerate(asked):

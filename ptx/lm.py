@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -62,7 +63,7 @@ class LanguageModel:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):
-            kind = AutoModelForCausalLM if self.causal else AutoModelForMaskedLM
+            kind: Any = AutoModelForCausalLM if self.causal else AutoModelForMaskedLM
             network, report = kind.from_pretrained(
                 model.path, dtype=torch.float32, output_loading_info=True, local_files_only=True
             )
@@ -100,9 +101,7 @@ class LanguageModel:
 
     def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
         """One input per subject (see inputs.rows)."""
-        return rows(
-            self.tokenizer, template, subjects, max_length=self.max_length, causal=self.causal, **more
-        )
+        return rows(self.tokenizer, template, subjects, max_length=self.max_length, causal=self.causal, **more)
 
     def collate(self, batch: Sequence[Row]) -> Batch:
         """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""
@@ -118,8 +117,9 @@ class LanguageModel:
         for word in task.labels:
             if word not in found:
                 pieces = self.tokenizer.tokenize(f" {word}")
+                spelled = f"{len(pieces)} tokens in {self.name} ({' '.join(pieces)})"
                 raise PtxError(
-                    f"task {task.name}: the label word {word!r} is {len(pieces)} tokens in {self.name} ({' '.join(pieces)})",
+                    f"task {task.name}: the label word {word!r} is {spelled}",
                     "choose another word for this label in the suite's TOML file",
                 )
         return {word: found[word] for word in task.labels}
@@ -174,7 +174,7 @@ def load_model(model: Model, device: str) -> LanguageModel:
 def _load_model(model: Model, device: str) -> LanguageModel:
     try:
         return LanguageModel(model, device)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise PtxError(
             f"cannot load {model.name} as a language model: {str(error).splitlines()[0]}",
             "choose a masked or causal LM and a --device that exist; `ptx models` lists models",

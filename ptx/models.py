@@ -170,7 +170,7 @@ def card(name: str) -> dict[str, Any]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """A row of Table 4, from the model's files and card: `name`, `parameters`, `hidden`, `embedding`, `task`, `data`."""
+    """A row of Table 4 from a model's files and card: `name`, `parameters`, `hidden`, `embedding`, `task`, `data`."""
     model = resolve(name)
     config = model.config
     if name in zoo():

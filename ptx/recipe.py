@@ -1,19 +1,19 @@
 """Recipes: TOML files that describe a grid of models, methods and tasks, and what is shown of it.
 
-    title = "..."
-    shows = "table3"                    # a table or figure of the paper; without it, the general results table
-    suite = "facts"                     # or a list of suites
-    tasks = ["P17", "P27"]              # all by default
-    sources = [["bert-base"], ["bert-base", "roberta-base"]]
-    targets = ["albert-base"]
-    methods = ["manual", "relative"]
-    self_transfer = false               # leave out cells whose target is among the sources
-    stand_ins = true                    # --models zoo (the default): an embedded model for each of the paper's
-    encode.top_k = 8192                 # a setting of a stage, named as its option is
-    [[sweep]]                           # cells once for each combination of these settings; sweeps add up
-    search.normalize = [true, false]
-    [zoo]                               # what differs with --models zoo, or [paper] with --models paper
-    encode.top_k = "48%"
+title = "..."
+shows = "table3"                    # a table or figure of the paper; without it, the general results table
+suite = "facts"                     # or a list of suites
+tasks = ["P17", "P27"]              # all by default
+sources = [["bert-base"], ["bert-base", "roberta-base"]]
+targets = ["albert-base"]
+methods = ["manual", "relative"]
+self_transfer = false               # leave out cells whose target is among the sources
+stand_ins = true                    # --models zoo (the default): an embedded model for each of the paper's
+encode.top_k = 8192                 # a setting of a stage, named as its option is
+[[sweep]]                           # cells once for each combination of these settings; sweeps add up
+search.normalize = [true, false]
+[zoo]                               # what differs with --models zoo, or [paper] with --models paper
+encode.top_k = "48%"
 """
 
 from __future__ import annotations
@@ -122,14 +122,15 @@ def _recipe(path: Path, raw: Mapping[str, Any], stand_ins: Mapping[str, str | No
     for method in methods:
         if method not in METHODS:
             raise PtxError(f"{path}: methods: unknown method {method!r}", _nearest(method, METHODS))
-    for name in [*raw.get("targets", []), *itertools.chain(*raw.get("sources", []))]:
+    named = [*raw.get("targets", []), *itertools.chain(*raw.get("sources", []))]
+    for name in named:
         check_name(name, f"{path}: ")
     for key in ("sources", "targets"):
         if not raw.get(key) and raw.get("shows") != "table4" and (key == "targets" or set(methods) - set(SOURCELESS)):
             raise PtxError(f"{path}: no {key}", f"copy {FOLDER / 'demo.toml'} and edit it")
     if raw.get("shows", "") not in ("", *PAPER):
         raise PtxError(f"{path}: shows: unknown {raw['shows']!r}", _nearest(raw["shows"], PAPER))
-    run = {name: stand_ins.get(name, name) for name in [*raw.get("targets", []), *sum(raw.get("sources", []), [])]}
+    run = {name: stand_ins.get(name, name) for name in named}
     sources = (tuple(run[name] for name in group) for group in raw.get("sources", []))
     return Recipe(
         name=path.stem,
@@ -220,4 +221,3 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def _width(name: str) -> int:
     return embedding_width(resolve(name))
-

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AlbertConfig, AlbertForMaskedLM, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    BertConfig,
+    BertForMaskedLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
@@ -33,6 +41,32 @@ def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", pad_token="[PAD]",
         mask_token="[MASK]",
     )  # fmt: skip
+
+
+def make_causal_tokenizer(words: Sequence[str], side: str = "right") -> PreTrainedTokenizerFast:
+    """Like GPT-2's: one special token, nothing around a text, no token for masks or padding."""
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys(["<|endoftext|>", *words, *PIECES]))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="<|endoftext|>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    end = "<|endoftext|>"
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=end, eos_token=end, unk_token=end, padding_side=side
+    )
+
+
+def make_causal_model(folder: Path, *, width: int = 16, seed: int = 0, side: str = "right") -> Path:
+    """A randomly initialised one-layer causal LM in `folder`, whose tokenizer pads on `side`."""
+    words = [*COUNTRIES, *FILLER, *SUBJECTS]
+    random.Random(seed).shuffle(words)
+    tokenizer = make_causal_tokenizer(words, side)
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=width, n_layer=1, n_head=2, n_positions=32, initializer_range=0.5,
+        bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def make_model(
@@ -59,12 +93,14 @@ def make_model(
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Models: `a` and `b` of one width, and an ALBERT `narrow` whose embeddings are narrower than its hidden."""
+    """Models: `a` and `b` of one width, an ALBERT `narrow` whose embeddings are narrower than its hidden, and a
+    causal LM `next`."""
     root = tmp_path_factory.mktemp("models")
     return {
         "a": str(make_model(root / "a", seed=1)),
         "b": str(make_model(root / "b", seed=2)),
         "narrow": str(make_model(root / "narrow", family="albert", width=8, seed=3)),
+        "next": str(make_causal_model(root / "next", width=12, seed=4)),
     }
 
 
@@ -85,6 +121,23 @@ def write_suite(folder: Path, tasks: Sequence[str] = ("R1", "R2"), objects: Sequ
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_suite(tmp_path_factory.mktemp("suite") / "tiny"))
+
+
+def write_topics(folder: Path, *, words: str = '{ good = "France", bad = "Japan" }', text: str = "name{i} word{j}") -> Path:
+    """A classification suite of two labels: 24 train, 8 dev and 8 test texts."""
+    folder.mkdir(parents=True)
+    rng = random.Random(0)
+    for split, count in (("train", 24), ("dev", 8), ("test", 8)):
+        rows = [
+            {"text": text.format(i=i % 40, j=rng.randrange(60)) + f" {split}", "label": ("good", "bad")[i % 2]}
+            for i in range(count)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "suite.toml").write_text(
+        f'name = "moods"\ntext = "text"\nlabel = "label"\nwords = {words}\ntemplate = "[X] word1 [Y] ."\n'
+        'files = { train = "train", dev = "dev", test = "test" }\n'
+    )
+    return folder
 
 
 class Result:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from conftest import FILLER, SUBJECTS, make_tokenizer
+from conftest import FILLER, SUBJECTS, make_causal_tokenizer, make_tokenizer
 
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, collate, rows
 
 TOKENIZER = make_tokenizer([*SUBJECTS, *FILLER])
+CAUSAL = make_causal_tokenizer([*SUBJECTS, *FILLER])
 
 
 def spelled(
@@ -18,13 +19,13 @@ def spelled(
 
 def test_postfix() -> None:
     tokens, prompt_at, answer_at = spelled(LAYOUTS["postfix"], "name3 name4")
-    assert tokens == ["[CLS]", "name3", "name4", *["[MASK]"] * 3, "[MASK]", ".", "[SEP]"]
+    assert tokens == ["[CLS]", "name3", "name4", *["[PAD]"] * 3, "[MASK]", ".", "[SEP]"]
     assert (prompt_at, answer_at) == (3, 6)
 
 
 def test_prefix() -> None:
     tokens, prompt_at, answer_at = spelled(LAYOUTS["prefix"], "name3")
-    assert tokens == ["[CLS]", *["[MASK]"] * 3, "name3", "[MASK]", ".", "[SEP]"]
+    assert tokens == ["[CLS]", *["[PAD]"] * 3, "name3", "[MASK]", ".", "[SEP]"]
     assert (prompt_at, answer_at) == (1, 5)
 
 
@@ -36,7 +37,7 @@ def test_manual_template_has_no_prompt() -> None:
 
 def test_a_long_subject_loses_its_end() -> None:
     tokens, prompt_at, answer_at = spelled(LAYOUTS["postfix"], "name1 " * 50, max_length=10)
-    assert tokens == ["[CLS]", *["name1"] * 3, *["[MASK]"] * 3, "[MASK]", ".", "[SEP]"]
+    assert tokens == ["[CLS]", *["name1"] * 3, *["[PAD]"] * 3, "[MASK]", ".", "[SEP]"]
     assert (prompt_at, answer_at) == (4, 7)
 
 
@@ -57,3 +58,39 @@ def test_collate_pads_on_the_right() -> None:
     assert batch.attention.sum(1).tolist() == [7, 8]
     assert batch.prompt_at.tolist() == [2, 3]
     assert batch.answer_at.tolist() == [4, 5]
+
+
+def test_left_padding_moves_what_it_must() -> None:
+    made = rows(TOKENIZER, LAYOUTS["postfix"], ["name1", "name1 name2"], prompt_length=2, max_length=32)
+    batch = collate(made, pad_id=0, side="left")
+    assert batch.attention.tolist() == [[0] + [1] * 7, [1] * 8]
+    assert batch.prompt_at.tolist() == [3, 3]
+    assert batch.answer_at.tolist() == [5, 5]
+    assert batch.ids[0, 5] == TOKENIZER.mask_token_id
+
+
+def causal(template: str, subject: str, prompt_length: int = 2) -> tuple[list[str], int | None, int]:
+    (row,) = rows(CAUSAL, template, [subject], prompt_length=prompt_length, max_length=32, causal=True)
+    return CAUSAL.convert_ids_to_tokens(list(row.ids)), row.prompt_at, row.answer_at
+
+
+def test_a_causal_input_ends_before_its_answer() -> None:
+    hole = ["<|endoftext|>"] * 2
+    assert causal(LAYOUTS["postfix"], "name3") == (["name3", *hole], 1, 2)
+    assert causal(LAYOUTS["prefix"], "name3") == ([*hole, "name3"], 0, 2)
+    assert causal("word1 [X] word2 [Y] .", "name3", 0) == (["word1", "name3", "word2"], None, 2)
+
+
+def test_a_causal_lm_cannot_read_a_template_that_ends_in_the_subject() -> None:
+    with pytest.raises(PtxError, match="the answer comes before the subject"):
+        causal("[Y] word1 [X] .", "name3")
+
+
+def test_what_is_refused_is_said_by_place_and_length() -> None:
+    def refuse(number: int, length: int) -> PtxError:
+        return PtxError(f"{number} {length}", "")
+
+    with pytest.raises(PtxError, match="1 31"):
+        rows(
+            TOKENIZER, LAYOUTS["postfix"], ["name1", "name2 " * 31], prompt_length=2, max_length=32, refuse=refuse
+        )

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, BertConfig, BertModel
+from conftest import make_causal_model
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertConfig, BertModel, GPT2Config, GPT2Model
 
 from ptx.errors import PtxError
-from ptx.inputs import LAYOUTS, collate, rows
+from ptx.inputs import LAYOUTS
 from ptx.lm import load_model, load_tokenizer, one_token_words, vocabulary_words
 from ptx.models import resolve
 
@@ -16,9 +17,9 @@ from ptx.models import resolve
 def test_logits_equal_those_of_the_whole_network(name: str) -> None:
     """The head at the answer only, padded inputs, and real words' embeddings as the prompt."""
     model = load_model(resolve(name), "cpu")
-    made = rows(model.tokenizer, LAYOUTS["postfix"], ["Rome", "Dante Alighieri"], prompt_length=2, max_length=32)
+    made = model.rows(LAYOUTS["postfix"], ["Rome", "Dante Alighieri"], prompt_length=2)
     words = model.word_ids(["language", "of"])
-    got = model.logits(collate(made, model.pad_id), model.embeddings[words].expand(2, -1, -1))
+    got = model.logits(model.collate(made), model.embeddings[words].expand(2, -1, -1))
     network = AutoModelForMaskedLM.from_pretrained(model.network.name_or_path, dtype=torch.float32).eval()
     for row, logits in zip(made, got, strict=True):
         ids = list(row.ids)
@@ -29,7 +30,39 @@ def test_logits_equal_those_of_the_whole_network(name: str) -> None:
         torch.testing.assert_close(logits, reference, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro"])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("layout", ["postfix", "prefix"])
+def test_causal_logits_do_not_depend_on_padding(tmp_path: Path, side: str, layout: str) -> None:
+    """Those of the unpadded input in the whole network, whichever side the tokenizer pads on."""
+    model = load_model(resolve(str(make_causal_model(tmp_path, side=side))), "cpu")
+    made = model.rows(LAYOUTS[layout], ["name1", "name2 word3 word4", "name3 word5"], prompt_length=2)
+    words = model.word_ids(["word7", "word8"])
+    got = model.logits(model.collate(made), model.embeddings[words].expand(3, -1, -1))
+    network = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    for row, logits in zip(made, got, strict=True):
+        ids = list(row.ids)
+        assert row.prompt_at is not None
+        ids[row.prompt_at : row.prompt_at + 2] = words.tolist()
+        with torch.no_grad():
+            reference = network(input_ids=torch.tensor([ids])).logits[0, -1]  # the next token's
+        torch.testing.assert_close(logits, reference, rtol=1e-4, atol=1e-4)
+
+
+def test_words_of_a_causal_lm_carry_their_space() -> None:
+    tokenizer = load_tokenizer(resolve("gpt2-micro").path)
+    ids = one_token_words(tokenizer, ["language", "Rome"])
+    assert tokenizer.convert_ids_to_tokens([ids["language"], ids["Rome"]]) == ["Ġlanguage", "ĠRome"]
+
+
+def test_a_causal_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:
+    """GPT-2 ties its head to the embeddings, so a missing one goes unnoticed; the architecture tells."""
+    folder = make_causal_model(tmp_path)
+    GPT2Model(GPT2Config.from_pretrained(folder)).save_pretrained(folder)
+    with pytest.raises(PtxError):
+        load_model(resolve(str(folder)), "cpu")
+
+
+@pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro", "gpt2-micro"])
 def test_vocabulary_words_are_one_token_and_no_pieces(name: str) -> None:
     tokenizer = load_tokenizer(resolve(name).path)
     words = vocabulary_words(tokenizer)

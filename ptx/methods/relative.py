@@ -105,7 +105,10 @@ def _adam(
     settings = steps[0].settings
     d = anchors.shape[1]
     start = torch.cat(
-        [torch.randn(m, d, generator=generator(settings["seed"], s.settings["task"])) * (2 / (m + d)) ** 0.5 for s, m in zip(steps, lengths, strict=True)]
+        [
+            torch.randn(m, d, generator=generator(settings["seed"], s.settings["task"])) * (2 / (m + d)) ** 0.5
+            for s, m in zip(steps, lengths, strict=True)
+        ]
     ).to(model.device)
     snapshots: dict[int, Tensor] = {}
 

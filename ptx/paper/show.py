@@ -121,7 +121,9 @@ def _show_claims(command: Command, *, models: str | None, format: str, output: P
     made = claims(cells, stand_ins)
     if command.common.json or format == "json":
         for claim in made:
-            command.out.json({"claim": claim.text, "holds": claim.holds, "numbers": claim.numbers, "paper": claim.paper})
+            command.out.json(
+                {"claim": claim.text, "holds": claim.holds, "numbers": claim.numbers, "paper": claim.paper}
+            )
         return
     text = render_claims(made, format)
     if any(name != run for name, run in stand_ins.items()):

@@ -92,7 +92,8 @@ class Recipe:
 
 def new_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """A randomly initialised model of the zoo, without dropout (it slows learning at this size)."""
-    family, shape = ZOO[name]
+    family = ZOO[name][0]
+    shape: dict[str, Any] = dict(ZOO[name][1])
     if family == "gpt2":
         return AutoModelForCausalLM.from_config(
             GPT2Config(

@@ -47,9 +47,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path | str) -> str:
     """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -85,14 +85,15 @@ class Store:
         folder = self.folder(stage, key)
         if not folder.is_dir():
             return None
-        if problem := damage(folder):
+        try:
+            return Artifact(folder, _verified(folder))
+        except _Damaged as problem:
             aside = self.root / "damaged" / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
             aside.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # another process was first, or the cache is read-only
                 os.rename(folder, aside)
             self.warn(f"damaged {stage} {key[:12]} ({problem}); set aside in {aside}")
             return None
-        return Artifact(folder, json.loads((folder / "meta.json").read_bytes()))
 
     def publish(
         self, stage: str, key: str, meta: Mapping[str, Any], write: Callable[[Path], None], *, replace: bool = False
@@ -185,23 +186,41 @@ class Store:
                 yield path
 
 
+class _Damaged(Exception):
+    """An entry that is not what was published; the text says how."""
+
+
 def damage(folder: Path) -> str | None:
-    """What is wrong with an entry, or None: digests of meta.json and of every payload file, and nothing besides."""
+    """What is wrong with an entry, or None."""
     try:
-        meta = json.loads((folder / "meta.json").read_bytes())
+        _verified(folder)
+    except _Damaged as problem:
+        return str(problem)
+    return None
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """meta.json of an intact entry: digests of it and of every payload file are right, and there is nothing else.
+
+    A cached grid reads thousands of entries, hence plain strings for paths.
+    """
+    where = os.fspath(folder)
+    try:
+        with open(f"{where}/meta.json", "rb") as file:
+            meta = json.load(file)
         claimed = meta.pop("sha256")
         if digest(meta) != claimed:
-            return "meta.json does not match its digest"
+            raise _Damaged("meta.json does not match its digest")
         if meta["key"] != folder.name or meta["stage"] != folder.parent.name:
-            return "meta.json belongs to another entry"
-        if {file.name for file in folder.iterdir()} - {"meta.json"} != set(meta["payload"]):
-            return "files are missing or were added"
+            raise _Damaged("meta.json belongs to another entry")
+        if set(os.listdir(where)) - {"meta.json"} != set(meta["payload"]):
+            raise _Damaged("files are missing or were added")
         for name, expected in meta["payload"].items():
-            if file_digest(folder / name) != expected:
-                return f"{name} does not match its digest"
+            if file_digest(f"{where}/{name}") != expected:
+                raise _Damaged(f"{name} does not match its digest")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"meta.json cannot be read: {type(error).__name__}"
-    return None
+        raise _Damaged(f"meta.json cannot be read: {type(error).__name__}") from None
+    return {**meta, "sha256": claimed}
 
 
 def unwritable(root: Path, error: OSError) -> PtxError:

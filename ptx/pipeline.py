@@ -99,20 +99,23 @@ class Pipeline:
         present: dict[str, Artifact | None] = {}
         stale: set[str] = set()
         for step in steps:
-            present[step.key] = None if stale & {parent.key for parent in step.parents} else self.fresh(step)
+            present[step.key] = None if stale & {parent.key for parent in step.parents} else self.fresh(step, present)
             if present[step.key] is None and self.store.folder(step.stage, step.key).exists():
                 stale.add(step.key)
         return present
 
-    def fresh(self, step: Step) -> Artifact | None:
-        """The step's artifact, unless it is missing, damaged or made from parents that have changed since."""
+    def fresh(self, step: Step, known: Mapping[str, Artifact | None] | None = None) -> Artifact | None:
+        """The step's artifact, unless it is missing, damaged or made from parents that have changed since.
+
+        `known` are artifacts that have been read already, by key.
+        """
         if step.stored is not None:
             return step.stored
         artifact = self.store.read(step.stage, step.key)
         if artifact is None:
             return None
         for parent, recorded in zip(step.parents, artifact.meta["parents"], strict=True):
-            now = artifact_of(parent, self.store)
+            now = known[parent.key] if known and parent.key in known else artifact_of(parent, self.store)
             if now is not None and now.payload != recorded["payload"]:
                 return None
         return artifact
@@ -232,8 +235,8 @@ def _needed(goals: Iterable[Step], present: Mapping[str, Artifact | None], force
 
 def _generations(steps: Sequence[Step]) -> list[list[Step]]:
     """Steps without a parent in their own stage, then those with one."""
-    first = [step for step in steps if not step.parents_at(step.stage)]
-    return [first, [step for step in steps if step not in first]]
+    later = [bool(step.parents_at(step.stage)) for step in steps]
+    return [[step for step, after in zip(steps, later, strict=True) if after == which] for which in (False, True)]
 
 
 def artifact_of(step: Step, store: Store) -> Artifact | None:

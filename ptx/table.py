@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store
-from ptx.models import PAPER, zoo
+from ptx.models import STAND_INS
 from ptx.pipeline import Payload, Stopwatch, publish
 from ptx.plan import Step, stored_step
 
@@ -29,6 +29,8 @@ METHODS = {
     "manual": "manual",
     "imported": "imported",
     "direct": "direct",
+    "discretize": "discretize",
+    "projector": "projector",
     "relative": "relative",
     "tuned": "tuned on target",
 }
@@ -88,7 +90,8 @@ def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = N
 
 def _settings(artifact: Artifact) -> dict[str, Any]:
     labels = artifact.meta["labels"]
-    words = next(parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "anchors")
+    # Classification answers among its label words instead of the shared ones.
+    words = next((parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "anchors"), "labels")
     settings = {"suite": labels["suite"], "split": labels["split"], "words": words}
     for stage, config in artifact.meta["config"].items():
         for name, value in config.items():
@@ -156,7 +159,7 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     own = {name: value for name, value in settings.items() if name not in common}
     notes = [f"with {_spell(own)}"] if own else []
     if settings.get("search.select") == "dev":
-        notes.append("relative: the step was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer")
+        notes.append("the step or epoch was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer")
     if any(row["tasks"] != tasks for row in records) and by == "method":
         notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
     if max(row["seeds"] or 1 for row in records) > 1:
@@ -211,8 +214,8 @@ def _order(row: Mapping[str, Any], by: str) -> tuple[Any, ...]:
 
 
 def _model_order(name: str) -> tuple[int, str]:
-    """The paper's order of models: BERT, RoBERTa, ALBERT, the smaller first; others by name."""
-    known = [*PAPER, *sorted(zoo(), key=lambda n: (["bert", "roberta", "albert"].index(n.split("-")[0]), n))]
+    """The paper's order of models: BERT, RoBERTa, ALBERT, GPT-2, the smaller first; others by name."""
+    known = [*STAND_INS, *(run for run in STAND_INS.values() if run)]
     return (known.index(name), name) if name in known else (len(known), name)
 
 

@@ -123,7 +123,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_suite(tmp_path_factory.mktemp("suite") / "tiny"))
 
 
-def write_topics(folder: Path, *, words: str = '{ good = "France", bad = "Japan" }', text: str = "name{i} word{j}") -> Path:
+def write_topics(
+    folder: Path, *, words: str = '{ good = "France", bad = "Japan" }', text: str = "name{i} word{j}"
+) -> Path:
     """A classification suite of two labels: 24 train, 8 dev and 8 test texts."""
     folder.mkdir(parents=True)
     rng = random.Random(0)

@@ -17,7 +17,10 @@ def topics(tmp_path: Path) -> str:
 
 
 def test_predictions_are_label_words(ptx, tiny, topics) -> None:
-    for args in (["--sources", tiny["a"], "--target", tiny["narrow"]], ["--target", tiny["next"], "--method", "manual"]):
+    for args in (
+        ["--sources", tiny["a"], "--target", tiny["narrow"]],
+        ["--target", tiny["next"], "--method", "manual"],
+    ):
         result = ptx("eval", *args, "--suite", topics, *FAST)
         assert result.code == 0, result.err
         (line,) = result.at("eval")
@@ -62,8 +65,6 @@ def test_labels_need_not_be_anchors(ptx, tiny, tmp_path) -> None:
     poor = make_model(tmp_path / "poor", words=[f"word{i}" for i in range(60)], seed=9)
     key = ptx("anchors", "--models", f"{tiny['a']},{tiny['b']},{poor}", "--json").lines[0]["key"]
     suite = write_topics(tmp_path / "moods2")
-    result = ptx(
-        "eval", "--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, "--anchors", key, *FAST
-    )
+    result = ptx("eval", "--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, "--anchors", key, *FAST)
     assert result.code == 0, result.err
     assert result.at("eval")[0]["dropped"] == 0

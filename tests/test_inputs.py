@@ -91,6 +91,4 @@ def test_what_is_refused_is_said_by_place_and_length() -> None:
         return PtxError(f"{number} {length}", "")
 
     with pytest.raises(PtxError, match="1 31"):
-        rows(
-            TOKENIZER, LAYOUTS["postfix"], ["name1", "name2 " * 31], prompt_length=2, max_length=32, refuse=refuse
-        )
+        rows(TOKENIZER, LAYOUTS["postfix"], ["name1", "name2 " * 31], prompt_length=2, max_length=32, refuse=refuse)

@@ -175,7 +175,9 @@ def test_stand_ins_or_the_papers_own() -> None:
 
 def test_sweeps_add_up_and_multiply(tmp_path) -> None:
     recipe = load_recipe(
-        written(tmp_path, "[[sweep]]\nsearch.normalize = [true, false]\nencode.top_k = [5, 'all']\n[[sweep]]\ntune.lr = 1")
+        written(
+            tmp_path, "[[sweep]]\nsearch.normalize = [true, false]\nencode.top_k = [5, 'all']\n[[sweep]]\ntune.lr = 1"
+        )
     )
     swept = [dict(variant.swept) for variant in recipe.variants]
     assert len(swept) == 5

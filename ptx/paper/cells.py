@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ptx.errors import PtxError
@@ -41,7 +42,12 @@ class Cell:
 
     @property
     def pair(self) -> str:
-        return f"{' + '.join(self.sources)} → {self.target}"
+        return f"{' + '.join(map(short, self.sources))} → {short(self.target)}"
+
+
+def short(model: str) -> str:
+    """A model as it fits into a label: of a folder, its name."""
+    return Path(model).name if Path(model).is_absolute() or model.startswith(".") else model
 
 
 def key(method: str, sources: Iterable[str], target: str, suite: str) -> Key:
@@ -72,10 +78,10 @@ def named(model: str, standins: Standins) -> str:
     run = standins.get(model)
     if run is None:
         return f"none (for {model})"
-    return run if run == model else f"{run} (for {model})"
+    return run if run == model else f"{short(run)} (for {model})"
 
 
 def as_run(models: Iterable[str], standins: Standins) -> list[str]:
     """Models as run, each with whom it stands for, in the order given."""
     of = {run: name for name, run in standins.items() if run is not None}
-    return [named(of[model], standins) if model in of else model for model in dict.fromkeys(models)]
+    return [named(of[model], standins) if model in of else short(model) for model in dict.fromkeys(models)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError, UsageError
-from ptx.paper.cells import Cell, Standins, as_run, is_miniature
+from ptx.paper.cells import Cell, Standins, as_run, is_miniature, short
 from ptx.paper.render import Item, PaperTable
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def _rows(name: str, cell: Cell, anchors: float) -> list[dict[str, Any]]:
     elif name == "figure4":
         points = [(series, min(x, anchors)) for series, x in _ablations(cell.settings)]
     own = {
-        "sources": "+".join(cell.sources),
-        "target": cell.target,
+        "sources": "+".join(map(short, cell.sources)),
+        "target": short(cell.target),
         "suite": cell.suite,
         "self_transfer": cell.self_transfer,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,10 +35,18 @@ class Task:
 
     def digest(self, *splits: str) -> str:
         """Identifies the records of some splits and what is done with them; the task's name and title do not matter."""
+        if splits in self._digests:
+            return self._digests[splits]
         records: dict[str, object] = {split: [[f.subject, f.object] for f in self.splits[split]] for split in splits}
         if self.labels or self.truncate:  # left out otherwise: facts keep the digests of caches that are in use
             records |= {"labels": list(self.labels), "truncate": self.truncate}
-        return digest(records)
+        self._digests[splits] = digest(records)
+        return self._digests[splits]
+
+    @functools.cached_property
+    def _digests(self) -> dict[tuple[str, ...], str]:
+        """A grid asks for the same ones thousands of times."""
+        return {}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""Rewrite what is generated: docs/commands.md from --help, and the demo's table in README.md.
+"""Rewrite what is generated: docs/commands.md from --help, the demo, the zoo and the results in README.md.
 
-`python docs/generate.py --help-only` leaves the demo alone (it trains prompts, which takes a minute or two).
+`python docs/generate.py --help-only` leaves README.md alone (the demo trains prompts, which takes a minute or two);
+`--results CACHE` also runs the whole paper in miniature, which takes up to 40 minutes if CACHE is empty.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -37,6 +39,17 @@ def demo(readme: str) -> str:
     return re.sub(r"<!-- demo -->.*<!-- /demo -->", lambda _: block, readme, flags=re.DOTALL)
 
 
+def results(readme: str, cache: str) -> str:
+    """The paper in miniature: its tables and figures go to docs/results, Table 3, a figure and the claims here."""
+    where = ["--cache-dir", cache]
+    ptx("run", "paper", *where, "--format", "md", "--output", str(ROOT / "docs" / "results"))
+    table = ptx("table", "--paper", "3", *where)
+    claims = ptx("table", "--paper", "claims", "--format", "md", *where)
+    figure = "![Accuracy against matching loss along the path of Adam](docs/results/figure2.png)"
+    block = f"<!-- results -->\n```text\n{table}\n```\n\n{figure}\n\n{claims}\n<!-- /results -->"
+    return re.sub(r"<!-- results -->.*<!-- /results -->", lambda _: block, readme, flags=re.DOTALL)
+
+
 def zoo(readme: str) -> str:
     """The embedded models, from their cards; accuracies in percent."""
     from ptx import models
@@ -55,7 +68,12 @@ def zoo(readme: str) -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--help-only", action="store_true")
+    parser.add_argument("--results", metavar="CACHE")
+    args = parser.parse_args()
     (ROOT / "docs" / "commands.md").write_text(commands(), "utf-8")
-    if "--help-only" not in sys.argv:
-        readme = ROOT / "README.md"
-        readme.write_text(demo(zoo(readme.read_text("utf-8"))), "utf-8")
+    if not args.help_only:
+        path = ROOT / "README.md"
+        readme = demo(zoo(path.read_text("utf-8")))
+        path.write_text(results(readme, args.results) if args.results else readme, "utf-8")

@@ -129,7 +129,10 @@ class Command:
     def predict(
         self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str, anchors: str
     ) -> None:
-        """Print the likeliest answers for each subject."""
+        """Print the likeliest answers for each subject, or labels for each text, with a prompt of a classification."""
+        from ptx.predict import predict
+
+        labels: Sequence[str] = ()
         if Path(prompt).is_file():
             path = Path(prompt)
         else:
@@ -137,15 +140,20 @@ class Command:
             _check_target(artifact, target_name)
             layout = layout_of(artifact, layout)
             path = artifact.path / "prompt.safetensors"
+            (task,) = load_suite(artifact.meta["labels"]["suite"]).choose([artifact.meta["labels"]["task"]])
+            labels = task.labels
+        allowed = labels or self._shared_words(anchors, target_name)
+        rows = predict(resolve(target_name), path, subjects, allowed, top=top, layout=layout, device=self.common.device)
+        report(self.out, rows)
+
+    def _shared_words(self, anchors: str, target_name: str) -> list[str]:
+        from ptx.anchors import read_words
+
         shared = plan.shared_words(self.anchors(anchors, [target_name]))
         found = Pipeline(self.store, self.out, device=self.common.device).run([shared])
         if error := next((o.error for o in found if o.error), None):
             raise error
-        from ptx.predict import predict
-
-        model = resolve(target_name)
-        rows = predict(model, path, subjects, shared, self.store, top=top, layout=layout, device=self.common.device)
-        report(self.out, rows)
+        return read_words(shared, self.store)
 
     def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
         """Group results into tables, keep them as an artifact, and print or write them."""

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
 
 
+UNBOUNDED = 1_000_000  # positions of a model that has no table of them (BLOOM's distances)
+
+
 def logits_at(
     network: PreTrainedModel, at: Bool[Tensor, "b n"], **inputs: Tensor
 ) -> Float[Tensor, "positions vocabulary"]:
@@ -92,7 +95,7 @@ class LanguageModel:
         """The longest input in tokens. RoBERTa numbers its positions from padding_idx + 1."""
         config = self.network.config
         offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-        return config.max_position_embeddings - offset
+        return getattr(config, "max_position_embeddings", UNBOUNDED) - offset
 
     @property
     def pad_id(self) -> int:

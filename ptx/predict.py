@@ -8,12 +8,9 @@ from typing import Any
 
 import torch
 
-from ptx.anchors import read_words
-from ptx.cache import Store
 from ptx.inputs import LAYOUTS
 from ptx.lm import load_model
 from ptx.models import Model
-from ptx.plan import Step
 from ptx.prompts import read_prompt
 
 BATCH = 256
@@ -21,12 +18,11 @@ BATCH = 256
 
 @torch.inference_mode()
 def predict(
-    target: Model, path: Path, subjects: Sequence[str], words: Step, store: Store, *, top: int, layout: str, device: str
+    target: Model, path: Path, subjects: Sequence[str], allowed: Sequence[str], *, top: int, layout: str, device: str
 ) -> list[dict[str, Any]]:
-    """`top` answers per subject; probabilities are among the shared words, and sum to one over all of these."""
+    """`top` answers per subject; probabilities are among the allowed words, and sum to one over all of these."""
     model = load_model(target, device)
     prompt = model.fit(read_prompt(path))
-    allowed = read_words(words, store)
     ids = model.word_ids(allowed)
     made = model.rows(LAYOUTS[layout], subjects, prompt_length=len(prompt))
     result = []

@@ -22,6 +22,8 @@ from ptx.plan import Settings, Step, default_anchors, grid
 from ptx.recipe import PAPER, Recipe, Variant, load_recipe
 from ptx.table import collect
 
+ENDINGS = {"text": "txt", "md": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -103,7 +105,9 @@ def run_recipes(
     failures = []
     for recipe in recipes:
         try:
-            where = output / recipe.name if output is not None and len(recipes) > 1 else output
+            where = output
+            if output is not None and len(recipes) > 1 and not recipe.shows.startswith("figure"):
+                where = output / f"{recipe.name}.{ENDINGS[format]}"
             run_recipe(recipe, common, jobs=jobs, format=format, output=where)
         except PtxError as error:
             failures.append(error)

@@ -4,11 +4,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_causal_model
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertConfig, BertModel, GPT2Config, GPT2Model
+from conftest import FILLER, SUBJECTS, make_causal_model, make_causal_tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    GPT2Model,
+)
 
 from ptx.errors import PtxError
-from ptx.inputs import LAYOUTS
+from ptx.inputs import LAYOUTS, rows
 from ptx.lm import load_model, load_tokenizer, one_token_words, vocabulary_words
 from ptx.models import resolve
 
@@ -34,11 +42,16 @@ def test_logits_equal_those_of_the_whole_network(name: str) -> None:
 @pytest.mark.parametrize("layout", ["postfix", "prefix"])
 def test_causal_logits_do_not_depend_on_padding(tmp_path: Path, side: str, layout: str) -> None:
     """Those of the unpadded input in the whole network, whichever side the tokenizer pads on."""
-    model = load_model(resolve(str(make_causal_model(tmp_path, side=side))), "cpu")
+    make_causal_model(tmp_path, side=side)
+    _check_causal(tmp_path, layout)
+
+
+def _check_causal(folder: Path, layout: str) -> None:
+    model = load_model(resolve(str(folder)), "cpu")
     made = model.rows(LAYOUTS[layout], ["name1", "name2 word3 word4", "name3 word5"], prompt_length=2)
     words = model.word_ids(["word7", "word8"])
     got = model.logits(model.collate(made), model.embeddings[words].expand(3, -1, -1))
-    network = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    network = AutoModelForCausalLM.from_pretrained(folder).eval()
     for row, logits in zip(made, got, strict=True):
         ids = list(row.ids)
         assert row.prompt_at is not None
@@ -46,6 +59,42 @@ def test_causal_logits_do_not_depend_on_padding(tmp_path: Path, side: str, layou
         with torch.no_grad():
             reference = network(input_ids=torch.tensor([ids])).logits[0, -1]  # the next token's
         torch.testing.assert_close(logits, reference, rtol=1e-4, atol=1e-4)
+
+
+SHAPE = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 16}
+DECODERS = {
+    "llama": {**SHAPE, "intermediate_size": 32, "num_key_value_heads": 1},
+    "mistral": {**SHAPE, "intermediate_size": 32, "num_key_value_heads": 2, "tie_word_embeddings": True},
+    "opt": {**SHAPE, "ffn_dim": 32, "word_embed_proj_dim": 16},
+    "gpt_neox": {**SHAPE, "intermediate_size": 32},
+    "bloom": {"n_layer": 1, "n_head": 2, "hidden_size": 16},
+}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("family", DECODERS)
+def test_any_decoder(tmp_path: Path, family: str, side: str) -> None:
+    tokenizer = make_causal_tokenizer([*FILLER, *SUBJECTS], side)
+    ids = {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **DECODERS[family], **ids, max_position_embeddings=64)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    _check_causal(tmp_path, "postfix")
+
+
+def test_a_beginning_token_is_kept(tmp_path: Path) -> None:
+    """Llama's tokenizers put one before every text, GPT-2's do not."""
+    from tokenizers import processors
+
+    tokenizer = make_causal_tokenizer([*FILLER, *SUBJECTS])
+    end = "<|endoftext|>"
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{end} $A", special_tokens=[(end, 0)]
+    )
+    (row,) = rows(tokenizer, LAYOUTS["postfix"], ["name1"], prompt_length=2, max_length=32, causal=True)
+    assert tokenizer.convert_ids_to_tokens(list(row.ids)) == [end, "name1", end, end]
+    assert (row.prompt_at, row.answer_at) == (2, 3)
 
 
 def test_words_of_a_causal_lm_carry_their_space() -> None:

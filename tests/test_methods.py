@@ -89,13 +89,10 @@ def test_one_source_only(ptx, tiny) -> None:
 def test_masked_and_causal_both_ways(ptx, tiny, suite) -> None:
     """A causal LM as a target, as a source, with a template, and beside a masked one as a second source."""
     common = ["--suite", suite, "--epochs", "1", "--json"]
-    for sources, target in (
-        (tiny["a"], tiny["next"]),
-        (tiny["next"], tiny["a"]),
-        (f"{tiny['a']},{tiny['next']}", tiny["b"]),
-    ):
+    a, b, causal = tiny["a"], tiny["b"], tiny["next"]
+    for sources, target in ((a, causal), (causal, a), (f"{a},{causal}", b)):
         for method in ("relative", "discretize", "projector")[: 1 if "," in sources else 3]:
             result = ptx("eval", "--sources", sources, "--target", target, "--method", method, *common)
             assert result.code == 0, result.err
             assert len(result.at("eval")) == 2
-    assert ptx("eval", "--target", tiny["next"], "--method", "manual", *common).code == 0
+    assert ptx("eval", "--target", causal, "--method", "manual", *common).code == 0

@@ -122,15 +122,16 @@ def _recipe(path: Path, raw: Mapping[str, Any], stand_ins: Mapping[str, str | No
     for method in methods:
         if method not in METHODS:
             raise PtxError(f"{path}: methods: unknown method {method!r}", _nearest(method, METHODS))
-    named = [*raw.get("targets", []), *itertools.chain(*raw.get("sources", []))]
-    for name in named:
-        check_name(name, f"{path}: ")
+    lists = {"targets": raw.get("targets", []), "sources": [*itertools.chain(*raw.get("sources", []))]}
+    for key, models in lists.items():
+        for name in models:
+            check_name(name, f"{path}: {key}: ")
     for key in ("sources", "targets"):
         if not raw.get(key) and raw.get("shows") != "table4" and (key == "targets" or set(methods) - set(SOURCELESS)):
             raise PtxError(f"{path}: no {key}", f"copy {FOLDER / 'demo.toml'} and edit it")
     if raw.get("shows", "") not in ("", *PAPER):
         raise PtxError(f"{path}: shows: unknown {raw['shows']!r}", _nearest(raw["shows"], PAPER))
-    run = {name: stand_ins.get(name, name) for name in named}
+    run = {name: stand_ins.get(name, name) for models in lists.values() for name in models}
     sources = (tuple(run[name] for name in group) for group in raw.get("sources", []))
     return Recipe(
         name=path.stem,

@@ -6,8 +6,9 @@ accuracies, *macro* the accuracy over pooled facts.
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ from ptx.cache import Artifact, Store
 from ptx.models import STAND_INS
 from ptx.pipeline import Payload, Stopwatch, publish
 from ptx.plan import Step, stored_step
+from ptx.render import Item, Sheet
+from ptx.render import render as render_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table as RichTable
 
     from ptx.output import Output
 
@@ -58,21 +60,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Table:
-    """Results under one set of settings. `records` has one row per cell, in long form; `grids` what a person reads."""
+    """Results under one set of settings. `records` has one row per cell, in long form; `sheets` what a person reads."""
 
     title: str
     notes: Sequence[str]
     records: Sequence[Mapping[str, Any]]
-    grids: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
+    sheets: Sequence[Sheet]
 
     def print(self, out: Output) -> None:
-        out.data(self.title)
-        for note in self.notes:
-            out.data(note)
-        for title, header, rows in self.grids:
-            out.data(f"\n{title}")
-            out.table(_rich(header, rows))
-        out.data("")
+        out.data("\n".join([self.title, *self.notes]))
+        for sheet in self.sheets:
+            out.data("")
+            sheet.print(out)
 
 
 def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = None) -> list[Result]:
@@ -165,9 +164,9 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     if max(row["seeds"] or 1 for row in records) > 1:
         notes.append("mean and standard deviation over seeds")
     whole_tasks = tasks if by == "method" else 1
-    grids = [grid for figure in FIGURES if (grid := _grid(records, figure, whole_tasks))]
+    sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
     shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(settings)}
-    return Table(title, notes, [{**shown, **row} for row in records], grids)
+    return Table(title, notes, [{**shown, **row} for row in records], sheets)
 
 
 def _record(result: Result) -> dict[str, Any]:
@@ -219,9 +218,7 @@ def _model_order(name: str) -> tuple[int, str]:
     return (known.index(name), name) if name in known else (len(known), name)
 
 
-def _grid(
-    records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, int], tasks: int
-) -> tuple[str, Sequence[str], Sequence[Sequence[str]]] | None:
+def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, int], tasks: int) -> Sheet | None:
     """One figure as text cells; None if no record has it."""
     name, title, factor, decimals = figure
     present = [row for row in records if row.get(name) is not None]
@@ -239,22 +236,12 @@ def _grid(
             cell += f" ({row['tasks']})"
         rows.setdefault(label, {})[row["target"]] = cell
     body = [[*label, *(cells.get(target, "") for target in targets)] for label, cells in rows.items()]
-    return title, [*lead, *targets], body
+    items = [[Item(text) for text in line] for line in body]
+    return Sheet(name, title, [], len(lead), [*lead, *targets], items, [])
 
 
 def _spell(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.split('.')[-1]} {str(value)[:12]}" for name, value in sorted(settings.items()))
-
-
-def _rich(header: Sequence[str], rows: Sequence[Sequence[str]]) -> RichTable:
-    from rich.table import Table as RichTable
-
-    table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, justify="left" if name in LABELS else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def keep(made: Sequence[Table], results: Sequence[Result], by: str, store: Store) -> tuple[Artifact, bool]:
@@ -273,44 +260,17 @@ def render(made: Sequence[Table], format: str) -> str:
         return _csv(made)
     if format == "json":
         return json.dumps([row for table in made for row in table.records], indent=2, ensure_ascii=False)
-    return "\n".join(line for table in made for line in _document(table, format))
+    parts = ([_head(table, format), *(render_sheet(sheet, format) for sheet in table.sheets)] for table in made)
+    return "\n".join(part for of_table in parts for part in of_table)
 
 
-def _document(table: Table, format: str) -> Iterator[str]:
-    import pandas as pd
-
+def _head(table: Table, format: str) -> str:
+    lines = [table.title, *table.notes]
     if format == "html":
-        yield "".join(f"<p>{line}</p>\n" for line in (table.title, *table.notes))
-    elif format != "latex":
-        yield "  \n".join([table.title, *table.notes]) + "\n"
-    for title, header, rows in table.grids:
-        if format == "md":
-            yield f"**{title}**\n"
-            yield from ("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))
-            yield ""
-        elif format == "html":
-            yield f"<h3>{title}</h3>\n" + pd.DataFrame(rows, columns=list(header)).to_html(index=False, border=0)
-        elif format == "latex":
-            columns = "".join("l" if name in LABELS else "r" for name in header)
-            yield f"% {table.title}; {title}\n\\begin{{tabular}}{{{columns}}}\n\\hline"
-            yield " & ".join(map(_tex, header)) + r" \\ \hline"
-            yield from (" & ".join(map(_tex, row)) + r" \\" for row in rows)
-            yield "\\hline\n\\end{tabular}\n"
-        else:
-            yield title + "\n" + _plain_columns([header, *rows]) + "\n"
-
-
-def _plain_columns(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-def _tex(text: str) -> str:
-    for plain, escaped in (("%", r"\%"), ("_", r"\_"), ("&", r"\&"), ("±", r"$\pm$")):
-        text = text.replace(plain, escaped)
-    return text
+        return "".join(f"<p>{html.escape(line)}</p>\n" for line in lines)
+    if format == "latex":
+        return "".join(f"% {line}\n" for line in lines)
+    return ("  \n" if format == "md" else "\n").join(lines) + "\n"
 
 
 def _csv(made: Sequence[Table]) -> str:

@@ -155,7 +155,7 @@ def test_mistakes_are_named_by_file_and_key(tmp_path, text, message, hint) -> No
 def test_an_unknown_model_in_a_recipe(tmp_path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('sources = [["bert-mikro"]]\ntargets = ["roberta-micro"]\n')
-    with pytest.raises(PtxError, match=r"mine\.toml: unknown model 'bert-mikro'") as caught:
+    with pytest.raises(PtxError, match=r"mine\.toml: sources: unknown model 'bert-mikro'") as caught:
         load_recipe(str(path))
     assert "did you mean 'bert-micro'?" in caught.value.hint
 

@@ -59,9 +59,7 @@ def test_a_cell_over_fewer_tasks_is_marked() -> None:
             result("manual", "m", "A", 0.5, 10, BASE),
         ]
     )
-    _, header, rows = table.grids[0]
-    assert (
-        dict(zip([row[0] for row in rows], [row[header.index("m")] for row in rows], strict=True))["manual"]
-        == "50.0 (1)"
-    )
+    sheet = table.sheets[0]
+    shown = {row[0].text: row[sheet.header.index("m")].text for row in sheet.rows}
+    assert shown["manual"] == "50.0 (1)"
     assert any("covers n of the 2 tasks" in note for note in table.notes)

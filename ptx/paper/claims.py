@@ -18,7 +18,6 @@ LIMITS = (
     "The small models were trained on sentences that state the suite's own facts, and know little else.",
     "Levels of accuracy cannot be compared with the paper's, only which method or source does better.",
     "The larger of two sizes here is about twice the smaller, not three times, so effects of size come out weaker.",
-    "The ALBERT models of the zoo are undertrained, so transfer to them may look worse than it is.",
     "There are fewer shared words than the paper's 17,230, so the effect of thousands of anchors is out of reach.",
     "There is no stand-in for GPT-2 large.",
     "Topics replace SST-2 and DBpedia: nothing here says anything about sentiment.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError, UsageError
 from ptx.paper.cells import Cell, Standins, as_run, is_miniature, short
-from ptx.paper.render import Item, PaperTable
+from ptx.render import Item, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def models_note(cells: Sequence[Cell], standins: Standins) -> str:
     return "Models: " + ", ".join(as_run([m for c in cells for m in (*c.sources, c.target)], standins))
 
 
-def figure_table(name: str, cells: Sequence[Cell], standins: Standins, *, anchors: int | None = None) -> PaperTable:
+def figure_table(name: str, cells: Sequence[Cell], standins: Standins, *, anchors: int | None = None) -> Sheet:
     """A figure as a table: means over all pairs, over self-transfer and across models; figure3 also pair by pair."""
     cells = ordered(cells, standins)
     data = frame(name, cells, anchors=anchors)
@@ -110,7 +110,7 @@ def figure_table(name: str, cells: Sequence[Cell], standins: Standins, *, anchor
     records = data.astype(object).where(data.notna(), None).to_dict("records")
     body = [[Item(text) for text in row] for row in rows]
     note = models_note(cells, standins)
-    return PaperTable(name, figure_title(name, standins), [note], labels, header, body, [*map(_named, records)])
+    return Sheet(name, figure_title(name, standins), [note], labels, header, body, [*map(_named, records)])
 
 
 def _named(record: Mapping[Any, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ptx.recipe import PAPER, Recipe, load_recipe
 from ptx.run import measured, plan_cells
 
 if TYPE_CHECKING:
-    from ptx.paper.render import PaperTable
+    from ptx.render import Sheet
 
 
 def show(
@@ -153,7 +153,7 @@ def _keep(
 
 
 def _print(
-    table: PaperTable, kept: Artifact | None, reused: bool, command: Command, *, format: str, output: Path | None
+    table: Sheet, kept: Artifact | None, reused: bool, command: Command, *, format: str, output: Path | None
 ) -> None:
     if command.common.quiet:
         if kept is not None:
@@ -171,8 +171,8 @@ def _print(
         command.write(_rendered(table, format), output)
 
 
-def _rendered(table: PaperTable, format: str) -> str:
-    from ptx.paper.render import render
+def _rendered(table: Sheet, format: str) -> str:
+    from ptx.render import render
 
     return render(table, format)
 

@@ -14,7 +14,7 @@ from ptx.errors import UsageError
 from ptx.paper.cells import CLASSIFICATION, Cell, Standins, is_miniature, named
 from ptx.paper.entries import Entry, measured, percent, tasks_of
 from ptx.paper.published import TABLES
-from ptx.paper.render import Item, PaperTable
+from ptx.render import Item, Sheet
 
 TITLES = {
     1: "prompts carried over unchanged between models of one width (P@1 in %, mean over tasks)",
@@ -37,7 +37,7 @@ FLOOR = ("majority class", "(not in the paper)")
 
 def paper_table(
     number: int, cells: Sequence[Cell], standins: Standins, *, compare: bool = False, tasks: int | None = None
-) -> PaperTable:
+) -> Sheet:
     """Table 1, 2, 3, 5 or 6 (for 4 see `model_table`). With `compare` the published numbers stand in brackets.
 
     `tasks` is how many tasks a whole cell covers (default: as many as the fullest cell of its suite does).
@@ -56,7 +56,7 @@ def paper_table(
         label = FLOOR if len(LABELS[number]) > 1 else (" ".join(FLOOR),)
         values = ("" if floor is None else percent(floor) for floor in floors.values())
         body.append([*map(Item, label), *map(Item, values)])
-    return PaperTable(
+    return Sheet(
         name=f"table{number}",
         title=_title(number, standins).format(target=named("roberta-large", standins)),
         notes=_notes(number, entries, standins, compare),
@@ -68,7 +68,7 @@ def paper_table(
     )
 
 
-def model_table(models: Sequence[Mapping[str, Any]], standins: Standins) -> PaperTable:
+def model_table(models: Sequence[Mapping[str, Any]], standins: Standins) -> Sheet:
     """Table 4: one row per model with `name`, `parameters`, `hidden`, `embedding`, `task` and `data`, as given."""
     paper = {run: name for name, run in standins.items() if run is not None}
     header = ("model", "pretraining task", "pretraining data", "parameters", "hidden width", "embedding width")
@@ -81,7 +81,7 @@ def model_table(models: Sequence[Mapping[str, Any]], standins: Standins) -> Pape
         fields = {field: model[field] for field in ("parameters", "hidden", "embedding", "task", "data")}
         records.append({"table": 4, "model": name, "stands_for": paper.get(name, ""), **fields})
     notes = [f"{name} has no stand-in here" for name, run in standins.items() if run is None]
-    return PaperTable("table4", _title(4, standins), notes, 3, header, rows, records)
+    return Sheet("table4", _title(4, standins), notes, 3, header, rows, records)
 
 
 def _title(number: int, standins: Standins) -> str:

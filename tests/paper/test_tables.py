@@ -5,11 +5,11 @@ from paper_cells import FLOOR, MINI, REAL, but, cell, grid
 
 from ptx.errors import PtxError, UsageError
 from ptx.paper.published import TABLES, published
-from ptx.paper.render import PaperTable
 from ptx.paper.tables import model_table, paper_table
+from ptx.render import Sheet
 
 
-def text(table: PaperTable) -> list[list[str]]:
+def text(table: Sheet) -> list[list[str]]:
     return [[item.text for item in row] for row in table.rows]
 
 

@@ -11,10 +11,10 @@ from paper_cells import MINI, grid
 
 from ptx.errors import UsageError
 from ptx.output import Output
-from ptx.paper.render import Item, PaperTable, render
 from ptx.paper.tables import paper_table
+from ptx.render import Item, Sheet, render
 
-TABLE = PaperTable(
+TABLE = Sheet(
     name="tableX",
     title="A & B <in> 100%",
     notes=["run `ptx run table_3`"],

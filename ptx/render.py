@@ -1,4 +1,4 @@
-"""A paper table as text, Markdown, LaTeX or HTML (what a person reads), or as CSV or JSON (long form)."""
+"""A table as text, Markdown, LaTeX or HTML (what a person reads), or as CSV or JSON (long form)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MARKS: Mapping[str, Mapping[str, str]] = {
 # Backslash and braces in one pass with the rest: what is put in must not be escaped again.
 TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "†": r"$^\dagger$", "−": "$-$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "±": r"$\pm$", "†": r"$^\dagger$", "−": "$-$",
     "[": "{[}",  # after a line's \\ a bracket would be read as a length
     "<": "$<$", ">": "$>$",
 }  # fmt: skip
@@ -45,7 +45,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class PaperTable:
+class Sheet:
     """A table as laid out. The first `labels` columns name a row, the others hold numbers; `records` is long form.
 
     `among` says which cells compete for the marks, in the legend.
@@ -67,9 +67,9 @@ class PaperTable:
         out.data(_text(self, styled=Console(file=sys.stdout).color_system is not None))
 
 
-def render(table: PaperTable, format: str) -> str:
+def render(table: Sheet, format: str) -> str:
     """The table in one of `FORMATS`, ending in a newline. Raises UsageError for another format."""
-    writers: dict[str, Callable[[PaperTable], str]] = {
+    writers: dict[str, Callable[[Sheet], str]] = {
         "text": _text, "md": _md, "latex": _latex, "csv": _csv, "json": _json, "html": _html,
     }  # fmt: skip
     if format not in writers:
@@ -82,7 +82,7 @@ def _write(item: Item, format: str, escape: Callable[[str], str]) -> str:
     return (MARKS[format][item.mark].format(text) if item.mark else text) + escape(item.after)
 
 
-def _legend(table: PaperTable, write: Callable[[Item], str]) -> Iterator[str]:
+def _legend(table: Sheet, write: Callable[[Item], str]) -> Iterator[str]:
     """One line that shows each mark on its own name; none for a table without marks."""
     used = {item.mark for row in table.rows for item in row}
     parts = []
@@ -95,7 +95,7 @@ def _legend(table: PaperTable, write: Callable[[Item], str]) -> Iterator[str]:
         yield "; ".join(parts)
 
 
-def _text(table: PaperTable, *, styled: bool = False) -> str:
+def _text(table: Sheet, *, styled: bool = False) -> str:
     from rich import markup
     from rich.console import Console
     from rich.table import Table
@@ -123,7 +123,7 @@ def _text(table: PaperTable, *, styled: bool = False) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).rstrip() + "\n"
 
 
-def _md(table: PaperTable) -> str:
+def _md(table: Sheet) -> str:
     def write(item: Item) -> str:
         return _write(item, "md", lambda text: text.replace("|", r"\|"))
 
@@ -135,7 +135,7 @@ def _md(table: PaperTable) -> str:
     return "\n".join([*lines, *([""] if notes else []), "  \n".join(notes)]).rstrip("\n") + "\n"
 
 
-def _latex(table: PaperTable) -> str:
+def _latex(table: Sheet) -> str:
     def write(item: Item) -> str:
         return _write(item, "latex", _tex)
 
@@ -170,7 +170,7 @@ def _tex_note(text: str) -> str:
     return re.sub("`([^`]*)`", r"\\texttt{\1}", _tex(text))
 
 
-def _html(table: PaperTable) -> str:
+def _html(table: Sheet) -> str:
     def write(item: Item) -> str:
         return _write(item, "html", html.escape)
 
@@ -190,7 +190,7 @@ def _html(table: PaperTable) -> str:
     )
 
 
-def _csv(table: PaperTable) -> str:
+def _csv(table: Sheet) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, list(table.records[0]) if table.records else [], lineterminator="\n")
     writer.writeheader()
@@ -198,5 +198,5 @@ def _csv(table: PaperTable) -> str:
     return file.getvalue()
 
 
-def _json(table: PaperTable) -> str:
+def _json(table: Sheet) -> str:
     return json.dumps(list(table.records), indent=2, ensure_ascii=False) + "\n"

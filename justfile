@@ -16,6 +16,10 @@ lint:
 docs:
     python docs/generate.py
 
+# The same, and the paper in miniature (20 minutes, unless `cache` has it).
+results:
+    python docs/generate.py --results cache
+
 # Measure what README's table of times shows.
 bench:
     python benchmarks/times.py

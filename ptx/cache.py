@@ -7,6 +7,7 @@ checked against its SHA-256 digests. Locks only save double work. Locks and dama
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -28,13 +29,14 @@ from ptx.errors import PtxError
 
 STAGES = ("anchors", "tune", "encode", "search", "eval", "table", "figure")
 PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 LEFTOVER_SECONDS = 24 * 3600  # an unfinished folder older than this has no writer any more
 
 
 def canonical(value: Any) -> bytes:
     """JSON with one spelling per value. Raises PtxError for what has none: it could not be keyed exactly."""
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise PtxError(
             f"a setting cannot be keyed exactly: {error}", "use plain text, whole and finite numbers, lists and tables"
@@ -64,7 +66,7 @@ class Artifact:
     def key(self) -> str:
         return self.meta["key"]
 
-    @property
+    @functools.cached_property
     def payload(self) -> str:
         """One digest for all payload files; children record it, so that a rebuilt parent is noticed."""
         return digest(self.meta["payload"])

@@ -70,12 +70,14 @@ class Pipeline:
         needed = _needed(goals, present, force)
         if dry_run:
             return [Outcome(s, present[s.key], s.key not in needed) for s in steps if s.key in needed or present[s.key]]
+        if not needed:
+            return [Outcome(step, artifact, True) for step in steps if (artifact := present[step.key])]
         outcomes: dict[str, Outcome] = {}
         built: set[str] = set()
         for stage in STAGES:
             for generation in _generations([step for step in steps if step.stage == stage]):
                 todo = []
-                wanted = _wanted(goals, outcomes)
+                wanted = _wanted(goals, outcomes) if generation else set()
                 for step in generation:
                     if step.key not in needed and built & {parent.key for parent in step.parents}:
                         present[step.key] = self.fresh(step)  # a rebuilt parent may have changed

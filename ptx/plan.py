@@ -106,7 +106,7 @@ class Settings:
 
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
-    own = dataclasses.asdict(settings.tune) | {"seed": settings.seed, "task": task.name}
+    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name}
     if settings.tune.init == "words":
         del own["init_scale"]
     return Step(
@@ -114,7 +114,7 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         own,
         {"model": model.digest, "facts": task.digest("train", "dev")},
         labels={"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed},
-        group=(model.digest, digest(dataclasses.asdict(settings.tune)), str(settings.seed)),
+        group=(model.digest, digest(vars(settings.tune)), str(settings.seed)),
         models=(model,),
         task=task,
     )
@@ -140,7 +140,7 @@ def word_file_step(path: Path, names: Sequence[str], settings: Settings) -> Step
 def _counted(shared: Step, settings: Settings) -> Step:
     if settings.anchors.count is None:
         return shared
-    own: dict[str, Any] = dataclasses.asdict(settings.anchors)
+    own: dict[str, Any] = {**vars(settings.anchors)}
     if settings.anchors.order == "random":
         own["seed"] = settings.seed
     return Step("anchors", own, parents=(shared,), labels=shared.labels)

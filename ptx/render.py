@@ -29,7 +29,8 @@ MARKS: Mapping[str, Mapping[str, str]] = {
 # Backslash and braces in one pass with the rest: what is put in must not be escaped again.
 TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "±": r"$\pm$", "†": r"$^\dagger$", "−": "$-$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "±": r"$\pm$", "†": r"$^\dagger$",
+    "−": "$-$",
     "[": "{[}",  # after a line's \\ a bracket would be read as a length
     "<": "$<$", ">": "$>$",
 }  # fmt: skip

@@ -51,6 +51,11 @@ class Grids:
             if len(e.place.sources) == 1 and e.place.target not in e.place.sources
         }
 
+    def within(self, table: int, method: str) -> dict[str, float]:
+        """Percent of single-source self-transfer by model."""
+        own = [e for e in self.pick(table, method) if e.place.sources == (e.place.target,)]
+        return {e.place.target: percent_of(e) for e in own}
+
     def on_target(self, table: int, method: str) -> dict[tuple[str, str], float]:
         """Percent by target and suite."""
         return {(e.place.target, e.suite): percent_of(e) for e in self.pick(table, method)}

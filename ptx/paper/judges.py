@@ -44,7 +44,10 @@ def _beats(method: str) -> Judge:
     def judge(grids: Grids) -> Verdict:
         theirs = grids.across(3, method)
         ours = grids.across(3, "relative", [*BASE, *LARGE])
-        return _versus([ours[pair] for pair in theirs], [*theirs.values()], ("relative", method))
+        holds, text = _versus([ours[pair] for pair in theirs], [*theirs.values()], ("relative", method))
+        # How near to words, or to what a projector can reach, the prompts were to begin with.
+        own = [mean(grids.within(3, name).values()) for name in ("relative", method)]
+        return holds, f"{text} (back on its own model: relative {own[0]:.1f}, {method} {own[1]:.1f})"
 
     return judge
 

@@ -50,7 +50,9 @@ def draw(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise PtxError("figures need matplotlib", "run `pip install 'ptx-prompts[figures]'`") from None
+        raise PtxError(
+            "figures need matplotlib", "run `pip install matplotlib`, which is the extra `figures` of ptx"
+        ) from None
     if name == "figure4" and anchors is None and (data["x"] == float("inf")).any():
         raise ValueError("figure4 draws `all` at the number of anchors: give it as `anchors`")
     drawn: Callable[[Figure, pd.DataFrame], None] = {"figure2": _losses, "figure3": _bars, "figure4": _ablations}[name]

@@ -94,7 +94,7 @@ def test_without_matplotlib_the_data_is_still_there(monkeypatch: pytest.MonkeyPa
     with pytest.raises(PtxError) as error:
         draw("figure3", FIGURES["figure3"], tmp_path / "none", MINI)
     assert (error.value.message, error.value.hint) == (
-        "figures need matplotlib", "run `pip install 'ptx-prompts[figures]'`"
+        "figures need matplotlib", "run `pip install matplotlib`, which is the extra `figures` of ptx"
     )  # fmt: skip
     assert not (tmp_path / "none").exists()
     assert len(frame("figure3", FIGURES["figure3"])) == 6

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ptx.cache import Store
+from ptx.embeddings import load_tokenizer, one_token_words, vocabulary_words
 from ptx.errors import PtxError
-from ptx.lm import load_tokenizer, one_token_words, vocabulary_words
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
 from ptx.plan import Step
 

@@ -6,7 +6,8 @@ import contextlib
 import functools
 import inspect
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,17 +17,16 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
-    AutoTokenizer,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
+from ptx.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings
 from ptx.errors import PtxError
 from ptx.inputs import Batch, Row, collate, rows
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
     from ptx.models import Model
     from ptx.suites import Task
@@ -49,7 +49,7 @@ def logits_at(
     return getattr(network, head)(network.base_model(**inputs).last_hidden_state[at])
 
 
-class LanguageModel:
+class LanguageModel(WordEmbeddings):
     """A pretrained LM in float32, in evaluation mode, without gradients on its weights.
 
     A masked LM answers at its mask, a causal one at the token before the answer. Raises PtxError for a checkpoint
@@ -57,11 +57,9 @@ class LanguageModel:
     """
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
-        self.name = model.name
-        self.device = torch.device(device)
-        self.tokenizer = load_tokenizer(model.path)
+        tokenizer = load_tokenizer(model.path)
         self.causal = is_causal(AutoConfig.from_pretrained(model.path, local_files_only=True).architectures)
-        if not self.causal and self.tokenizer.mask_token_id is None:
+        if not self.causal and tokenizer.mask_token_id is None:
             raise PtxError(f"the tokenizer of {model.name} has no mask token", "choose a masked LM, or a causal one")
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
@@ -76,19 +74,10 @@ class LanguageModel:
                 "choose a checkpoint saved with its LM head; `ptx models` lists some",
             )
         network.config.use_cache = False  # of keys and values, for generation
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.network = network.to(device).eval().requires_grad_(False)
+        super().__init__(model.name, tokenizer, network.get_input_embeddings().weight)
         # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
         self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
-
-    @property
-    def embeddings(self) -> Float[Tensor, "vocabulary d"]:
-        """The word-embedding matrix; d is the *embedding* width (ALBERT: not the hidden width)."""
-        return self.network.get_input_embeddings().weight
-
-    @functools.cached_property
-    def statistics(self) -> tuple[float, float]:
-        """Mean and (population) std over the whole word-embedding matrix."""
-        return self.embeddings.mean().item(), self.embeddings.std(correction=0).item()
 
     @property
     def max_length(self) -> int:
@@ -110,10 +99,6 @@ class LanguageModel:
         """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""
         return collate(batch, self.pad_id, side=self.tokenizer.padding_side if self.causal else "right")
 
-    def words(self, words: Iterable[str]) -> dict[str, int]:
-        """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
-        return one_token_words(self.tokenizer, words)
-
     def label_ids(self, task: Task) -> dict[str, int]:
         """Label word -> token id, in the task's order. Raises PtxError for a word that is not one token here."""
         found = self.words(task.labels)
@@ -126,25 +111,6 @@ class LanguageModel:
                     "choose another word for this label in the suite's TOML file",
                 )
         return {word: found[word] for word in task.labels}
-
-    def fit(self, prompt: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
-        width = self.embeddings.shape[1]
-        if prompt.shape[1] != width:
-            raise PtxError(
-                f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {self.name} {width}",
-                "name the model that the prompt was made for as --target, or transfer it with `ptx search`",
-            )
-        return prompt.to(self.device)
-
-    def word_ids(self, words: Sequence[str]) -> Int[Tensor, " k"]:
-        """Token ids of words that are known to be one token each, in their order."""
-        ids = self.words(words)
-        return torch.tensor([ids[word] for word in words], device=self.device)
-
-    def word_embeddings(self, words: Sequence[str]) -> Float[Tensor, "k d"]:
-        """The embeddings of words that are known to be one token each."""
-        return self.embeddings[self.word_ids(words)]
 
     def logits(self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None) -> Float[Tensor, "b vocabulary"]:
         """Scores of every token at each row's answer position; row i holds `prompts[i]` at its prompt positions."""
@@ -167,13 +133,24 @@ def is_causal(architectures: Sequence[str] | None) -> bool:
 
 
 def load_model(model: Model, device: str) -> LanguageModel:
-    """The model on a device ("auto": a GPU if there is one). The last two are kept: a source and a target."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return _load_model(model, device)
+    """The model on a device ("auto": a GPU if there is one). The last one is kept for the next stage."""
+    return _load_model(model, place(device))
+
+
+def load_embeddings(model: Model, device: str) -> WordEmbeddings:
+    """A model's word embeddings, from its safetensors file alone where that shows which they are. Two are kept."""
+    return _load_embeddings(model, place(device))
 
 
 @functools.lru_cache(maxsize=2)
+def _load_embeddings(model: Model, device: str) -> WordEmbeddings:
+    matrix = read_embeddings(Path(model.path))
+    if matrix is None:
+        return _load_model(model, device)
+    return WordEmbeddings(model.name, load_tokenizer(model.path), matrix.to(device))
+
+
+@functools.lru_cache(maxsize=1)
 def _load_model(model: Model, device: str) -> LanguageModel:
     try:
         return LanguageModel(model, device)
@@ -182,35 +159,3 @@ def _load_model(model: Model, device: str) -> LanguageModel:
             f"cannot load {model.name} as a language model: {str(error).splitlines()[0]}",
             "choose a masked or causal LM and a --device that exist; `ptx models` lists models",
         ) from error
-
-
-@functools.lru_cache(maxsize=16)
-def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder; a command that names six models reads each of them once."""
-    return AutoTokenizer.from_pretrained(path, local_files_only=True)
-
-
-def one_token_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> dict[str, int]:
-    """word -> token id, for the words that are one known token in the middle of a sentence.
-
-    "In the middle" matters to byte-level BPE and Unigram vocabularies, where a word carries its leading space.
-    """
-    words = list(words)
-    if not words:
-        return {}
-    encoded = tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]
-    special = set(tokenizer.all_special_ids)
-    return {w: ids[0] for w, ids in zip(words, encoded, strict=True) if len(ids) == 1 and ids[0] not in special}
-
-
-def vocabulary_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Words (letters, digits, signs; no spaces inside) that are one token, in the order of the vocabulary.
-
-    A word piece that continues a word ("##ing", "ing") drops out: what it spells is a word only if the
-    tokenizer, given that word, returns this very token.
-    """
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    spelled = [(tokenizer.convert_tokens_to_string([token]).strip(), i) for token, i in vocabulary]
-    spelled = [(word, i) for word, i in spelled if word and "�" not in word and not any(c.isspace() for c in word)]
-    ids = one_token_words(tokenizer, (word for word, _ in spelled))
-    return [word for word, i in spelled if ids.get(word) == i]

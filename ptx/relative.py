@@ -15,7 +15,7 @@ from torch import Tensor
 from ptx.anchors import read_words
 from ptx.cache import Store
 from ptx.errors import PtxError
-from ptx.lm import load_model
+from ptx.lm import load_embeddings
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
 from ptx.plan import Step
 from ptx.prompts import FILE as PROMPT_FILE
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 FILE = "relative.safetensors"
+TOGETHER = 64  # prompts per product with the anchors: bounds memory
 
 
 def cosines(prompt: Float[Tensor, "n d"], *, anchors: Float[Tensor, "k d"]) -> Float[Tensor, "n k"]:
@@ -52,8 +53,8 @@ def kept(top_k: int | str, k: int) -> int:
 
 def combine(
     encodings: Sequence[Float[Tensor, "n k"]], *, weights: Sequence[float], top_k: int | str, mask: str
-) -> tuple[list[Float[Tensor, "n k"]], Bool[Tensor, "n k"] | None]:
-    """The sources' relative representations, masked, of unit length, and weighted, and the target's mask (or None).
+) -> tuple[Float[Tensor, "n k"], Bool[Tensor, "n k"] | None]:
+    """The weighted sum of the sources' relative representations, masked and of unit length, and the target's mask.
 
     `mask="both"`: one mask, the top-k of the weighted sum, for every source and the target, so that all terms of the
     multi-source objective (Eq. 7) share a denominator. `mask="source"`: each source has its own, the target none.
@@ -72,25 +73,18 @@ def combine(
         shared = top_k_mask(summed, count)
     masked = [r * (top_k_mask(r, count) if shared is None else shared) for r in encodings]
     unit = [torch.nn.functional.normalize(r, dim=-1) for r in masked]
-    return [w * r for w, r in zip(weights, unit, strict=True)], shared
+    return torch.stack([w * r for w, r in zip(weights, unit, strict=True)]).sum(0), shared
 
 
 def matching_loss(
-    sources: Sequence[Float[Tensor, "n k"]],
-    target: Float[Tensor, "n d"],
-    *,
-    anchors: Float[Tensor, "k d"],
-    mask: Bool[Tensor, "n k"] | None,
+    c: Float[Tensor, "n k"], target: Float[Tensor, "n k"], *, mask: Bool[Tensor, "n k"] | None
 ) -> Float[Tensor, " n"]:
     """Eq. 5 and 7: 1 - cosine between source and target representations, averaged over the sources by their weights.
 
-    `sources` are the terms that `combine` returns: row i of term j has length w_j, and the weights sum to one.
+    `c` is what `combine` returns, `target` the target's similarities.
     """
-    r = cosines(target, anchors=anchors)
-    if mask is not None:
-        r = r * mask
-    r = torch.nn.functional.normalize(r, dim=-1)
-    return 1 - torch.stack([(term * r).sum(-1) for term in sources]).sum(0)
+    r = target if mask is None else target * mask
+    return 1 - (c * torch.nn.functional.normalize(r, dim=-1)).sum(-1)
 
 
 def normalize_statistics(
@@ -112,11 +106,14 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     if not steps:
         return
     watch = Stopwatch()
-    model = load_model(steps[0].models[0], device)
-    anchors = model.word_embeddings(read_words(steps[0].parents_at("anchors")[0], store))
-    for step in steps:
-        prompt = read_prompt(payload_of(step.parents_at("tune")[0], store, PROMPT_FILE))
-        r = cosines(prompt.to(anchors.device), anchors=anchors).float().cpu()
-        metrics = {"anchors": r.shape[1], "top_k": kept(step.settings["top_k"], r.shape[1])}
-        yield step, Payload({FILE: save_safetensors({"cosines": r})}, metrics, watch.lap())
-        tick(1)
+    model = load_embeddings(steps[0].models[0], device)
+    anchors = model.word_embeddings(read_words(steps[0].parents_at("anchors")[0], store)).double()
+    for start in range(0, len(steps), TOGETHER):
+        part = steps[start : start + TOGETHER]
+        prompts = [read_prompt(payload_of(step.parents_at("tune")[0], store, PROMPT_FILE)) for step in part]
+        together = cosines(torch.cat(prompts).to(anchors.device), anchors=anchors).float().cpu()
+        seconds = watch.lap() / len(part)
+        for step, r in zip(part, together.split([len(prompt) for prompt in prompts]), strict=True):
+            metrics = {"anchors": r.shape[1], "top_k": kept(step.settings["top_k"], r.shape[1])}
+            yield step, Payload({FILE: save_safetensors({"cosines": r.contiguous()})}, metrics, seconds)
+            tick(1)

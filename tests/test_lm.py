@@ -15,9 +15,10 @@ from transformers import (
     GPT2Model,
 )
 
+from ptx.embeddings import load_tokenizer, one_token_words, read_embeddings, vocabulary_words
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, rows
-from ptx.lm import load_model, load_tokenizer, one_token_words, vocabulary_words
+from ptx.lm import load_embeddings, load_model
 from ptx.models import resolve
 
 
@@ -127,3 +128,24 @@ def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path, tiny) -> None:
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(PtxError, match="no trained language-model head"):
         load_model(resolve(str(tmp_path)), "cpu")
+
+
+@pytest.mark.parametrize("name", ["bert-micro", "roberta-mini", "albert-micro", "gpt2-micro"])
+def test_embeddings_without_the_model_are_the_models(name: str) -> None:
+    light, whole = load_embeddings(resolve(name), "cpu"), load_model(resolve(name), "cpu")
+    assert not hasattr(light, "network")
+    assert torch.equal(light.embeddings, whole.embeddings)
+    assert light.statistics == whole.statistics
+    assert torch.equal(light.word_embeddings(["language", "Rome"]), whole.word_embeddings(["language", "Rome"]))
+
+
+def test_a_matrix_of_another_name_is_found_by_loading_the_model(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = make_causal_model(tmp_path)
+    whole = load_model(resolve(str(folder)), "cpu")
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"extra.wte.weight": torch.zeros(2, 2)}, folder / "more.safetensors")
+    (folder / "more.safetensors").rename(folder / "model.safetensors")
+    assert read_embeddings(folder) is None  # two candidates: not for us to choose
+    assert torch.equal(load_embeddings(resolve(str(folder)), "cpu").embeddings, whole.embeddings)

@@ -16,8 +16,9 @@ from torch.nn.functional import mse_loss
 from ptx import evaluate
 from ptx.anchors import read_words
 from ptx.cache import Store
+from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError
-from ptx.lm import LanguageModel, load_model
+from ptx.lm import LanguageModel, load_embeddings
 from ptx.pipeline import Payload, Stopwatch, payload_of
 from ptx.plan import Step
 from ptx.prompts import FILE, read_prompt, to_bytes
@@ -68,7 +69,7 @@ def _frozen(network: torch.nn.Module) -> Projector:
     return lambda x: torch.func.functional_call(network, weights, x).detach()
 
 
-def build(steps: Sequence[Step], model: LanguageModel, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
+def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See methods.BUILDERS. One projector per source serves all its tasks."""
     by_source: dict[str, list[Step]] = {}
     for step in steps:
@@ -80,15 +81,16 @@ def build(steps: Sequence[Step], model: LanguageModel, store: Store) -> Iterator
             yield from ((step, error) for step in of_source)
 
 
-def _build_one(steps: Sequence[Step], model: LanguageModel, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
+def _build_one(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
     watch = Stopwatch()
     settings = steps[0].settings
     words = tuple(read_words(steps[0].parents_at("anchors")[0], store))
-    source = load_model(steps[0].parents_at("tune")[0].models[0], str(model.device))
+    source = load_embeddings(steps[0].parents_at("tune")[0].models[0], str(model.device))
     epochs = train(source.word_embeddings(words), model.word_embeddings(words), settings)
     prompts = [read_prompt(payload_of(step.parents_at("tune")[0], store, FILE)).to(model.device) for step in steps]
     chosen: list[tuple[int, dict[str, Any]]]
     if settings["select"] == "dev":
+        assert isinstance(model, LanguageModel)
         chosen = _best_on_dev(steps, prompts, epochs, model, words)
     else:
         errors = [error for _, error in epochs]

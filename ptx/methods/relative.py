@@ -12,6 +12,7 @@ from torch import Tensor
 from ptx import evaluate, relative, solvers
 from ptx.anchors import read_words
 from ptx.cache import Store, digest
+from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError
 from ptx.lm import LanguageModel
 from ptx.pipeline import Payload, Stopwatch
@@ -25,7 +26,7 @@ TOGETHER = 64  # tasks per batch: bounds memory
 SELECT_EVERY = 50  # Adam steps between two looks at the dev split, as in the authors' code
 
 
-def build(steps: Sequence[Step], model: LanguageModel, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
+def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See methods.BUILDERS. Tasks and sources with the same settings are solved in one batch."""
     words = read_words(steps[0].parents_at("anchors")[0], store)
     anchors = model.word_embeddings(words).double()
@@ -46,15 +47,15 @@ def _batched(steps: Iterator[Step]) -> Iterator[tuple[Step, ...]]:
 
 
 def _solve(
-    batch: Sequence[Step], model: LanguageModel, anchors: Float[Tensor, "k d"], store: Store
+    batch: Sequence[Step], model: WordEmbeddings, anchors: Float[Tensor, "k d"], store: Store
 ) -> Iterator[tuple[Step, Payload | PtxError]]:
     """Steps that differ in task, sources and weights only, solved at once."""
     watch = Stopwatch()
     settings = batch[0].settings
-    ready, terms, masks = [], [], []
+    ready, combined, masks = [], [], []
     for step in batch:
         try:
-            sources, mask = relative.combine(
+            c, mask = relative.combine(
                 [relative.read_cosines(p, store).to(model.device) for p in step.parents_at("encode")],
                 weights=step.settings["weights"],
                 top_k=step.parents[0].settings["top_k"],
@@ -64,26 +65,26 @@ def _solve(
             yield step, error
             continue
         ready.append(step)
-        terms.append(sources)
+        combined.append(c)
         masks.append(mask)
     if not ready:
         return
-    lengths = [len(sources[0]) for sources in terms]
-    c = torch.cat([torch.stack(sources).sum(0) for sources in terms])
+    lengths = [len(of_task) for of_task in combined]
+    c = torch.cat(combined)
     mask = None if masks[0] is None else torch.cat([m for m in masks if m is not None])
     selected: list[dict[str, float]] = [{} for _ in ready]
     if settings["solver"] == "exact":
         u = solvers.exact(c, anchors=anchors, mask=mask, ridge=settings["ridge"])
     else:
         u, selected = _adam(ready, lengths, c, mask, model, anchors, store)
+    losses = relative.matching_loss(c, relative.cosines(u, anchors=anchors), mask=mask)
     seconds = watch.lap() / len(ready)
-    for step, sources, m, part, chosen in zip(ready, terms, masks, u.split(lengths), selected, strict=True):
-        loss = relative.matching_loss(sources, part, anchors=anchors, mask=m)
+    for step, part, loss, chosen in zip(ready, u.split(lengths), losses.split(lengths), selected, strict=True):
         metrics = {"matching_loss": loss.mean().item(), **chosen}
         yield step, Payload({FILE: to_bytes(finish(part, model, settings["normalize"]))}, metrics, seconds)
 
 
-def finish(u: Float[Tensor, "m d"], model: LanguageModel, normalize: bool) -> Float[Tensor, "m d"]:
+def finish(u: Float[Tensor, "m d"], model: WordEmbeddings, normalize: bool) -> Float[Tensor, "m d"]:
     """Unit length for every vector (the search fixes directions only), then Eq. 6."""
     u = torch.nn.functional.normalize(u, dim=-1)
     if not normalize:
@@ -97,7 +98,7 @@ def _adam(
     lengths: Sequence[int],
     c: Float[Tensor, "n k"],
     mask: Tensor | None,
-    model: LanguageModel,
+    model: WordEmbeddings,
     anchors: Float[Tensor, "k d"],
     store: Store,
 ) -> tuple[Float[Tensor, "n d"], list[dict[str, float]]]:
@@ -128,6 +129,7 @@ def _adam(
     )
     if not select:
         return u, [{} for _ in steps]
+    assert isinstance(model, LanguageModel)
     words = tuple(read_words(shared_words(steps[0].parents_at("anchors")[0]), store))
     best: list[tuple[float, int, Tensor]] = [(-1.0, 0, part) for part in u.split(lengths)]
     questions = [

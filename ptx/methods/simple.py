@@ -9,15 +9,15 @@ import torch
 from ptx import relative
 from ptx.anchors import read_words
 from ptx.cache import Store
+from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError
-from ptx.lm import LanguageModel
 from ptx.pipeline import Payload, Stopwatch, payload_of
 from ptx.plan import Step
 from ptx.prompts import FILE, generator, read_prompt, to_bytes
 
 
 def build_random(
-    steps: Sequence[Step], model: LanguageModel, store: Store
+    steps: Sequence[Step], model: WordEmbeddings, store: Store
 ) -> Iterator[tuple[Step, Payload | PtxError]]:
     """Draws from a normal with the mean and std of the target's word embeddings."""
     watch = Stopwatch()
@@ -29,7 +29,7 @@ def build_random(
 
 
 def build_direct(
-    steps: Sequence[Step], model: LanguageModel, store: Store
+    steps: Sequence[Step], model: WordEmbeddings, store: Store
 ) -> Iterator[tuple[Step, Payload | PtxError]]:
     """The source's vectors, unchanged (Table 1): possible only between equal embedding widths."""
     watch = Stopwatch()
@@ -46,7 +46,7 @@ def build_direct(
 
 
 def build_discretize(
-    steps: Sequence[Step], model: LanguageModel, store: Store
+    steps: Sequence[Step], model: WordEmbeddings, store: Store
 ) -> Iterator[tuple[Step, Payload | PtxError]]:
     """Each vector becomes the shared word nearest to it in the source (by cosine), embedded by the target (Table 3)."""
     watch = Stopwatch()
@@ -59,7 +59,7 @@ def build_discretize(
 
 
 def build_imported(
-    steps: Sequence[Step], model: LanguageModel, store: Store
+    steps: Sequence[Step], model: WordEmbeddings, store: Store
 ) -> Iterator[tuple[Step, Payload | PtxError]]:
     """A user's prompt file."""
     watch = Stopwatch()

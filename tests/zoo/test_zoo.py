@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ptx.lm import load_model, load_tokenizer, one_token_words
+from ptx.embeddings import load_tokenizer, one_token_words
+from ptx.lm import load_model
 from ptx.models import ZOO_FOLDER, card, embedding_width, resolve, zoo
 from ptx.suites import load_suite
 from ptx.zoo import corpus, pretrain

@@ -12,7 +12,7 @@ from ptx.cache import Store
 from ptx.embeddings import load_tokenizer, one_token_words, vocabulary_words
 from ptx.errors import PtxError
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
-from ptx.plan import Step
+from ptx.step import Step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

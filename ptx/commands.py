@@ -16,7 +16,8 @@ from ptx.errors import PtxError, UsageError
 from ptx.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
-from ptx.plan import Settings, Step
+from ptx.plan import Settings
+from ptx.step import Step, shared_words, stored_step
 from ptx.suites import load_suite
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Command:
             if len(tasks) != 1:
                 raise UsageError("a prompt file does not say which task it is for", "add --tasks with one task")
             step = plan.import_step(Path(prompt), target, tasks[0], self.settings)
-            return [plan.eval_step("imported", step, target, tasks[0], plan.shared_words(shared), self.settings)]
+            return [plan.eval_step("imported", step, target, tasks[0], shared_words(shared), self.settings)]
         artifact = self.store.find(prompt, ("search", "tune"))
         _check_target(artifact, target_name)
         labels = artifact.meta["labels"]
@@ -124,7 +125,7 @@ class Command:
         )
         (task,) = settings.chosen_tasks(settings.eval.split)
         method = labels.get("method", "tuned")
-        return [plan.eval_step(method, plan.stored_step(artifact), target, task, plan.shared_words(shared), settings)]
+        return [plan.eval_step(method, stored_step(artifact), target, task, shared_words(shared), settings)]
 
     def predict(
         self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str, anchors: str
@@ -149,7 +150,7 @@ class Command:
     def _shared_words(self, anchors: str, target_name: str) -> list[str]:
         from ptx.anchors import read_words
 
-        shared = plan.shared_words(self.anchors(anchors, [target_name]))
+        shared = shared_words(self.anchors(anchors, [target_name]))
         found = Pipeline(self.store, self.out, device=self.common.device).run([shared])
         if error := next((o.error for o in found if o.error), None):
             raise error

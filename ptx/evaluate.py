@@ -17,9 +17,9 @@ from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, artifact_of, payload_of
-from ptx.plan import Step
 from ptx.prompts import FILE as PROMPT_FILE
 from ptx.prompts import read_prompt
+from ptx.step import Step
 from ptx.suites import Fact, Task
 
 if TYPE_CHECKING:

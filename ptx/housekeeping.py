@@ -12,7 +12,7 @@ from typing import Any
 
 from ptx.cache import STAGES, Store, damage, unwritable
 from ptx.errors import UsageError
-from ptx.plan import VERSIONS
+from ptx.step import VERSIONS
 
 DAY = 24 * 3600
 

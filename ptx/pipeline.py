@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ptx.cache import STAGES, Artifact, Store, digest
 from ptx.errors import PtxError
-from ptx.plan import VERSIONS, Step, closure
+from ptx.step import VERSIONS, Step, closure
 
 # Each has `build(steps, store, device, tick)`, which yields (step, Payload or PtxError); imported when needed.
 BUILDERS = {

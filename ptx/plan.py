@@ -12,68 +12,23 @@ anchors      tune
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import STAGES, Artifact, Store, digest, file_digest
+from ptx.cache import Artifact, Store, digest, file_digest
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
 from ptx.errors import PtxError, UsageError
 from ptx.models import Model, anchor_models, resolve
+from ptx.step import Step, shared_words, stored_step
 from ptx.suites import Task, load_suite
 
-# Raised when a stage computes something else from the same settings; older artifacts are then left alone.
-VERSIONS = {"anchors": 1, "tune": 1, "encode": 1, "search": 1, "eval": 1, "table": 1, "figure": 1}
 METHODS = ("random", "manual", "direct", "discretize", "projector", "relative", "tuned")
 SOURCELESS = ("random", "manual", "tuned")
 ONE_SOURCE = ("direct", "discretize", "projector")
 ADAM = {"lr": 5e-3}  # the authors' code
 PROJECTOR = {"hidden": 768, "epochs": 10, "lr": 5e-3, "batch_size": 16}  # Appendix A.2
-
-
-@dataclass(frozen=True)
-class Step:
-    """One artifact to be. `settings`, `inputs` (digests) and the parents' keys make its key; the rest does not."""
-
-    stage: str
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    parents: tuple[Step, ...] = ()
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    group: tuple[str, ...] = ()  # steps with the same group are built together: one model in memory
-    models: tuple[Model, ...] = ()
-    task: Task | None = None
-    file: Path | None = None  # a user's file that the stage reads: words, or a prompt
-    stored: Artifact | None = None  # an artifact the user named by its key or file
-
-    @functools.cached_property
-    def key(self) -> str:
-        if self.stored is not None:
-            return self.stored.key
-        return digest(
-            {
-                "stage": self.stage,
-                "version": VERSIONS[self.stage],
-                "settings": self.settings,
-                "inputs": self.inputs,
-                "parents": [parent.key for parent in self.parents],
-            }
-        )[:32]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The whole configuration: the settings of this stage and of all before it."""
-        if self.stored is not None:
-            return dict(self.stored.meta["config"])
-        whole: dict[str, Any] = {}
-        for parent in self.parents:
-            whole |= parent.config
-        return whole | {self.stage: dict(self.settings)}
-
-    def parents_at(self, stage: str) -> list[Step]:
-        return [parent for parent in self.parents if parent.stage == stage]
 
 
 @dataclass(frozen=True)
@@ -150,11 +105,6 @@ def stored_anchors(artifact: Artifact, store: Store) -> Step:
     """A finished anchor set that the user named, with the shared words it was chosen from."""
     parents = tuple(stored_anchors(store.find(p["key"], ("anchors",)), store) for p in artifact.meta["parents"])
     return dataclasses.replace(stored_step(artifact), parents=parents)
-
-
-def shared_words(anchors: Step) -> Step:
-    """The set that predictions are restricted to: all shared words, whatever `--count`."""
-    return anchors.parents[0] if anchors.parents else anchors
 
 
 def encode_step(tuned: Step, anchors: Step, settings: Settings) -> Step:
@@ -235,11 +185,6 @@ def import_step(path: Path, target: Model, task: Task, settings: Settings) -> St
     )
 
 
-def stored_step(artifact: Artifact) -> Step:
-    """An artifact of the cache as the parent of a new one."""
-    return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)
-
-
 def _solver_settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
@@ -315,18 +260,6 @@ def grid(
                 yield prompt
             elif until == "eval":
                 yield eval_step(method, prompt, target, task, shared_words(anchors), settings)
-
-
-def closure(goals: Iterable[Step]) -> list[Step]:
-    """The goals and everything upstream, once each, in the order of the stages."""
-    seen: dict[tuple[str, str], Step] = {}
-    waiting = list(goals)
-    for step in waiting:  # grows while it is read
-        if (step.stage, step.key) not in seen:
-            seen[step.stage, step.key] = step
-            waiting.extend(step.parents)
-    # A chosen subset of anchors comes after the set it is chosen from.
-    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage), len(step.parents)))
 
 
 def default_anchors(models: Sequence[str], settings: Settings) -> tuple[Step, str]:

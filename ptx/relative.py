@@ -17,9 +17,9 @@ from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.lm import load_embeddings
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
-from ptx.plan import Step
 from ptx.prompts import FILE as PROMPT_FILE
 from ptx.prompts import read_prompt
+from ptx.step import Step
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -18,8 +18,9 @@ from ptx.errors import PtxError, UsageError
 from ptx.models import zoo
 from ptx.paper.cells import Cell
 from ptx.pipeline import Outcome
-from ptx.plan import Settings, Step, default_anchors, grid
+from ptx.plan import Settings, default_anchors, grid
 from ptx.recipe import PAPER, Recipe, Variant, load_recipe
+from ptx.step import Step
 from ptx.table import collect
 
 ENDINGS = {"text": "txt", "md": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}

@@ -10,7 +10,7 @@ from ptx.errors import PtxError
 from ptx.lm import load_embeddings, load_model
 from ptx.methods import BUILDERS
 from ptx.pipeline import Payload, Tick
-from ptx.plan import Step
+from ptx.step import Step
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact, Store
 from ptx.models import STAND_INS
 from ptx.pipeline import Payload, Stopwatch, publish
-from ptx.plan import Step, stored_step
 from ptx.render import Item, Sheet
 from ptx.render import render as render_sheet
+from ptx.step import Step, stored_step
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick
-from ptx.plan import Step
+from ptx.step import Step
 from ptx.suites import Fact, Task
 
 if TYPE_CHECKING:

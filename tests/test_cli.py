@@ -69,9 +69,9 @@ def test_second_target_reuses_prompts_and_encodings(ptx) -> None:
     assert not again.at("search")[0]["reused"]
 
 
-def test_select_dev_uses_labels_and_says_so(ptx, tiny, suite, monkeypatch) -> None:
-    monkeypatch.setitem(__import__("ptx.plan").plan.ADAM, "steps", 100)
+def test_select_dev_uses_labels_and_says_so(ptx, tiny, suite) -> None:
     args = ["--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, "--epochs", "1", "--solver", "adam"]
+    args += ["--steps", "100"]
     assert ptx("eval", *args).code == 0
     chosen = ptx("eval", *args, "--select", "dev", "--json")
     assert {line["selected_step"] for line in chosen.at("search")} <= {50, 100}

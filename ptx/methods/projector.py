@@ -20,8 +20,8 @@ from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError
 from ptx.lm import LanguageModel, load_embeddings
 from ptx.pipeline import Payload, Stopwatch, payload_of
-from ptx.plan import Step
 from ptx.prompts import FILE, read_prompt, to_bytes
+from ptx.step import Step
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -16,8 +16,8 @@ from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError
 from ptx.lm import LanguageModel
 from ptx.pipeline import Payload, Stopwatch
-from ptx.plan import Step, shared_words
 from ptx.prompts import FILE, generator, to_bytes
+from ptx.step import Step, shared_words
 
 if TYPE_CHECKING:
     from jaxtyping import Float

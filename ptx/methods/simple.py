@@ -12,8 +12,8 @@ from ptx.cache import Store
 from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError
 from ptx.pipeline import Payload, Stopwatch, payload_of
-from ptx.plan import Step
 from ptx.prompts import FILE, generator, read_prompt, to_bytes
+from ptx.step import Step
 
 
 def build_random(

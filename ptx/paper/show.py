@@ -14,9 +14,9 @@ from ptx.errors import PtxError, UsageError
 from ptx.models import describe
 from ptx.paper.cells import Cell
 from ptx.pipeline import Payload, Pipeline, Stopwatch, publish
-from ptx.plan import Step, stored_step
 from ptx.recipe import PAPER, Recipe, load_recipe
 from ptx.run import measured, plan_cells
+from ptx.step import Step, stored_step
 
 if TYPE_CHECKING:
     from ptx.render import Sheet

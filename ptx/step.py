@@ -1,0 +1,81 @@
+"""One artifact to be, and the key that it will have: known before anything is built."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptx.cache import STAGES, Artifact, digest
+from ptx.models import Model
+from ptx.suites import Task
+
+# Raised when a stage computes something else from the same settings; older artifacts are then left alone.
+VERSIONS = {"anchors": 1, "tune": 1, "encode": 1, "search": 1, "eval": 1, "table": 1, "figure": 1}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact to be. `settings`, `inputs` (digests) and the parents' keys make its key; the rest does not."""
+
+    stage: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Step, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    group: tuple[str, ...] = ()  # steps with the same group are built together: one model in memory
+    models: tuple[Model, ...] = ()
+    task: Task | None = None
+    file: Path | None = None  # a user's file that the stage reads: words, or a prompt
+    stored: Artifact | None = None  # an artifact the user named by its key or file
+
+    @functools.cached_property
+    def key(self) -> str:
+        if self.stored is not None:
+            return self.stored.key
+        return digest(
+            {
+                "stage": self.stage,
+                "version": VERSIONS[self.stage],
+                "settings": self.settings,
+                "inputs": self.inputs,
+                "parents": [parent.key for parent in self.parents],
+            }
+        )[:32]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration: the settings of this stage and of all before it."""
+        if self.stored is not None:
+            return dict(self.stored.meta["config"])
+        whole: dict[str, Any] = {}
+        for parent in self.parents:
+            whole |= parent.config
+        return whole | {self.stage: dict(self.settings)}
+
+    def parents_at(self, stage: str) -> list[Step]:
+        return [parent for parent in self.parents if parent.stage == stage]
+
+
+def stored_step(artifact: Artifact) -> Step:
+    """An artifact of the cache as the parent of a new one."""
+    return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)
+
+
+def shared_words(anchors: Step) -> Step:
+    """The set that predictions are restricted to: all shared words, whatever `--count`."""
+    return anchors.parents[0] if anchors.parents else anchors
+
+
+def closure(goals: Iterable[Step]) -> list[Step]:
+    """The goals and everything upstream, once each, in the order of the stages."""
+    seen: dict[tuple[str, str], Step] = {}
+    waiting = list(goals)
+    for step in waiting:  # grows while it is read
+        if (step.stage, step.key) not in seen:
+            seen[step.stage, step.key] = step
+            waiting.extend(step.parents)
+    # A chosen subset of anchors comes after the set it is chosen from.
+    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage), len(step.parents)))

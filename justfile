@@ -20,6 +20,6 @@ docs:
 results:
     python docs/generate.py --results cache
 
-# Measure what README's table of times shows.
+# Measure what README's table of times shows (half an hour; `python -m benchmarks --quick` takes two minutes).
 bench:
-    python benchmarks/times.py
+    python -m benchmarks --readme

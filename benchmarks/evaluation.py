@@ -1,0 +1,89 @@
+"""Evaluation of one prompt per task on all test facts, on bert-micro.
+
+Ours is `evaluate.questions` and `evaluate.answer`: inputs of up to 16 tasks in batches of 256 sorted by length, scores
+at the answer only. Theirs is `optiprompt.predictions`: batches of 8 of one task, log-softmax over the full vocabulary
+at every position. Both make their inputs from the facts, and answer among the words that the zoo's masked LMs share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from benchmarks import optiprompt
+from benchmarks.measure import medians
+from benchmarks.report import Row
+from ptx import evaluate
+from ptx.anchors import shared_words
+from ptx.inputs import LAYOUTS, fact_rows
+from ptx.lm import LanguageModel, load_model
+from ptx.models import anchor_models, resolve
+from ptx.suites import Task, load_suite
+
+VECTORS = 5
+
+
+def rows(quick: bool) -> list[Row]:
+    model = load_model(resolve("bert-micro"), "cpu")
+    tasks = load_suite("facts").tasks[: 8 if quick else None]
+    words = allowed_words()
+    prompts = drawn(model, tasks)
+    of = optiprompt.prober(model, frozen=True)
+    if ours(model, tasks, prompts, words) != theirs(of, model, tasks, prompts, words):
+        raise RuntimeError("the two ways to evaluate predict different words")
+    fast, slow = medians(
+        lambda: ours(model, tasks, prompts, words),
+        lambda: theirs(of, model, tasks, prompts, words),
+        repeats=3 if quick else 5,
+    )
+    facts = sum(len(task.splits["test"]) for task in tasks)
+    what = f"evaluation of {len(tasks)} prompts on bert-micro, {facts:,} test facts"
+    return [Row(what, fast, slow, 3, note="the same predicted words")]
+
+
+def allowed_words() -> tuple[str, ...]:
+    """The words that predictions are restricted to by default."""
+    names, _ = anchor_models(["bert-micro"])
+    return tuple(shared_words([load_model(resolve(name), "cpu").tokenizer for name in names]))
+
+
+def drawn(model: LanguageModel, tasks: Sequence[Task]) -> list[Tensor]:
+    """A prompt per task: the embeddings of random words and noise, which is where tuned prompts lie."""
+    random = torch.Generator().manual_seed(0)
+    size, width = model.embeddings.shape
+    noise = model.statistics[1] * torch.randn(len(tasks), VECTORS, width, generator=random)
+    return list(model.embeddings[torch.randint(size, (len(tasks), VECTORS), generator=random)] + noise)
+
+
+def ours(
+    model: LanguageModel, tasks: Sequence[Task], prompts: Sequence[Tensor], words: tuple[str, ...]
+) -> list[list[int]]:
+    """Per task the places of the predicted words."""
+    found: list[list[int]] = []
+    for start in range(0, len(tasks), evaluate.TOGETHER):
+        part = slice(start, start + evaluate.TOGETHER)
+        asked = [
+            (evaluate.questions(model, task, "test", words, prompt_length=VECTORS), prompt)
+            for task, prompt in zip(tasks[part], prompts[part], strict=True)
+        ]
+        found += [answers.predicted for answers in evaluate.answer(model, asked)]
+    return found
+
+
+def theirs(
+    of: optiprompt.Prober,
+    model: LanguageModel,
+    tasks: Sequence[Task],
+    prompts: Sequence[Tensor],
+    words: tuple[str, ...],
+) -> list[list[int]]:
+    known = set(words)
+    found = []
+    for task, prompt in zip(tasks, prompts, strict=True):
+        facts = [fact for fact in task.splits["test"] if fact.object in known]
+        made = fact_rows(model, task, facts, LAYOUTS["postfix"], prompt_length=VECTORS)
+        optiprompt.put(of, prompt)
+        found.append(optiprompt.predictions(of, made, VECTORS, model.word_ids(words)))
+    return found

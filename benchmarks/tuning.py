@@ -1,0 +1,134 @@
+"""Tuning: our step against OptiPrompt's, one step at BERT-base size and an epoch of the `facts` suite.
+
+Ours is ptx/tune.py: no gradients on weights, scores at the answer only, Adam over m x d numbers, eight tasks a pass.
+Theirs is optiprompt.py. The floor of a step at BERT-base size is the arithmetic of its encoder, at the rate at which
+this machine multiplies matrices of the encoder's shapes: 4 x encoder weights x tokens operations, since each weight
+and token costs 2 operations (a multiplication and an addition) forward and 2 backward, to the inputs only. The products
+of one forward pass are timed in turn with the steps, and counted twice. Attention scores, layer norms and the head come
+on top.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks import optiprompt
+from benchmarks.measure import medians
+from benchmarks.report import Row
+from benchmarks.synthetic import SPECIAL, save_bert
+from ptx.config import TuneConfig
+from ptx.inputs import LAYOUTS
+from ptx.lm import LanguageModel, load_model
+from ptx.models import resolve
+from ptx.suites import load_suite
+from ptx.tune import TASKS_TOGETHER, Examples, examples, tune_prompts
+
+BATCH, TOKENS, VECTORS = 16, 14, 5
+
+
+def rows(quick: bool) -> list[Row]:
+    return [*_bert_base(quick), *_facts(quick)]
+
+
+def _bert_base(quick: bool) -> list[Row]:
+    """One gradient step on random weights of BERT-base's size, without and with OptiPrompt's habits."""
+    layers = 3 if quick else 12
+    with tempfile.TemporaryDirectory() as folder:
+        model = LanguageModel(resolve(str(save_bert(Path(folder), layers=layers))))
+    frame = 4 + VECTORS  # [CLS], the mask, the full stop, [SEP], and the prompt
+    subjects = [" ".join(f"w{BATCH * i + j}" for i in range(TOKENS - frame)) for j in range(BATCH)]
+    inputs = model.rows(LAYOUTS["postfix"], subjects, prompt_length=VECTORS)
+    assert {len(row.ids) for row in inputs} == {TOKENS}
+    answers = [len(SPECIAL) + i for i in range(BATCH)]
+    frozen, released = optiprompt.prober(model, frozen=True), optiprompt.prober(model, frozen=False)
+    ours, field, as_released, forward = medians(
+        _our_step(model, inputs, answers),
+        lambda: optiprompt.step(frozen, inputs, answers, VECTORS),
+        lambda: optiprompt.step(released, inputs, answers, VECTORS),
+        _products(BATCH * TOKENS, layers),
+        repeats=3 if quick else 9,
+    )
+    size = "BERT-base size" if layers == 12 else f"BERT-base width, {layers} layers"
+    what = f"one tuning step at {size}, batch {BATCH}, {TOKENS} tokens"
+    weights = sum(p.numel() for p in model.network.bert.encoder.parameters())
+    rate = 2 * weights * BATCH * TOKENS / forward
+    note = f"4 x {weights / 1e6:.1f} M encoder weights x {BATCH * TOKENS} tokens at {rate / 1e9:.0f} GFLOP/s"
+    return [
+        Row(f"{what}, OptiPrompt as released", ours, as_released, 2.5, note="random weights; dropout off in both"),
+        Row(f"{what}, OptiPrompt, other weights frozen", ours, field, 2.5, note="random weights; dropout off in both"),
+        Row(f"{what}, against its arithmetic", ours, 2 * forward, 1.2, at_least=False, note=note),
+    ]
+
+
+def _our_step(model: LanguageModel, inputs: Sequence, answers: Sequence[int]) -> Callable[[], None]:
+    """What `tune` does for one batch of one task."""
+    prompt = (0.002 * torch.randn(VECTORS, model.embeddings.shape[1])).requires_grad_()
+    optimizer = torch.optim.Adam([prompt], lr=1e-2)
+
+    def step() -> None:
+        logits = model.logits(model.collate(inputs), prompt.expand(len(inputs), -1, -1))
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(answers))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def _products(rows: int, layers: int, width: int = 768) -> Callable[[], None]:
+    """The encoder's matrix products of one forward pass: 4 of d x d, one of d x 4d and one of 4d x d a layer."""
+    x, wide = torch.randn(rows, width), torch.randn(rows, 4 * width)
+    square, up, down = torch.randn(width, width), torch.randn(width, 4 * width), torch.randn(4 * width, width)
+
+    def multiply() -> None:
+        for _ in range(layers):
+            for _ in range(4):
+                torch.mm(x, square)
+            torch.mm(x, up)
+            torch.mm(wide, down)
+
+    return multiply
+
+
+def _facts(quick: bool) -> list[Row]:
+    """One epoch over the train facts of tasks of `facts` on bert-micro, and one look at their dev facts."""
+    model = load_model(resolve("bert-micro"), "cpu")
+    config = TuneConfig(epochs=1)
+    tasks = [examples(model, task, config) for task in load_suite("facts").tasks]
+    tasks = tasks[:4] if quick else tasks
+    together, alone, field, as_released = medians(
+        lambda: ours(model, tasks, config, together=TASKS_TOGETHER),
+        lambda: ours(model, tasks, config, together=1),
+        lambda: theirs(model, tasks, frozen=True),
+        lambda: theirs(model, tasks, frozen=False),
+        repeats=2 if quick else 3,
+    )
+    facts = sum(len(task.train) for task in tasks)
+    what = f"tuning bert-micro on {len(tasks)} tasks of `facts`, one epoch"
+    note = f"{facts:,} train facts and a dev evaluation; theirs one task at a time"
+    return [
+        Row(f"{what}, OptiPrompt as released", together, as_released, 5, note=note),
+        Row(f"{what}, OptiPrompt, other weights frozen", together, field, 5, note=note),
+        Row(f"{what}, ptx without batching tasks", together, alone, note=f"ours: {TASKS_TOGETHER} tasks a pass"),
+    ]
+
+
+def ours(model: LanguageModel, tasks: Sequence[Examples], config: TuneConfig, *, together: int) -> None:
+    for start in range(0, len(tasks), together):
+        tune_prompts(model, tasks[start : start + together], config)
+
+
+def theirs(model: LanguageModel, tasks: Sequence[Examples], *, frozen: bool) -> None:
+    """One epoch of OptiPrompt on each task; a copy of the model serves all, which saves theirs some loading."""
+    of = optiprompt.prober(model, frozen=frozen)
+    for task in tasks:
+        optiprompt.put(of, 0.02 * torch.randn(VECTORS, model.embeddings.shape[1]))
+        for start in range(0, len(task.train), optiprompt.BATCH):
+            batch = task.train[start : start + optiprompt.BATCH]
+            optiprompt.step(of, [row for row, _ in batch], [answer for _, answer in batch], VECTORS)
+        optiprompt.predictions(of, [row for row, _ in task.dev], VECTORS)

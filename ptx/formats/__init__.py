@@ -59,7 +59,7 @@ def read(path: Path, *, format: str = "auto", rows: int | None = None) -> Prompt
     By default that is what the card of ptx beside it says, else 5 of OptiPrompt's 10 rows, else all rows. Raises
     PtxError for anything that is not a finite matrix of floating-point numbers; nothing in a file is ever run.
     """
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise PtxError(f"no file {path}", "give the path of a prompt file or of a PEFT adapter's folder")
     record = card.read(path)
     if format == "auto":

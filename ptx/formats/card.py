@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 FOLDER_CARD = "README.md"
 MAX_BYTES = 2**20
 LAYOUTS = ("postfix", "prefix")
+# What YAML makes of the record's fields, by their declared types, and of what its lists hold.
+KINDS: Mapping[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "Layout": str,
+    "Sequence": (list, tuple),
+    "Mapping": dict,
+}
+EVALUATION: Mapping[str, Any] = {"split": str, "accuracy": (int, float), "facts": int}
+SOURCE: Mapping[str, Any] = {"model": str}
 
 
 @dataclass(frozen=True)
@@ -60,14 +71,18 @@ class Record:
         """From the front matter. Raises ValueError if something needed is missing or of another kind."""
         if not isinstance(values, dict):
             raise ValueError("`ptx` is not a table")
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        record = cls(**{name: value for name, value in values.items() if name in known})
-        for name, of in known.items():
-            value = getattr(record, name)
-            if of.type in ("str", "int") and (type(value).__name__ != of.type or (of.type == "int" and value < 0)):
+        kinds = {f.name: str(f.type).split("[")[0].split(" ")[0] for f in dataclasses.fields(cls)}
+        given = {name: value for name, value in values.items() if name in kinds and value is not None}
+        for name, value in given.items():
+            if not isinstance(value, KINDS[kinds[name]]) or isinstance(value, bool):
                 raise ValueError(f"{name} is {value!r}")
-        if record.layout not in LAYOUTS or record.vectors < 1:
-            raise ValueError(f"layout {record.layout!r} with {record.vectors} vectors")
+        record = cls(**given)
+        if record.layout not in LAYOUTS or record.vectors < 1 or record.leading < 0:
+            raise ValueError(f"layout {record.layout!r}, {record.vectors} vectors behind {record.leading} others")
+        for rows, wanted in ((record.evaluations, EVALUATION), (record.sources, SOURCE)):
+            for row in rows:
+                if not isinstance(row, dict) or any(not isinstance(row.get(name), wanted[name]) for name in wanted):
+                    raise ValueError(f"{row!r} lacks one of {', '.join(wanted)}")
         return record
 
     def to_dict(self) -> dict[str, Any]:

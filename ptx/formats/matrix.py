@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,21 +43,27 @@ class Matrix:
 
 @contextlib.contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turns whatever a parser raises into a PtxError: for damaged bytes that is anything (torch: a dozen types)."""
+    """Turns whatever a parser raises into a PtxError: for damaged bytes that is anything (torch: a dozen types).
+
+    Its warnings, of old pickle protocols and headers, are of no use to who reads a prompt.
+    """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except PtxError:
         raise
     except OSError as error:
         hint = "check the path and its permissions"
         raise PtxError(f"cannot read {path}: {error.strerror or error}", hint) from None
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"asks for {asked[1]}, which is code and not data" if asked else "is damaged or holds more than tensors"
+        raise PtxError(
+            f"{path} is a pickle that {what}; nothing of it was run",
+            f"only if you trust it: load it elsewhere, {SAVE_AGAIN}",
+        ) from None
     except Exception as error:
-        asked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if asked:
-            raise PtxError(
-                f"{path} is a pickle that asks for {asked[1]}, which is code and not data; nothing of it was run",
-                f"only if you trust it: load it elsewhere, {SAVE_AGAIN}",
-            ) from None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise PtxError(
             f"{path} cannot be read as {kind}: {reason}",

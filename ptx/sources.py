@@ -93,8 +93,9 @@ def warn_of_scale(artifacts: Iterable[Artifact], warn: Callable[[str], None]) ->
         if artifact.meta["stage"] != "tune" or labels.get("method") != IMPORTED:
             continue
         ratio = figures["std"] / figures["model_std"]
+        times = f"{ratio:,.0f}" if ratio > 1 else f"{ratio:.2g}"
         if not 1 / FAR <= ratio <= FAR:
             warn(
-                f"{labels['task']}: the prompt's standard deviation of {figures['std']:.3g} is {ratio:.2g} times that "
+                f"{labels['task']}: the prompt's standard deviation of {figures['std']:.3g} is {times} times that "
                 f"of {labels['model']}'s word embeddings ({figures['model_std']:.3g}); is it for this model?"
             )

@@ -174,7 +174,11 @@ def test_what_is_no_prompt_is_refused_with_a_reason(tmp_path: Path) -> None:
 
 def test_format_overrides_and_is_checked(tmp_path: Path) -> None:
     path = save_npy(tmp_path / "x.npy", VECTORS)
-    for format, text in (("torch", "damaged or holds more"), ("peft", "--format peft reads a folder"), ("koboldai", "zip")):
+    for format, text in (
+        ("torch", "damaged or holds more"),
+        ("peft", "--format peft reads a folder"),
+        ("koboldai", "zip"),
+    ):
         with pytest.raises(PtxError, match=text):
             formats.read(path, format=format)
     with pytest.raises(PtxError, match="--format npy reads a file"):

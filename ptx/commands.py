@@ -80,7 +80,7 @@ class Command:
         forced = (force or stage) if self.common.force else None
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
         self._report(stage, goals, outcomes)
-        sources.warn_of_scale([o.artifact for o in outcomes if o.artifact is not None], self.out.warn)
+        sources.warn_of_imported([o.artifact for o in outcomes if o.artifact is not None], self.out.warn)
         if not self.common.dry_run:
             self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
         return outcomes

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptx.cache import Artifact, Store
-from ptx.embeddings import load_tokenizer
 from ptx.errors import PtxError
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
-from ptx.inputs import LAYOUTS, rows
+from ptx.imports import opening
 from ptx.lm import is_causal, load_embeddings
 from ptx.models import PAPER, Model
 from ptx.prompts import FILE, read_prompt, to_bytes
@@ -49,12 +48,9 @@ def prepare(artifact: Artifact, store: Store) -> Export:
     """Reads the prompt, what is known about it, and of its model the tokenizer and the word embeddings."""
     model = model_of(artifact)
     prompt, record = read_prompt(artifact.path / FILE), record_of(artifact, store)
-    causal = is_causal(model.config.get("architectures"))
-    template, m = LAYOUTS["prefix"], len(prompt)
-    tokenizer = load_tokenizer(model.path)
-    (row,) = rows(tokenizer, template, ["x"], prompt_length=m, max_length=m + 1000, causal=causal)
-    embeddings = load_embeddings(model, "cpu").embeddings
-    return Export(prompt, record, model, causal, embeddings[list(row.ids[: row.prompt_at])].detach().clone())
+    words = load_embeddings(model, "cpu")
+    first = words.embeddings[opening(model, words.tokenizer)].detach().clone()
+    return Export(prompt, record, model, is_causal(model.config.get("architectures")), first)
 
 
 def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:

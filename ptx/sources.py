@@ -86,16 +86,21 @@ def searches(sources: Sequence[Step], method: str, target: str, anchors: Step, s
         yield search_step(method, of_task, resolve(target), task, anchors, own)
 
 
-def warn_of_scale(artifacts: Iterable[Artifact], warn: Callable[[str], None]) -> None:
-    """Say so where an imported prompt is of another scale than the word embeddings that it stands among."""
+def warn_of_imported(artifacts: Iterable[Artifact], warn: Callable[[str], None]) -> None:
+    """What to know of imported prompts: a scale far from that of the word embeddings, a place that others put them."""
     for artifact in artifacts:
         figures, labels = artifact.meta["metrics"], artifact.meta["labels"]
         if artifact.meta["stage"] != "tune" or labels.get("method") != IMPORTED:
             continue
         ratio = figures["std"] / figures["model_std"]
-        times = f"{ratio:,.0f}" if ratio > 1 else f"{ratio:.2g}"
         if not 1 / FAR <= ratio <= FAR:
+            times = f"{ratio:,.0f}" if ratio > 1 else f"{ratio:.2g}"
             warn(
                 f"{labels['task']}: the prompt's standard deviation of {figures['std']:.3g} is {times} times that "
                 f"of {labels['model']}'s word embeddings ({figures['model_std']:.3g}); is it for this model?"
+            )
+        if figures.get("behind"):
+            warn(
+                f"{labels['task']}: ptx puts the prompt behind {' '.join(figures['behind'])}, the programs that write "
+                "such files before it: expect another accuracy than theirs"
             )

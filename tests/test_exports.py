@@ -289,6 +289,8 @@ def test_the_card_of_a_classification_prompt(ptx, tiny, tmp_path) -> None:
     assert "label_words:\n  - France\n  - Japan\n" in text
     assert "dev accuracy while tuning" in text
     assert ptx("import", "p.npy").code == 0
+    Path("p.npy.md").unlink()
+    assert ptx("import", "p.npy", "--model", tiny["a"], "--suite", topics).code == 0  # its only task
 
 
 def test_a_card_that_contradicts(ptx, tiny, suite, key, tmp_path) -> None:

@@ -110,3 +110,26 @@ def test_an_unharmed_card_says_what_was_written(tmp_path: Path) -> None:
     path.write_bytes(b"")
     card.beside(path).write_text(card.render(RECORD, usage="", tags=[], base=None))
     assert card.read(path) == RECORD
+
+
+def test_a_card_is_data(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    path = tmp_path / "prompt.npy"
+    path.write_bytes(b"")
+    call = f"!!python/object/apply:os.system ['echo run > {marker}']"
+    card.beside(path).write_text(f"---\nptx: {call}\n---\n")
+    with pytest.raises(PtxError, match="cannot be read"):
+        card.read(path)
+    card.beside(path).write_text(f"---\nother: {call}\nptx: 1\n---\n")
+    with pytest.raises(PtxError, match="cannot be read"):
+        card.read(path)
+    assert not marker.exists()
+
+
+def test_the_hub_reads_the_front_matter() -> None:
+    from huggingface_hub import ModelCard
+
+    found = ModelCard(card.render(RECORD, usage="", tags=["peft"], base="openai-community/gpt2", library="peft")).data
+    assert (found.base_model, found.library_name) == ("openai-community/gpt2", "peft")
+    assert found.eval_results[0].metric_value == 0.5
+    assert {"soft-prompt", "ptx", "peft"} <= set(found.tags)

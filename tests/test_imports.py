@@ -46,6 +46,7 @@ def test_every_format_can_be_imported(ptx, tiny, suite, tmp_path, name: str) -> 
     assert torch.equal(stored(done.lines[0]), vectors(4))
     assert done.lines[0]["format"] == format
     assert f"{format}, 4 vectors of width 16; layout {layout or 'postfix'}" in done.err
+    assert ("ptx puts the prompt behind [CLS]" in done.err) == (layout == "prefix")
     forced = ptx(*args, "--layout", "prefix", "--format", format, "--rows", "2", "--json")
     assert forced.lines[0]["layout"] == "prefix"
     assert torch.equal(stored(forced.lines[0]), vectors(4)[:2])

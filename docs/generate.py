@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "models")
+COMMANDS = ("tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "models", "import", "export")
 CACHE_COMMANDS = ("ls", "show", "verify", "gc")
 PLAIN = {"NO_COLOR": "1", "TERMINAL_WIDTH": "110", "COLUMNS": "110", "TERM": "dumb"}
 

@@ -10,6 +10,7 @@ import typer
 
 from ptx import __version__
 from ptx.cli_cache import cache_app
+from ptx.cli_prompts import add_prompt_commands
 from ptx.commands import Command, report
 from ptx.config import (
     AnchorsConfig,
@@ -42,7 +43,8 @@ Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred
 Anchors = Annotated[
     str, typer.Option(help="A key (or its beginning), an artifact's path, or a file of words; see the README.")
 ]
-PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file (.safetensors, .npy).")]
+PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file of any format that import reads.")]
+Prompts = Annotated[str, typer.Option(help="Keys of tuned or imported prompts, comma-separated, in place of models.")]
 ModelsOf = Annotated[
     Literal["zoo", "paper"] | None,
     typer.Option(help="The paper's own models, or embedded ones in their place (the default).", show_default=False),
@@ -91,12 +93,13 @@ def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> Non
 @app.command(epilog="Example:  ptx encode --model bert-micro --tasks P17")
 @expand
 def encode(
-    model: Model,
     suite: SuiteConfig,
     tune: TuneConfig,
     anchors_config: AnchorsConfig,
     encode: EncodeConfig,
     common: CommonConfig,
+    model: Model = "",
+    prompt: Prompts = "",
     anchors: Anchors = "",
 ) -> None:
     """Write a model's prompts as similarities to the anchors (Eq. 3)."""
@@ -104,10 +107,16 @@ def encode(
     from ptx.plan import encode_step, tune_step
 
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode)
-    shared = command.anchors(anchors, [model])
-    tuned = [
-        tune_step(resolve(model), task, command.settings) for task in command.settings.chosen_tasks("train", "dev")
-    ]
+    if bool(model) == bool(prompt):
+        raise UsageError("name a --model, or prompts with --prompt", "write it like --model bert-micro")
+    tuned = (
+        command.given(prompt)
+        if prompt
+        else [
+            tune_step(resolve(model), task, command.settings) for task in command.settings.chosen_tasks("train", "dev")
+        ]
+    )
+    shared = command.anchors(anchors, [model] if model else [step.labels["model"] for step in tuned])
     command.run("encode", [encode_step(step, shared, command.settings) for step in tuned])
 
 
@@ -123,12 +132,21 @@ def search(
     common: CommonConfig,
     sources: Sources = "",
     method: Annotated[SearchMethod, typer.Option(help="How the prompt is found.")] = "relative",
+    prompt: Prompts = "",
     anchors: Anchors = "",
 ) -> None:
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
     from ptx.plan import grid
+    from ptx.sources import searches
 
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search)
+    if prompt:
+        if sources:
+            raise UsageError("--prompt takes the place of --sources", "leave one of them out")
+        given = command.given(prompt)
+        shared = command.anchors(anchors, [*(step.labels["model"] for step in given), target])
+        command.run("search", list(searches(given, method, target, shared, command.settings)))
+        return
     chosen = sources_for(method, sources)
     shared = command.anchors(anchors, [*chosen, target])
     command.run("search", list(grid([(method, chosen, target)], command.settings, shared, until="search")))
@@ -228,7 +246,7 @@ def predict(
     texts: Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read subjects from a file, one a line.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,
-    layout: Annotated[Layout, typer.Option(help="The layout of a prompt file; artifacts know theirs.")] = "postfix",
+    layout: Annotated[Layout | None, typer.Option(help="The layout of a prompt file that does not say it.")] = None,
     anchors: Anchors = "",
 ) -> None:
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
@@ -252,6 +270,9 @@ def models(common: CommonConfig) -> None:
     from ptx.models import catalogue
 
     report(Command(common).out, catalogue())
+
+
+add_prompt_commands(app)
 
 
 def names(text: str, flag: str) -> list[str]:

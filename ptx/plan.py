@@ -175,16 +175,6 @@ def search_step(
     )
 
 
-def import_step(path: Path, target: Model, task: Task, settings: Settings) -> Step:
-    """A user's prompt file as if a search had found it."""
-    labels = {"target": target.name, "sources": [], "method": "imported", "suite": settings.suite, "task": task.name}
-    inputs = {"target": target.digest, "prompt": file_digest(path)}
-    group = (target.digest, "imported")
-    return Step(
-        "search", {"method": "imported"}, inputs, (), labels | {"seed": settings.seed}, group, (target,), task, path
-    )
-
-
 def _solver_settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}

@@ -129,7 +129,7 @@ def _newest(results: Sequence[Result], warn: Callable[[str], None]) -> list[Resu
         older += identity in latest
         latest[identity] = result
     if older:
-        warn(f"{older} older results for the same names are left out: a model or the suite has changed since")
+        warn(f"{older} older results for the same names are left out: a model, suite or imported prompt changed since")
     return list(latest.values())
 
 

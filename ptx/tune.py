@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ptx import imports
 from ptx import prompts as prompt_files
 from ptx.cache import Store
 from ptx.config import TuneConfig
@@ -24,6 +25,7 @@ from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick
+from ptx.sources import IMPORTED
 from ptx.step import Step
 from ptx.suites import Fact, Task
 
@@ -183,6 +185,9 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See pipeline.BUILDERS."""
     if not steps:
+        return
+    if steps[0].settings["init"] == IMPORTED:
+        yield from imports.build(steps, store, device, tick)
         return
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device)

@@ -18,6 +18,7 @@ from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
 from ptx.step import Step, shared_words, stored_step
+from ptx.strict import strictly
 from ptx.suites import load_suite
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Command:
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs)
+        self.settings = Settings(
+            suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, strict=suite.strict, **configs
+        )
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -78,6 +81,8 @@ class Command:
         pipeline = Pipeline(self.store, self.out, device=self.common.device, jobs=jobs)
         forced = (force or stage) if self.common.force else None
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
+        if self.settings.strict and not self.common.dry_run:
+            outcomes = [strictly(outcome, self.store) for outcome in outcomes]
         self._report(stage, goals, outcomes)
         if not self.common.dry_run:
             self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
@@ -103,8 +108,8 @@ class Command:
             if stage == "eval":
                 self.out.data(_averages(done))
 
-    def evaluations_of(self, prompt: str, target_name: str, shared: Step) -> list[Step]:
-        """The evaluation of one finished prompt, given by key or file."""
+    def evaluations_of(self, prompt: str, target_name: str, shared: Step, *, on: str = "") -> list[Step]:
+        """The evaluation of one finished prompt, given by key or file, on its own task or on one of the suite `on`."""
         target = resolve(target_name)
         if Path(prompt).is_file():
             tasks = self.settings.chosen_tasks(self.settings.eval.split)
@@ -123,7 +128,18 @@ class Command:
             seed=labels["seed"],
             tune=dataclasses.replace(self.settings.tune, layout=layout),
         )
-        (task,) = settings.chosen_tasks(settings.eval.split)
+        on = on or settings.eval.on
+        if on:
+            settings = dataclasses.replace(settings, eval=dataclasses.replace(settings.eval, on=on))
+            there = self.settings.tasks or settings.tasks
+            if len(there) != 1:
+                raise UsageError("--prompt names one prompt", f"name one of {', '.join(there)} with --tasks")
+            elsewhere = dataclasses.replace(settings, suite=on, tasks=there)
+            (found,) = elsewhere.chosen_tasks(settings.eval.split)
+            (home,) = settings.chosen_tasks()
+            task = settings.moved(found, home)
+        else:
+            (task,) = settings.chosen_tasks(settings.eval.split)
         method = labels.get("method", "tuned")
         return [plan.eval_step(method, stored_step(artifact), target, task, shared_words(shared), settings)]
 
@@ -251,12 +267,13 @@ def _cell(value: Any) -> str:
 def _averages(done: Sequence[Artifact]) -> str:
     figures = [artifact.meta["metrics"] for artifact in done]
     micro = sum(f["accuracy"] for f in figures) / len(figures)
-    floor = sum(f["floor"] for f in figures) / len(figures)
+    floors = [f["floor"] for f in figures if f["floor"] is not None]
+    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
     facts = sum(f["facts"] for f in figures)
     macro = sum(f["correct"] for f in figures) / facts
     return (
         f"\n{len(figures)} tasks, {facts} facts: micro (mean of tasks) {micro:.4f}, "
-        f"macro (pooled facts) {macro:.4f}, majority-class floor {floor:.4f}"
+        f"macro (pooled facts) {macro:.4f}{floor}"
     )
 
 

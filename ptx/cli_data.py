@@ -62,15 +62,15 @@ def check(
 def _explain(command: Command, rows: list[dict]) -> None:  # type: ignore[type-arg]
     """Examples of what is dropped or known to tuning; all of them with -v, else of a few tasks."""
     why = {
-        "dropped_objects": ("dropped", "the object is not one shared word"),
-        "in_train_facts": ("in_train", "also in train"),
+        "dropped_objects": ("dropped", "dropped, since the object is not one shared word"),
+        "in_train_facts": ("in_train", "used, though also in train"),
     }
     lines = []
     for row in rows:
         for name, (count, reason) in why.items():
             if row[name]:
                 named = ", ".join(f"{e['value']!r} ({e['count']}, {e['where']})" for e in row[name])
-                lines.append(f"{row['task']} {row['split']}: {row[count]} {reason}: {named}")
+                lines.append(f"{row['task']} {row['split']}: {row[count]} facts {reason}: {named}")
     most = len(lines) if command.common.verbose else 10
     for line in lines[:most]:
         command.out.message(line)

@@ -95,6 +95,7 @@ def _entries(path: Path, limit: int) -> Iterator[Iterator[Entry]]:
             bounded: Any = _Bounded(plain, path, limit)
             with tarfile.open(fileobj=bounded, mode="r:") as tar:
                 yield _of_tar(tar)
+            bounded.drain()
 
 
 def _of_zip(packed: zipfile.ZipFile) -> Iterator[Entry]:
@@ -138,6 +139,11 @@ class _Bounded:
         if position > self.limit + MOST_FILES * 2048:
             raise _too_large(self.archive, self.limit)
         return self.file.seek(position)
+
+    def drain(self) -> None:
+        """Read to the end: the checksum of a compressed stream comes last, behind what tar reads."""
+        while self.file.read(AT_ONCE):
+            self.seek(self.tell())
 
     def tell(self) -> int:
         return self.file.tell()

@@ -73,7 +73,7 @@ def _attempt(url: str, part: Path, progress: Progress) -> None:
     headers = {"User-Agent": f"ptx/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+    with _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
         if url.startswith("https:") and not response.url.startswith("https:"):
             raise PtxError(f"{url} leads to {response.url}, which is not encrypted", "give that address with --from")
         if response.status == 206 and not (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
@@ -93,6 +93,22 @@ def _attempt(url: str, part: Path, progress: Progress) -> None:
             raise PtxError(f"cannot write {part}: {error.strerror}", "choose another --output") from None
     if total is not None and have != total:
         raise ConnectionError("the connection broke")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP, HTTPS and the environment's proxies; no file:, data: or ftp: address, wherever an answer leads."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
 
 
 def _write(file: Any, chunk: bytes) -> None:

@@ -58,13 +58,23 @@ def task_files(files: Iterable[Path], folder: Path) -> list[Path]:
 
 
 def suites_in(folder: Path) -> Iterator[tuple[Path, int]]:
-    """The folders below one that can be named as a suite, and the number of tasks that each would have."""
+    """The folders below one that can be named as a suite, by their files' first lines, and their numbers of tasks."""
     files = [path for path in sorted(folder.rglob("*.jsonl")) if _visible(path, folder)]
-    of_folders = [path.parent for path in task_folders(files)]
-    for parent in sorted({*of_folders, *(file.parent for file in files)}):
-        tasks = of_folders.count(parent) or len(task_files(files, parent))
-        if tasks and parent not in task_folders(files):
-            yield parent, tasks
+    of_folders = task_folders(files)
+    for parent in sorted({*(path.parent for path in of_folders), *(file.parent for file in files)} - {*of_folders}):
+        tasks = [path for path in of_folders if path.parent == parent] or task_files(files, parent)
+        if tasks and all(any(map(_begins_with_a_fact, _files_of(task))) for task in tasks):
+            yield parent, len(tasks)
+
+
+def _files_of(task: Path) -> list[Path]:
+    return [task / f"{split}.jsonl" for split in SPLITS] if task.is_dir() else [task]
+
+
+def _begins_with_a_fact(file: Path) -> bool:
+    first: list[PtxError] = []
+    found = facts_in(file, first.append)
+    return next((True for _ in found), False) and not first
 
 
 def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> dict[str, Row]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from ptx.errors import PtxError
 
 LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fit into any model
+PIECE = 2**16
 
 # What to do about a line that cannot be read: readers pass it here and go on. `ptx data check` collects them all.
 Bad = Callable[[PtxError], None]
@@ -32,11 +33,12 @@ def text_lines(path: Path, bad: Bad = refuse) -> Iterator[str]:
             number = 0
             while raw := file.readline(LONGEST + 1):
                 number += 1
-                where = f"{path}:{number}"
                 try:
-                    yield _decoded(raw, number, where, file)
+                    yield _decoded(raw, number, f"{path}:{number}")
                 except PtxError as error:
                     bad(error)
+                    while not raw.endswith(b"\n") and (raw := file.readline(PIECE)):
+                        pass
                     yield "\n"
     except OSError as error:
         raise PtxError(
@@ -44,10 +46,8 @@ def text_lines(path: Path, bad: Bad = refuse) -> Iterator[str]:
         ) from None
 
 
-def _decoded(raw: bytes, number: int, where: str, file: BinaryIO) -> str:
+def _decoded(raw: bytes, number: int, where: str) -> str:
     if len(raw) > LONGEST:
-        while not raw.endswith(b"\n") and (raw := file.readline(LONGEST)):
-            pass
         raise PtxError(f"{where}: a line of more than {LONGEST >> 20} MB", "write one record a line, or leave it out")
     try:
         # decoded line by line, since an error in a block of text has no line number

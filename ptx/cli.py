@@ -246,7 +246,10 @@ def predict(
             raise PtxError(f"no file {file}", "give the path of a text file with one subject a line")
         subjects += [line.strip() for line in text_lines(file) if line.strip()]
     if not subjects or subjects == ["-"]:
-        subjects = [line.strip() for line in sys.stdin if line.strip()]
+        try:
+            subjects = [line.strip() for line in sys.stdin if line.strip()]
+        except UnicodeDecodeError as error:
+            raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
     if not subjects:
         raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
     command.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors)

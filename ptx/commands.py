@@ -112,11 +112,12 @@ class Command:
         """The evaluation of one finished prompt, given by key or file, on its own task or on one of the suite `on`."""
         target = resolve(target_name)
         if Path(prompt).is_file():
-            tasks = self.settings.chosen_tasks(self.settings.eval.split)
+            tasks = self.settings.scored_tasks()
             if len(tasks) != 1:
                 raise UsageError("a prompt file does not say which task it is for", "add --tasks with one task")
-            step = plan.import_step(Path(prompt), target, tasks[0], self.settings)
-            return [plan.eval_step("imported", step, target, tasks[0], shared_words(shared), self.settings)]
+            ((task, scored),) = tasks
+            step = plan.import_step(Path(prompt), target, task, self.settings)
+            return [plan.eval_step("imported", step, target, scored, shared_words(shared), self.settings)]
         artifact = self.store.find(prompt, ("search", "tune"))
         _check_target(artifact, target_name)
         labels = artifact.meta["labels"]
@@ -136,10 +137,11 @@ class Command:
                 raise UsageError("--prompt names one prompt", f"name one of {', '.join(there)} with --tasks")
             elsewhere = dataclasses.replace(settings, suite=on, tasks=there)
             (found,) = elsewhere.chosen_tasks(settings.eval.split)
-            (home,) = settings.chosen_tasks()
+            home = found if found.splits["train"] else settings.chosen_tasks()[0]
             task = settings.moved(found, home)
         else:
             (task,) = settings.chosen_tasks(settings.eval.split)
+        self.settings = dataclasses.replace(self.settings, tasks=(task.name,))  # the others were never asked for
         method = labels.get("method", "tuned")
         return [plan.eval_step(method, stored_step(artifact), target, task, shared_words(shared), settings)]
 

@@ -94,7 +94,7 @@ def _settings(artifact: Artifact) -> dict[str, Any]:
     words = next((parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "anchors"), "labels")
     settings = {"suite": labels["suite"], "split": labels["split"], "words": words}
     if "tuned_on" in labels:  # another suite than the one scored
-        settings["tuned_on"] = labels["tuned_on"]
+        settings["tuned on"] = labels["tuned_on"]
     for stage, config in artifact.meta["config"].items():
         for name, value in config.items():
             if name not in NOT_SETTINGS:
@@ -245,7 +245,8 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
 
 
 def _spell(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.split('.')[-1]} {str(value)[:12]}" for name, value in sorted(settings.items()))
+    short = {name: str(value)[:12] if name == "words" else value for name, value in settings.items()}  # a key
+    return ", ".join(f"{name.split('.')[-1]} {value}" for name, value in sorted(short.items()))
 
 
 def keep(made: Sequence[Table], results: Sequence[Result], by: str, store: Store) -> tuple[Artifact, bool]:

@@ -59,6 +59,7 @@ def test_a_key_is_scored_on_another_suites_task(ptx, tiny, suite, hard) -> None:
     grid = {line["task"]: line for line in ptx("eval", *source, "--on", hard).at("eval")}
     own = ptx("eval", "--target", tiny["b"], "--prompt", keys["R1"], "--json")
     assert own.at("eval")[0]["facts"] == 8
+    assert "skipped" not in own.err
     one = ptx("eval", "--target", tiny["b"], "--prompt", keys["R1"], "--suite", hard, "--tasks", "R1", "--json")
     assert one.code == 0, one.err
     (line,) = one.at("eval")
@@ -89,6 +90,7 @@ def test_parts_and_the_whole_are_tables_of_their_own(ptx, tiny, suite, hard) -> 
     assert out.count("test split: 2 tasks, 16 facts") == 1
     assert out.count("test split: 2 tasks, 8 facts") == 1
     assert out.count("manual") == 4  # two figures of each
+    assert f"tuned on {suite}" in out
 
 
 def test_a_test_set_alone_has_no_floor_and_cannot_be_tuned_on(ptx, tiny, hard, suite) -> None:

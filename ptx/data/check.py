@@ -70,7 +70,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each task, for people: facts used of each split, and the rest in all."""
     tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
-        of = tasks.setdefault(row["task"], {"task": row["task"], "template": "yes" if row["template"] else "no"})
+        of = tasks.setdefault(row["task"], {"task": row["task"], "template": _template(row["template"])})
         of[row["split"]] = row["used"]
         for name in ("dropped", "repeated", "in_train"):
             of[name] = of.get(name, 0) + row[name]
@@ -81,6 +81,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def label_problems(task: Task, allowed: Collection[str]) -> list[str]:
     """The label words that are not one word of all models."""
     return [word for word in task.labels if word not in allowed]
+
+
+def _template(template: str | None) -> str:
+    if not template:
+        return "no"
+    return "yes" if template.count("[X]") == template.count("[Y]") == 1 else "wrong"  # manual prompts refuse it
 
 
 def _repeated(facts: Sequence[Fact]) -> int:

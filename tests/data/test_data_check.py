@@ -59,6 +59,14 @@ def test_a_table_for_people(ptx, messy, models) -> None:
     assert "words shared by the models of this command" in result.err
 
 
+def test_templates_that_are_missing_or_wrong(ptx, suite, tmp_path, models) -> None:
+    mine = write_suite(tmp_path / "mine", tasks=["R1", "R2", "R3"])
+    lines = ['{"relation": "R1", "template": "[X] is ."}', '{"relation": "R2", "template": "[X] is [Y] ."}']
+    (mine / "relations.jsonl").write_text("\n".join(lines))
+    rows = [line.split()[:2] for line in ptx("data", "check", mine, *models).out.splitlines()[1:]]
+    assert rows == [["R1", "wrong"], ["R2", "yes"], ["R3", "no"]]
+
+
 def test_strictly_a_drop_is_an_error(ptx, messy, models) -> None:
     result = ptx("data", "check", messy, *models, "--strict")
     assert result.code == 1

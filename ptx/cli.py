@@ -10,6 +10,7 @@ import typer
 
 from ptx import __version__
 from ptx.cli_cache import cache_app
+from ptx.cli_data import data_app
 from ptx.cli_prompts import add_prompt_commands
 from ptx.commands import Command, report
 from ptx.config import (
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")
 
 SearchMethod = Literal["relative", "direct", "discretize", "projector", "random"]
 MethodOption = Literal["relative", "direct", "discretize", "projector", "random", "manual", "tuned"]
@@ -163,6 +165,7 @@ def eval(
     search: SearchConfig,
     eval: EvalConfig,
     common: CommonConfig,
+    context: typer.Context,
     sources: Sources = "",
     method: Annotated[MethodOption | None, typer.Option(help="Default: relative with --sources, else tuned.")] = None,
     prompt: PromptOption = "",
@@ -175,7 +178,9 @@ def eval(
     if prompt:
         if sources or method:
             raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
-        command.run("eval", command.evaluations_of(prompt, target, command.anchors(anchors, [target])))
+        given = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
+        shared = command.anchors(anchors, [target])
+        command.run("eval", command.evaluations_of(prompt, target, shared, on=suite.suite if given else ""))
         return
     how = method or ("relative" if sources else "tuned")
     chosen = sources_for(how, sources)
@@ -250,14 +255,19 @@ def predict(
     anchors: Anchors = "",
 ) -> None:
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    from ptx.suites.lines import text_lines
+
     command = Command(common)
     subjects = list(texts or [])
     if file is not None:
         if not file.is_file():
             raise PtxError(f"no file {file}", "give the path of a text file with one subject a line")
-        subjects += [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        subjects += [line.strip() for line in text_lines(file) if line.strip()]
     if not subjects or subjects == ["-"]:
-        subjects = [line.strip() for line in sys.stdin if line.strip()]
+        try:
+            subjects = [line.strip() for line in sys.stdin if line.strip()]
+        except UnicodeDecodeError as error:
+            raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
     if not subjects:
         raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
     command.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors)

@@ -18,6 +18,7 @@ from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
 from ptx.step import Step, shared_words, stored_step
+from ptx.strict import strictly
 from ptx.suites import load_suite
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class Command:
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs)
+        self.settings = Settings(
+            suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, strict=suite.strict, **configs
+        )
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -79,6 +82,8 @@ class Command:
         pipeline = Pipeline(self.store, self.out, device=self.common.device, jobs=jobs)
         forced = (force or stage) if self.common.force else None
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
+        if self.settings.strict and not self.common.dry_run:
+            outcomes = [strictly(outcome, self.store) for outcome in outcomes]
         self._report(stage, goals, outcomes)
         sources.warn_of_imported([o.artifact for o in outcomes if o.artifact is not None], self.out.warn)
         if not self.common.dry_run:
@@ -120,8 +125,8 @@ class Command:
             )
         self.settings = dataclasses.replace(self.settings, tasks=tasks)
 
-    def evaluations_of(self, text: str, target_name: str, shared: Step) -> list[Step]:
-        """The evaluations of finished prompts, given by keys or files."""
+    def evaluations_of(self, text: str, target_name: str, shared: Step, *, on: str = "") -> list[Step]:
+        """The evaluations of finished prompts, by keys or files, on their own tasks or those of the suite `on`."""
         target = resolve(target_name)
         steps = [
             self._from_file(Path(part), target_name) if is_file(part) else self._finished(part, target_name)
@@ -131,9 +136,11 @@ class Command:
         made = []
         for step in steps:
             settings = sources.settings_for(step, self.settings)
-            (task,) = settings.chosen_tasks(settings.eval.split)
+            if on:
+                settings = dataclasses.replace(settings, eval=dataclasses.replace(settings.eval, on=on))
+            ((_, scored),) = settings.scored_tasks()
             method = step.labels.get("method", "tuned")
-            made.append(plan.eval_step(method, step, target, task, shared_words(shared), settings))
+            made.append(plan.eval_step(method, step, target, scored, shared_words(shared), settings))
         return made
 
     def _finished(self, key: str, target_name: str) -> Step:
@@ -287,12 +294,13 @@ def _cell(value: Any) -> str:
 def _averages(done: Sequence[Artifact]) -> str:
     figures = [artifact.meta["metrics"] for artifact in done]
     micro = sum(f["accuracy"] for f in figures) / len(figures)
-    floor = sum(f["floor"] for f in figures) / len(figures)
+    floors = [f["floor"] for f in figures if f["floor"] is not None]
+    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
     facts = sum(f["facts"] for f in figures)
     macro = sum(f["correct"] for f in figures) / facts
     return (
         f"\n{len(figures)} tasks, {facts} facts: micro (mean of tasks) {micro:.4f}, "
-        f"macro (pooled facts) {macro:.4f}, majority-class floor {floor:.4f}"
+        f"macro (pooled facts) {macro:.4f}{floor}"
     )
 
 

@@ -27,6 +27,7 @@ from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick
 from ptx.sources import IMPORTED
 from ptx.step import Step
+from ptx.strict import refuse_dropped
 from ptx.suites import Fact, Task
 
 if TYPE_CHECKING:
@@ -173,7 +174,9 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
         return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
 
     for split in ("train", "dev"):
-        if not any(fact.object in known for fact in task.splits[split]):
+        dropped = [fact for fact in task.splits[split] if fact.object not in known]
+        refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model.name}")
+        if len(dropped) == len(task.splits[split]):
             raise PtxError(
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",

@@ -49,7 +49,8 @@ class Settings:
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
         chosen = load_suite(self.suite).choose(self.tasks)
-        chosen = [dataclasses.replace(task, truncate=self.truncate, strict=self.strict) for task in chosen]
+        if self.truncate or self.strict:  # otherwise the very same tasks, which remember their digests
+            chosen = [dataclasses.replace(task, truncate=self.truncate, strict=self.strict) for task in chosen]
         usable = [task for task in chosen if all(task.splits[split] for split in splits)]
         missing = [task.name for task in chosen if task not in usable]
         if missing and (self.tasks or not usable):

@@ -249,7 +249,7 @@ def predict(
 @expand
 def models(common: CommonConfig) -> None:
     """List the models that ship with ptx and the aliases of the paper's models."""
-    from ptx.models import catalogue
+    from ptx.catalogue import catalogue
 
     report(Command(common).out, catalogue())
 

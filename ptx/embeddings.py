@@ -150,7 +150,8 @@ def one_token_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) ->
     if not words:
         return {}
     space = lead(tokenizer)
-    encoded = tokenizer([space + word for word in words], add_special_tokens=False)["input_ids"]
+    only_ids = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    encoded = tokenizer([space + word for word in words], **only_ids)["input_ids"]
     special = special_ids(tokenizer)
     found = {w: ids[0] for w, ids in zip(words, encoded, strict=True) if len(ids) == 1 and ids[0] not in special}
     tokens = tokenizer.convert_ids_to_tokens(list(found.values()))
@@ -161,8 +162,9 @@ def one_token_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) ->
     }
 
 
-def vocabulary_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Words (letters, digits, signs; no spaces inside) that are one token, in the order of the vocabulary.
+def vocabulary_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """word -> token id, for words (letters, digits, signs; no spaces inside) that are one token, in the order of the
+    vocabulary.
 
     A word piece that continues a word ("##ing", "ing") drops out: what it spells is a word only if the
     tokenizer, given that word, returns this very token.
@@ -171,4 +173,4 @@ def vocabulary_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     texts = [(spelled(tokenizer, token), i) for token, i in vocabulary]
     texts = [(word, i) for word, i in texts if word and "�" not in word and not any(c.isspace() for c in word)]
     ids = one_token_words(tokenizer, (word for word, _ in texts))
-    return [word for word, i in texts if ids.get(word) == i]
+    return {word: i for word, i in texts if ids.get(word) == i}

@@ -140,7 +140,9 @@ class LanguageModel(WordEmbeddings):
             fed = torch.cat([self.network.get_input_embeddings()(start), embedded[:, :-1]], 1)
             return {"decoder_inputs_embeds": fed, "use_cache": False}, at
         fed = torch.cat([start, torch.full_like(start, self.blank or 0)], 1)
-        return {"decoder_input_ids": fed, "use_cache": False}, torch.tensor([[False, True]], device=self.device).expand(b, 2)
+        return {"decoder_input_ids": fed, "use_cache": False}, torch.tensor([[False, True]], device=self.device).expand(
+            b, 2
+        )
 
     @torch.inference_mode()
     def _check_embeddings_stand_for_tokens(self) -> None:

@@ -18,9 +18,9 @@ def embedding_width(model: Model) -> int:
     shape = weights.matrix_shape(Path(model.path))
     if shape is not None:
         return shape[1]
-    from ptx.families import empty_network  # no safetensors file says which it is, so the class has to
+    from ptx.families import width_by_class  # no safetensors file shows it
 
-    return empty_network(model).get_input_embeddings().weight.shape[1]
+    return width_by_class(model)
 
 
 def card(name: str) -> dict[str, Any]:

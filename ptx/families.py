@@ -13,10 +13,12 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -128,7 +130,8 @@ def _load(
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
         return LOADERS[kind].from_pretrained(
             model.path,
             config=config,
@@ -140,8 +143,16 @@ def _load(
         )
 
 
-def empty_network(model: Model) -> PreTrainedModel:
-    """The network without weights, for its shapes."""
+def matrix_of(network: PreTrainedModel) -> Tensor:
+    """The word-embedding matrix [v, d] of a network, in its own dtype."""
+    weight = network.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def width_by_class(model: Model) -> int:
+    """The width of the word embeddings in a network of the model's class, made without its weights."""
     config = read_config(model)
     with torch.device("meta"):
-        return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
+        network = LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
+    return matrix_of(network).shape[1]

@@ -54,7 +54,7 @@ def _snapshot(repo: str, files: Sequence[str], revision: str | None = None) -> P
     """These files of a model, as far as it has them, with progress on a terminal."""
     import huggingface_hub
     from huggingface_hub import errors
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():
         disable_progress_bars()

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from ptx.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
 from ptx.errors import PtxError
-from ptx.families import Kind, load_network
+from ptx.families import Kind, load_network, matrix_of
 from ptx.inputs import Batch, Row, collate, rows
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ class LanguageModel(WordEmbeddings):
 
     def __init__(self, model: Model, device: str = "cpu", dtype: str = FLOAT32) -> None:
         tokenizer = load_tokenizer(model.path)
+        network: Any
         network, self.kind = load_network(model, getattr(torch, dtype))
-        self.network = network.to(device)
+        self.network: PreTrainedModel = network.to(device)
         self.blank = _blank(model.name, tokenizer, self.kind)
-        super().__init__(model.name, tokenizer, network.get_input_embeddings().weight.float())
+        super().__init__(model.name, tokenizer, matrix_of(network).float())
         # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
         self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
         self._check_embeddings_stand_for_tokens()
@@ -166,7 +167,8 @@ class LanguageModel(WordEmbeddings):
                 f"{self.name} ({type(self.network).__name__}) cannot be given embeddings: {error}",
                 "choose a model of another family; README.md names those that were tested",
             ) from None
-        if not torch.allclose(got, expected, rtol=1e-2, atol=1e-2 * expected.abs().max().item()):
+        error = (got - expected).abs().max() / expected.abs().max()
+        if not error < torch.finfo(self.network.dtype).eps ** 0.5:
             raise PtxError(
                 f"{self.name} ({type(self.network).__name__}) answers otherwise when it is given embeddings in place "
                 "of tokens, or is a causal LM that looks ahead",

@@ -92,7 +92,7 @@ def tune_prompts(
         for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
             if not (math.isfinite(loss) and torch.isfinite(prompts[i]).all()):
                 raise PtxError(
-                    f"tuning {task.name} on {model.name} diverged: its loss or prompt is not finite after epoch {epoch}",
+                    f"tuning {task.name} on {model.name} diverged: the loss or prompt of epoch {epoch} is not finite",
                     f"try --lr {config.lr / 10:g}, and --dtype float32 if it is another",
                 )
             histories[i].append({"epoch": epoch, "train_loss": loss, "dev_accuracy": score})

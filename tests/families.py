@@ -1,14 +1,15 @@
-"""A tiny random model of each family, through its real class and a tokenizer of its real kind, trained on a few words."""
+"""A tiny random model of each family, by its real class, with a tokenizer of its real kind, made of a few words."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from conftest import COUNTRIES, FILLER, SUBJECTS, make_tokenizer
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import models as kinds
 from transformers import (
     AlbertTokenizer,
@@ -29,47 +30,9 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
-WORDS = [
-    "the",
-    "of",
-    "in",
-    "is",
-    "a",
-    "city",
-    "country",
-    "language",
-    "river",
-    "born",
-    "works",
-    "plays",
-    "speaks",
-    "lives",
-    "near",
-    "from",
-    "king",
-    "queen",
-    "sea",
-    "mountain",
-    "old",
-    "new",
-    "great",
-    "small",
-    "north",
-    "south",
-    "east",
-    "west",
-    "war",
-    "peace",
-    "music",
-    "book",
-    "house",
-    "street",
-    "school",
-    "church",
-    "island",
-    "lake",
-    "forest",
-]
+TALK = """the of in is a city country language river born works plays speaks lives near from king queen sea mountain
+old new great small north south east west war peace music book house street school church island lake forest"""
+WORDS = TALK.split()
 TEXT = [f"{a} {b} {c} ." for c in COUNTRIES for a, b in zip(WORDS, WORDS[1:] + WORDS[:1], strict=True)]
 CHARACTERS = sorted({c for word in [*WORDS, *COUNTRIES, *SUBJECTS, *FILLER] for c in word} | set(".ABCKNRS"))
 WHOLE = [*dict.fromkeys([*WORDS, *COUNTRIES])]
@@ -85,8 +48,6 @@ def wordpiece(*, lower: bool = False) -> PreTrainedTokenizerBase:
 
 def _bpe(tokenizer: Tokenizer, special: Sequence[str], alphabet: Sequence[str] = ()) -> dict[str, Any]:
     """The vocabulary and merges that training gives."""
-    import json
-
     trainer = trainers.BpeTrainer(
         vocab_size=900, special_tokens=list(special), initial_alphabet=list(alphabet), show_progress=False
     )
@@ -109,8 +70,6 @@ def opt() -> PreTrainedTokenizerBase:
     tokenizer = byte_level(GPT2Tokenizer, ("</s>", "<pad>", "<unk>"))
     special = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     made = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, padding_side="left", **special)
-    from tokenizers import processors
-
     made.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="</s> $A", special_tokens=[("</s>", made.convert_tokens_to_ids("</s>"))]
     )
@@ -121,8 +80,6 @@ def tiktoken_style() -> PreTrainedTokenizerBase:
     """Llama 3's and Qwen's: byte-level BPE after a split by a pattern, no unknown token, nothing before a text."""
     tokenizer = Tokenizer(kinds.BPE())
     pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
-    from tokenizers import Regex
-
     split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -134,8 +91,6 @@ def tiktoken_style() -> PreTrainedTokenizerBase:
 
 def byte_fallback() -> PreTrainedTokenizerBase:
     """Llama 2's and Mistral's: BPE over whole sentences, which writes the first space itself, bytes for the unknown."""
-    from tokenizers import processors
-
     tokenizer = Tokenizer(kinds.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     special = ("<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)))

@@ -52,8 +52,9 @@ def common_words(known: Sequence[Mapping[str, int]]) -> list[str]:
     shared = set(known[0]).intersection(*known[1:])
     ranks: dict[str, int] = dict.fromkeys(shared, 0)
     for of in known:
-        for rank, word in enumerate(sorted(shared, key=lambda word: (of[word], word))):
-            ranks[word] += rank
+        places = {token: rank for rank, token in enumerate(sorted({of[word] for word in shared}))}
+        for word in shared:
+            ranks[word] += places[of[word]]
     taken: list[set[int]] = [set() for _ in known]
     chosen = []
     for word in sorted(shared, key=lambda word: (ranks[word], word)):

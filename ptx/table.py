@@ -243,6 +243,8 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
 
 
 def _spell(settings: Mapping[str, Any]) -> str:
+    if settings.get("tune.dtype") == settings.get("eval.dtype"):
+        settings = {name: value for name, value in settings.items() if name != "tune.dtype"}
     return ", ".join(f"{name.split('.')[-1]} {str(value)[:12]}" for name, value in sorted(settings.items()))
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError
 from ptx.weights import word_matrix
@@ -98,14 +99,15 @@ def read_embeddings(folder: Path) -> Float[Tensor, "vocabulary d"] | None:
 @functools.lru_cache(maxsize=16)
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder; a command that names six models reads each of them once. Raises PtxError."""
+    transformers_logging.set_verbosity_error()
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare ones
-        packages = isinstance(error, ImportError) or "sentencepiece" in str(error) or "tiktoken" in str(error)
+        converted = not (Path(path) / "tokenizer.json").is_file() and [*Path(path).glob("*.model")]
         raise PtxError(
             f"cannot load the tokenizer in {path}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}",
-            "run `pip install 'ptx-prompts[tokenizers]'` for SentencePiece and tiktoken files without a tokenizer.json"
-            if packages
+            "it has no tokenizer.json: run `pip install sentencepiece protobuf tiktoken`, which convert its .model file"
+            if converted
             else "save the tokenizer into the folder with `save_pretrained`",
         ) from None
 

@@ -26,6 +26,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -53,6 +54,7 @@ ENCODER_DECODERS: dict[str, Kind] = {
     "umt5": "span",
     "switch_transformers": "span",
 }
+SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 # facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
 HEADLESS = ("BartModel",)
 HEADS = ("ForConditionalGeneration", "WithLMHeadModel")
@@ -89,6 +91,20 @@ def kind_of(name: str, config: PreTrainedConfig) -> Kind:
         f"{name} is a {' or '.join(saved_as) or family}, which has no trained language-model head that fills a blank",
         f"choose a masked LM, a causal LM, or an encoder-decoder ({known}) saved with its head; see `ptx models`",
     )
+
+
+def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> int | None:
+    """The token that stands for the answer; None for a causal LM. Raises PtxError if the tokenizer has none."""
+    if kind == "causal":
+        return None
+    if kind == "span":
+        vocabulary = tokenizer.get_vocab()
+        if found := [vocabulary[token] for token in SENTINELS if token in vocabulary]:
+            return found[0]
+        raise PtxError(f"the tokenizer of {name} has no sentinel <extra_id_0>", "save T5's own tokenizer beside it")
+    if tokenizer.mask_token_id is None:
+        raise PtxError(f"the tokenizer of {name} has no mask token", "choose a masked LM, or a causal one")
+    return tokenizer.mask_token_id
 
 
 def read_config(model: Model) -> PreTrainedConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from ptx.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
 from ptx.errors import PtxError
-from ptx.families import Kind, load_network, matrix_of
+from ptx.families import blank_token, load_network, matrix_of
+from ptx.heads import logits_at
 from ptx.inputs import Batch, Row, collate, rows
 
 if TYPE_CHECKING:
@@ -25,25 +27,8 @@ if TYPE_CHECKING:
     from ptx.models import Model
     from ptx.suites import Task
 
-# Families whose whole head can be applied to a few positions only; of others, that is done with the last layer. At a
-# vocabulary of 30,000 words it costs more than the rest of a small model.
-HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
-SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 FLOAT32 = "float32"
 UNBOUNDED = 1_000_000  # positions of a model that has no table of them (BLOOM's and T5's distances)
-
-
-def logits_at(
-    network: PreTrainedModel, at: Bool[Tensor, "b n"], **inputs: Tensor
-) -> Float[Tensor, "positions vocabulary"]:
-    """The network's scores at the positions marked in `at`, row by row, in float32. Other positions skip the head."""
-    name = HEADS.get(network.config.model_type)
-    head = getattr(network, name) if name else network.get_output_embeddings()
-    if not isinstance(head, nn.Module):
-        return network(**inputs).logits[at].float()
-    with head.register_forward_pre_hook(lambda _, args: (args[0][at], *args[1:])):
-        logits = network(**inputs).logits
-    return (logits if logits.ndim == 2 else logits[at]).float()  # a head that is not called as a module has no hook
 
 
 class LanguageModel(WordEmbeddings):
@@ -58,7 +43,7 @@ class LanguageModel(WordEmbeddings):
         network: Any
         network, self.kind = load_network(model, getattr(torch, dtype))
         self.network: PreTrainedModel = network.to(device)
-        self.blank = _blank(model.name, tokenizer, self.kind)
+        self.blank = blank_token(model.name, tokenizer, self.kind)
         super().__init__(model.name, tokenizer, matrix_of(network).float())
         # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
         self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
@@ -141,15 +126,15 @@ class LanguageModel(WordEmbeddings):
             fed = torch.cat([self.network.get_input_embeddings()(start), embedded[:, :-1]], 1)
             return {"decoder_inputs_embeds": fed, "use_cache": False}, at
         fed = torch.cat([start, torch.full_like(start, self.blank or 0)], 1)
-        return {"decoder_input_ids": fed, "use_cache": False}, torch.tensor([[False, True]], device=self.device).expand(
-            b, 2
-        )
+        second = torch.tensor([[False, True]], device=self.device)
+        return {"decoder_input_ids": fed, "use_cache": False}, second.expand(b, 2)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _check_embeddings_stand_for_tokens(self) -> None:
         """Raise PtxError for a network that treats embeddings otherwise than the tokens they are of (some read the
         tokens a second time), or a causal one that looks ahead: two forward passes over four tokens."""
-        usable = [i for i in range(len(self.embeddings)) if i not in special_ids(self.tokenizer)][:4]
+        special = special_ids(self.tokenizer)
+        usable = list(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 4))
         ids = torch.tensor([usable], device=self.device)
         answer_at = len(usable) - 2
         row = Row(tuple(usable), None, answer_at)
@@ -162,32 +147,23 @@ class LanguageModel(WordEmbeddings):
         try:
             got = self.logits(collate([row], self.pad_id))[0]
             expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
-        except (TypeError, AttributeError, NotImplementedError) as error:
+        except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
             raise PtxError(
                 f"{self.name} ({type(self.network).__name__}) cannot be given embeddings: {error}",
                 "choose a model of another family; README.md names those that were tested",
             ) from None
-        error = (got - expected).abs().max() / expected.abs().max()
-        if not error < torch.finfo(self.network.dtype).eps ** 0.5:
+        if not torch.isfinite(expected).all():
+            raise PtxError(
+                f"{self.name} answers with values that are not finite in {self.network.dtype}",
+                "use --dtype float32, or bfloat16 in place of float16; if it is float32, the weights are damaged",
+            )
+        difference = (got - expected).abs().max() / expected.abs().max()
+        if not difference < torch.finfo(self.network.dtype).eps ** 0.5:
             raise PtxError(
                 f"{self.name} ({type(self.network).__name__}) answers otherwise when it is given embeddings in place "
                 "of tokens, or is a causal LM that looks ahead",
                 "choose a model of another family; README.md names those that were tested",
             )
-
-
-def _blank(name: str, tokenizer: Any, kind: Kind) -> int | None:
-    """The token that stands for the answer; None for a causal LM. Raises PtxError if the tokenizer has none."""
-    if kind == "causal":
-        return None
-    if kind == "span":
-        vocabulary = tokenizer.get_vocab()
-        if found := [vocabulary[token] for token in SENTINELS if token in vocabulary]:
-            return found[0]
-        raise PtxError(f"the tokenizer of {name} has no sentinel <extra_id_0>", "save T5's own tokenizer beside it")
-    if tokenizer.mask_token_id is None:
-        raise PtxError(f"the tokenizer of {name} has no mask token", "choose a masked LM, or a causal one")
-    return tokenizer.mask_token_id
 
 
 def load_model(model: Model, device: str, dtype: str = FLOAT32) -> LanguageModel:

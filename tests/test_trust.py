@@ -205,6 +205,15 @@ def test_a_damaged_matrix_stops_every_stage(folder: Path, suite: str, ptx: Calla
         load_embeddings(found(folder), "cpu")
 
 
+def test_other_damaged_weights_are_noticed(folder: Path) -> None:
+    def damage(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["bert.encoder.layer.0.output.dense.weight"][3, 4] = float("inf")
+
+    change_weights(folder, damage)
+    with pytest.raises(PtxError, match="answers with values that are not finite in torch.float32"):
+        load(folder)
+
+
 def test_tuning_that_diverges_stops(tiny: dict[str, str], suite: str, ptx: Callable[..., Result]) -> None:
     result = ptx("tune", "--model", tiny["a"], "--suite", suite, "--lr", "1e30", "--epochs", "1")
     assert result.code == 1
@@ -288,13 +297,12 @@ def test_families_that_cannot_be_read_are_refused(folder: Path) -> None:
         load(folder)
 
 
-def test_a_tokenizer_that_needs_more_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import AutoTokenizer
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise ImportError("T5Tokenizer requires the SentencePiece library")
-
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", fail)
+def test_a_tokenizer_that_needs_more_packages(folder: Path) -> None:
+    """A SentencePiece model alone: converting it takes packages that ptx does not depend on."""
+    for file in folder.glob("*token*"):
+        file.unlink()
+    (folder / "spiece.model").write_bytes(b"no model at all")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T5Tokenizer"}))
     with pytest.raises(PtxError) as caught:
-        load_tokenizer(str(folder))
-    assert "ptx-prompts[tokenizers]" in caught.value.hint
+        load_tokenizer(found(folder).path)
+    assert "pip install sentencepiece protobuf tiktoken" in caught.value.hint

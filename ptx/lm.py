@@ -66,6 +66,12 @@ class LanguageModel(WordEmbeddings):
         """Padding is never attended to, so that any token serves where the tokenizer has none."""
         return self.tokenizer.pad_token_id or 0
 
+    @property
+    def decoder_start(self) -> int:
+        """The token that an encoder-decoder's decoder begins with; T5's begins with padding."""
+        start = getattr(self.network.config, "decoder_start_token_id", None)
+        return self.pad_id if start is None else start
+
     def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
         """One input per subject (see inputs.rows)."""
         more |= {"max_length": self.max_length, "causal": self.causal, "blank": self.blank}
@@ -120,8 +126,7 @@ class LanguageModel(WordEmbeddings):
         if self.kind not in ("infill", "span"):
             return {}, at
         b = len(embedded)
-        config = self.network.config
-        start = torch.full((b, 1), config.decoder_start_token_id or 0, device=self.device)
+        start = torch.full((b, 1), self.decoder_start, device=self.device)
         if self.kind == "infill":
             fed = torch.cat([self.network.get_input_embeddings()(start), embedded[:, :-1]], 1)
             return {"decoder_inputs_embeds": fed, "use_cache": False}, at
@@ -132,20 +137,23 @@ class LanguageModel(WordEmbeddings):
     @torch.no_grad()
     def _check_embeddings_stand_for_tokens(self) -> None:
         """Raise PtxError for a network that treats embeddings otherwise than the tokens they are of (some read the
-        tokens a second time), or a causal one that looks ahead: two forward passes over four tokens."""
+        tokens a second time), lets padding change an answer, or looks ahead though it is causal.
+
+        Two forward passes over a few tokens: padded embeddings, and the tokens alone.
+        """
         special = special_ids(self.tokenizer)
-        usable = list(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 4))
-        ids = torch.tensor([usable], device=self.device)
-        answer_at = len(usable) - 2
-        row = Row(tuple(usable), None, answer_at)
-        seen = ids[:, :-1] if self.causal else ids
+        usable = tuple(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 6))
+        answer_at = 2
+        row, longer = Row(usable[:4], None, answer_at), Row(usable, None, answer_at)
+        ids = torch.tensor([row.ids], device=self.device)
+        seen = ids[:, : answer_at + 1] if self.causal else ids
         more: dict[str, Any] = {"attention_mask": torch.ones_like(seen)}
         if self.kind in ("infill", "span"):
-            start = torch.tensor([[self.network.config.decoder_start_token_id or 0]], device=self.device)
+            start = torch.tensor([[self.decoder_start]], device=self.device)
             fed = ids[:, :-1] if self.kind == "infill" else torch.full_like(start, self.blank or 0)
             more["decoder_input_ids"] = torch.cat([start, fed], 1)
         try:
-            got = self.logits(collate([row], self.pad_id))[0]
+            got = self.logits(self.collate([row, longer]))[0]
             expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
         except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
             raise PtxError(
@@ -160,8 +168,8 @@ class LanguageModel(WordEmbeddings):
         difference = (got - expected).abs().max() / expected.abs().max()
         if not difference < torch.finfo(self.network.dtype).eps ** 0.5:
             raise PtxError(
-                f"{self.name} ({type(self.network).__name__}) answers otherwise when it is given embeddings in place "
-                "of tokens, or is a causal LM that looks ahead",
+                f"{self.name} ({type(self.network).__name__}) answers otherwise when it is padded or given "
+                "embeddings in place of tokens, or is a causal LM that looks ahead",
                 "choose a model of another family; README.md names those that were tested",
             )
 

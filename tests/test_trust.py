@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     BartForConditionalGeneration,
     BartForSequenceClassification,
@@ -210,7 +211,7 @@ def test_other_damaged_weights_are_noticed(folder: Path) -> None:
         tensors["bert.encoder.layer.0.output.dense.weight"][3, 4] = float("inf")
 
     change_weights(folder, damage)
-    with pytest.raises(PtxError, match="answers with values that are not finite in torch.float32"):
+    with pytest.raises(PtxError, match=r"answers with values that are not finite in torch\.float32"):
         load(folder)
 
 
@@ -283,7 +284,7 @@ def test_half_of_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_families_that_cannot_be_read_are_refused(folder: Path) -> None:
-    """An encoder-decoder that fills no blanks, and a "causal" LM that sees the whole input."""
+    """An encoder-decoder that fills no blanks, a "causal" LM that sees the whole input, one that mixes padding in."""
     tokenizer = load_tokenizer(str(folder))
     size = {"vocab_size": len(tokenizer), "d_model": 16}
     shape = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
@@ -294,6 +295,12 @@ def test_families_that_cannot_be_read_are_refused(folder: Path) -> None:
     config = AutoConfig.for_model("xlnet", **size, n_layer=1, n_head=2, d_inner=8, initializer_range=0.4)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     with pytest.raises(PtxError, match="causal LM that looks ahead"):
+        load(folder)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8, "initializer_range": 0.4}
+    AutoModelForMaskedLM.from_config(AutoConfig.for_model("fnet", vocab_size=len(tokenizer), **shape)).save_pretrained(
+        folder
+    )
+    with pytest.raises(PtxError, match="answers otherwise when it is padded"):
         load(folder)
 
 

@@ -87,9 +87,10 @@ def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfi
 def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
     """Find the words that are one token in every model."""
     from ptx.plan import anchors_step
+    from ptx.sharing import show
 
     command = Command(common, anchors=anchors)
-    command.run("anchors", [anchors_step(names(models, "--models"), command.settings)])
+    show(command.run("anchors", [anchors_step(names(models, "--models"), command.settings)]), command.out)
 
 
 @app.command(epilog="Example:  ptx encode --model bert-micro --tasks P17")
@@ -277,7 +278,7 @@ def predict(
 @expand
 def models(common: CommonConfig) -> None:
     """List the models that ship with ptx and the aliases of the paper's models."""
-    from ptx.models import catalogue
+    from ptx.catalogue import catalogue
 
     report(Command(common).out, catalogue())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -40,13 +41,14 @@ class Command:
 
     def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
         self.common = common
+        if common.quiet:
+            os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
         self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(
-            suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, strict=suite.strict, **configs
-        )
+        more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
+        self.settings = Settings(suite.suite, tasks, truncate=suite.truncate, strict=suite.strict, **more)
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -183,7 +185,8 @@ class Command:
             (task,) = load_suite(artifact.meta["labels"]["suite"]).choose([artifact.meta["labels"]["task"]])
             labels = task.labels
         allowed = labels or self._shared_words(anchors, target_name)
-        rows = predict(resolve(target_name), path, subjects, allowed, top=top, layout=layout, device=self.common.device)
+        where = {"device": self.common.device, "dtype": self.common.dtype}
+        rows = predict(resolve(target_name), path, subjects, allowed, top=top, layout=layout, **where)
         report(self.out, rows)
 
     def _shared_words(self, anchors: str, target_name: str) -> list[str]:

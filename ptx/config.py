@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ptx.errors import UsageError
 
 Layout = Literal["postfix", "prefix"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 def option(default: Any, help: str) -> Any:
@@ -141,11 +142,12 @@ class SuiteConfig:
 
 @dataclass(frozen=True)
 class CommonConfig:
-    """What every command takes; none of it but the seed is part of a key."""
+    """What every command takes; none of it but the seed and a dtype other than float32 is part of a key."""
 
     cache_dir: str = option("cache", "Where artifacts are kept.")
     seed: int = option(0, "Seed of everything that is drawn at random.")
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
+    dtype: Dtype = option("float32", "What models compute in; prompts and searches stay in float32 or better.")
     force: bool = field(default=False, metadata={"help": "Rebuild this command's own artifacts.", "flags": ["--force"]})
     dry_run: bool = field(
         default=False, metadata={"help": "Only list what is in the cache and what is not.", "flags": ["--dry-run"]}

@@ -15,7 +15,7 @@ from ptx.anchors import read_words
 from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
-from ptx.lm import LanguageModel, load_model
+from ptx.lm import FLOAT32, LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, artifact_of, payload_of
 from ptx.prompts import FILE as PROMPT_FILE
 from ptx.prompts import read_prompt
@@ -117,6 +117,11 @@ def _answer_alike(
         logits = model.logits(model.collate([row for _, _, row in batch]), prompts)[:, allowed]
         objects = torch.tensor([asked[i][0].objects[j] for i, j, _ in batch], device=logits.device)
         probability, predicted = logits.softmax(-1).max(-1)
+        if not torch.isfinite(probability).all():
+            raise PtxError(
+                f"evaluating on {model.name}: the scores of some answers are not finite",
+                "try --dtype float32 if it is another; else the model's weights are damaged",
+            )
         rank = (logits > logits.gather(1, objects[:, None])).sum(-1) + 1
         rank = torch.where(predicted == objects, 1, rank)
         for (i, j, _), *result in zip(batch, predicted.tolist(), probability.tolist(), rank.tolist(), strict=True):
@@ -135,7 +140,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     if not steps:
         return
     watch = Stopwatch()
-    model = load_model(steps[0].models[0], device)
+    model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     shared = steps[0].parents_at("anchors")
     words = tuple(read_words(shared[0], store)) if shared else ()
     ready: list[tuple[Step, Questions, Tensor | None]] = []

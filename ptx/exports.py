@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
+from ptx.families import kind_of, read_config
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
-from ptx.imports import opening
-from ptx.lm import is_causal, load_embeddings
+from ptx.inputs import frame
+from ptx.lm import load_embeddings
 from ptx.models import PAPER, Model
 from ptx.prompts import FILE, read_prompt, to_bytes
 from ptx.provenance import commit_of, model_of, record_of
@@ -49,8 +50,9 @@ def prepare(artifact: Artifact, store: Store) -> Export:
     model = model_of(artifact)
     prompt, record = read_prompt(artifact.path / FILE), record_of(artifact, store)
     words = load_embeddings(model, "cpu")
-    first = words.embeddings[opening(model, words.tokenizer)].detach().clone()
-    return Export(prompt, record, model, is_causal(model.config.get("architectures")), first)
+    begin, _ = frame(words.tokenizer)
+    causal = kind_of(model.name, read_config(model)) == "causal"
+    return Export(prompt, record, model, causal, words.embeddings[begin].detach().clone())
 
 
 def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:
@@ -80,7 +82,7 @@ def _to_koboldai(export: Export) -> tuple[bytes, Record]:
 
 def _to_vllm(export: Export) -> tuple[bytes, Record]:
     if not export.causal:
-        raise PtxError(f"vLLM generates text, and {export.model.name} is a masked LM", "use --to safetensors or npy")
+        raise PtxError(f"vLLM generates text, and {export.model.name} is no causal LM", "use --to safetensors or npy")
     return torch_files.to_bytes(export.prompt), export.record
 
 
@@ -88,7 +90,7 @@ def _prepends(program: str, export: Export) -> None:
     """Raise PtxError for a prompt that a program which puts it before the text of a causal LM cannot express."""
     if not export.causal:
         raise PtxError(
-            f"{program} has prompts for causal LMs, none for masked LMs such as {export.model.name}",
+            f"{program} has such prompts for causal LMs only, and {export.model.name} is none",
             "use --to safetensors or --to npy",
         )
     if export.record.layout != "prefix":

@@ -14,8 +14,8 @@ from ptx.config import Layout
 from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
-from ptx.inputs import LAYOUTS, rows
-from ptx.lm import is_causal, load_embeddings
+from ptx.inputs import frame
+from ptx.lm import load_embeddings
 from ptx.models import PAPER, Model, resolve, zoo
 from ptx.pipeline import Payload, Stopwatch, Tick
 from ptx.prompts import FILE, to_bytes
@@ -26,7 +26,6 @@ from ptx.suites import Task, load_suite
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
 
 ANYWAY = "or import it all the same with --unchecked"
 
@@ -158,17 +157,10 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             if found.record is not None:
                 metrics["origin"] = found.record.to_dict()
             elif found.layout == step.settings["layout"] == "prefix":
-                ids = opening(step.models[0], model.tokenizer)
-                metrics["behind"] = model.tokenizer.convert_ids_to_tokens(ids)
+                opening, _ = frame(model.tokenizer)  # ptx puts a prompt behind it
+                metrics["behind"] = model.tokenizer.convert_ids_to_tokens(opening)
             yield step, Payload({FILE: to_bytes(found.prompt)}, metrics, watch.lap())
         tick(1)
-
-
-def opening(model: Model, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that every input of a model begins with: [CLS], BOS, or none. ptx puts a prompt behind them."""
-    causal = is_causal(model.config.get("architectures"))
-    (row,) = rows(tokenizer, LAYOUTS["prefix"], ["x"], prompt_length=1, max_length=1000, causal=causal)
-    return list(row.ids[: row.prompt_at])
 
 
 def _read_again(step: Step, model: WordEmbeddings) -> PromptFile:

@@ -45,6 +45,12 @@ class Settings:
     seed: int = 0
     truncate: bool = False
     strict: bool = False
+    dtype: str = "float32"
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """The dtype as a setting of the stages that run a model, left out if it is the default."""
+        return {} if self.dtype == "float32" else {"dtype": self.dtype}
 
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
@@ -88,7 +94,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
-    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name}
+    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed}
     if settings.tune.init == "words":
         del own["init_scale"]
     return Step(
@@ -96,7 +102,7 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         own,
         {"model": model.digest, "facts": task.digest("train", "dev")},
         labels={"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed},
-        group=(model.digest, digest(vars(settings.tune)), str(settings.seed)),
+        group=(model.digest, digest(vars(settings.tune)), str(settings.seed), settings.dtype),
         models=(model,),
         task=task,
     )
@@ -187,7 +193,7 @@ def search_step(
         parents = (*(encoding for encoding, _ in pairs), anchors)
     if own.get("select") == "dev":
         inputs["facts"] = task.digest("dev")
-        own["layout"] = settings.tune.layout
+        own |= {"layout": settings.tune.layout, **settings.computed}
         if shared_words(anchors) not in parents:
             parents += (shared_words(anchors),)
     return Step(
@@ -196,7 +202,7 @@ def search_step(
         inputs,
         parents,
         labels,
-        group=(target.digest, method, anchors.key if method not in ("random", "direct") else ""),
+        group=(target.digest, method, anchors.key if method not in ("random", "direct") else "", settings.dtype),
         models=(target,),
         task=task,
     )
@@ -236,7 +242,7 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
     }
     if prompt is not None and settings.eval.on not in ("", settings.suite):
         labels["tuned_on"] = settings.suite
-    own: dict[str, Any] = {"split": settings.eval.split}
+    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed}
     if prompt is None:
         if not task.template:
             raise PtxError(f"task {task.name} has no manual template", "add one to the suite's relations.jsonl")
@@ -254,7 +260,7 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         inputs,
         parents=parents,
         labels=labels,
-        group=(target.digest, "" if task.labels else words.key),
+        group=(target.digest, "" if task.labels else words.key, settings.dtype),
         models=(target,),
         task=task,
     )

@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptx.catalogue import embedding_width
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
 from ptx.errors import PtxError, UsageError
-from ptx.models import STAND_INS, check_name, embedding_width, resolve
+from ptx.models import STAND_INS, check_name, resolve
 from ptx.plan import METHODS, ONE_SOURCE, SOURCELESS
 
 FOLDER = Path(__file__).parent / "recipes"

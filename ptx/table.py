@@ -99,6 +99,8 @@ def _settings(artifact: Artifact) -> dict[str, Any]:
         for name, value in config.items():
             if name not in NOT_SETTINGS:
                 settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
+        if stage in ("tune", "eval"):
+            settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
     return settings
 
 
@@ -168,7 +170,7 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
         notes.append("mean and standard deviation over seeds")
     whole_tasks = tasks if by == "method" else 1
     sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
-    shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(settings)}
+    shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(_without_defaults(settings))}
     return Table(title, notes, [{**shown, **row} for row in records], sheets)
 
 
@@ -245,8 +247,14 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
 
 
 def _spell(settings: Mapping[str, Any]) -> str:
+    if settings.get("tune.dtype") == settings.get("eval.dtype"):
+        settings = {name: value for name, value in settings.items() if name != "tune.dtype"}
     short = {name: str(value)[:12] if name == "words" else value for name, value in settings.items()}  # a key
     return ", ".join(f"{name.split('.')[-1]} {value}" for name, value in sorted(short.items()))
+
+
+def _without_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in settings.items() if not (n.endswith(".dtype") and value == "float32")}
 
 
 def keep(made: Sequence[Table], results: Sequence[Result], by: str, store: Store) -> tuple[Artifact, bool]:

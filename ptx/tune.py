@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ptx.cache import Store
 from ptx.config import TuneConfig
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
-from ptx.lm import LanguageModel, load_model
+from ptx.lm import FLOAT32, LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick
 from ptx.sources import IMPORTED
 from ptx.step import Step
@@ -92,8 +93,11 @@ def tune_prompts(
         losses = _one_epoch(model, tasks, prompts, optimizer, config, orders)
         accuracies = accuracy(model, tasks, [prompt.detach() for prompt in prompts])
         for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
-            if not torch.isfinite(torch.tensor(loss)):
-                raise PtxError(f"tuning {task.name} on {model.name} diverged", f"try --lr {config.lr / 10:g}")
+            if not (math.isfinite(loss) and torch.isfinite(prompts[i]).all()):
+                raise PtxError(
+                    f"tuning {task.name} on {model.name} diverged: the loss or prompt of epoch {epoch} is not finite",
+                    f"try --lr {config.lr / 10:g}, and --dtype float32 if it is another",
+                )
             histories[i].append({"epoch": epoch, "train_loss": loss, "dev_accuracy": score})
             previous = best[i]
             if previous is None or score > previous.dev_accuracy:
@@ -193,7 +197,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         yield from imports.build(steps, store, device, tick)
         return
     watch = Stopwatch()
-    model = load_model(steps[0].models[0], device)
+    model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     names = {field.name for field in dataclasses.fields(TuneConfig)}
     config = TuneConfig(**{name: value for name, value in steps[0].settings.items() if name in names})
     ready: list[tuple[Step, Examples]] = []

@@ -211,7 +211,7 @@ def test_what_a_format_cannot_express_is_refused(ptx, tiny, key, tmp_path) -> No
     for chosen, to, error, hint in (
         (masked, "peft", "none for masked LMs", "--to safetensors"),
         (masked, "koboldai", "none for masked LMs", "--to safetensors"),
-        (masked, "vllm", "is a masked LM", "--to safetensors"),
+        (masked, "vllm", "is no causal LM", "--to safetensors"),
         (behind, "peft", "this one stands behind it ([X] [V] [Y] .)", "--layout prefix"),
         (behind, "koboldai", "stands behind it", "--layout prefix"),
         (llama, "koboldai", "begin with a special token", "--to peft"),

@@ -209,8 +209,8 @@ def test_what_a_format_cannot_express_is_refused(ptx, tiny, key, tmp_path) -> No
     masked, behind = key(tiny["a"], vectors(3, 16)), key(tiny["next"], vectors(3, 12), "postfix")
     llama = key(str(make_llama(tmp_path / "llama")), vectors(3, 16))
     for chosen, to, error, hint in (
-        (masked, "peft", "none for masked LMs", "--to safetensors"),
-        (masked, "koboldai", "none for masked LMs", "--to safetensors"),
+        (masked, "peft", "for causal LMs only", "--to safetensors"),
+        (masked, "koboldai", "for causal LMs only", "--to safetensors"),
         (masked, "vllm", "is no causal LM", "--to safetensors"),
         (behind, "peft", "this one stands behind it ([X] [V] [Y] .)", "--layout prefix"),
         (behind, "koboldai", "stands behind it", "--layout prefix"),

@@ -180,11 +180,19 @@ def table(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Instead: dev accuracy against gradient steps, cold and warm starts.")
+    ] = False,
 ) -> None:
     """Show the evaluations in the cache, one table for each differing setting; builds none."""
     from ptx.table import collect
 
     command = Command(common)
+    if curve:
+        if paper or compare or models:
+            raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
+        command.show_curves(format=format, output=output)
+        return
     if paper:
         from ptx.paper.show import show_cached
 

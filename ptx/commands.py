@@ -19,9 +19,10 @@ from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
 from ptx.step import Step, shared_words, stored_step
 from ptx.suites import load_suite
+from ptx.warm import find_initial
 
 if TYPE_CHECKING:
-    from ptx.table import Result
+    from ptx.table import Result, Table
 
 # What a person sees of each stage's artifacts: labels and figures, in this order.
 COLUMNS = {
@@ -42,7 +43,10 @@ class Command:
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs)
+        initial = find_initial(configs["tune"].init, self.store) if "tune" in configs else ()
+        self.settings = Settings(
+            suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, initial=initial, **configs
+        )
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -158,10 +162,28 @@ class Command:
 
     def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
         """Group results into tables, keep them as an artifact, and print or write them."""
-        from ptx.table import keep, render, tables
+        from ptx.table import keep, tables
 
         made = tables(results, by=by, warn=self.out.warn)
-        artifact, reused = keep(made, results, by, self.store)
+        self._show(made, *keep(made, results, by, self.store), format=format, output=output)
+
+    def show_curves(self, *, format: str, output: Path | None) -> None:
+        """Dev accuracy against gradient steps, of the tuned prompts in the cache."""
+        from ptx.curve import collect, curves
+        from ptx.table import keep
+
+        results = collect(self.store)
+        if not results:
+            hint = "run `ptx tune --model bert-micro --tasks P17,P30`"
+            raise PtxError(f"no tuned prompts in {self.store.root}", hint)
+        made = curves(results, warn=self.out.warn)
+        self._show(made, *keep(made, results, "curve", self.store), format=format, output=output)
+
+    def _show(
+        self, made: Sequence[Table], artifact: Artifact, reused: bool, *, format: str, output: Path | None
+    ) -> None:
+        from ptx.table import render
+
         if self.common.quiet:
             self.out.data(str(artifact.path))
             return

@@ -23,6 +23,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.models import Model, anchor_models, resolve
 from ptx.step import Step, shared_words, stored_step
 from ptx.suites import Task, load_suite
+from ptx.warm import DRAWN, Initial, warm_step
 
 METHODS = ("random", "manual", "direct", "discretize", "projector", "relative", "tuned")
 SOURCELESS = ("random", "manual", "tuned")
@@ -44,6 +45,7 @@ class Settings:
     eval: EvalConfig = EvalConfig()
     seed: int = 0
     truncate: bool = False
+    initial: Initial = ()  # what `tune.init` names, found in the store (warm.find_initial)
 
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
@@ -62,9 +64,9 @@ class Settings:
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     own = {**vars(settings.tune), "seed": settings.seed, "task": task.name}
-    if settings.tune.init == "words":
+    if settings.tune.init != "random":
         del own["init_scale"]
-    return Step(
+    step = Step(
         "tune",
         own,
         {"model": model.digest, "facts": task.digest("train", "dev")},
@@ -73,6 +75,11 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         models=(model,),
         task=task,
     )
+    if settings.tune.init in DRAWN:
+        return step
+    if not settings.initial:
+        raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
+    return warm_step(step, settings.initial, n_tasks=len(settings.chosen_tasks("train", "dev")))
 
 
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:

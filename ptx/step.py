@@ -52,7 +52,9 @@ class Step:
             return dict(self.stored.meta["config"])
         whole: dict[str, Any] = {}
         for parent in self.parents:
-            whole |= parent.config
+            # The prompt that a tuning starts from has settings of its own for the same stages.
+            prefix = "init." if self.stage == "tune" else ""
+            whole |= {prefix + stage: settings for stage, settings in parent.config.items()}
         return whole | {self.stage: dict(self.settings)}
 
     def parents_at(self, stage: str) -> list[Step]:

@@ -23,9 +23,10 @@ from ptx.config import TuneConfig
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
-from ptx.pipeline import Payload, Stopwatch, Tick
+from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
 from ptx.step import Step
 from ptx.suites import Fact, Task
+from ptx.warm import DRAWN
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,17 +38,23 @@ OPTIPROMPT_STD = 0.02
 
 @dataclass(frozen=True)
 class Examples:
-    """The facts of one task as inputs and answers (token ids), and the answers allowed on dev (None: any token)."""
+    """The facts of one task as inputs and answers (token ids), the answers allowed on dev (None: any token), and the
+    prompt to start from (None: draw one)."""
 
     name: str
     train: Sequence[tuple[Row, int]]
     dev: Sequence[tuple[Row, int]]
     allowed: Sequence[int] | None = None
+    start: Float[Tensor, "m d"] | None = None
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best prompt and how it was found: `history` has the train loss and the dev accuracy of each epoch."""
+    """The best prompt and how it was found.
+
+    `history` has for each epoch, from 0 (before any step), the gradient steps so far, the mean train loss (None at 0)
+    and the dev accuracy.
+    """
 
     prompt: Float[Tensor, "m d"]
     dev_accuracy: float
@@ -74,29 +81,40 @@ def tune_prompts(
 ) -> list[Tuned]:
     """One prompt per task. `tick` is called after each epoch of all tasks.
 
-    Raises PtxError when a loss stops being finite.
+    A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
+    stops being finite.
     """
     embeddings = model.embeddings.cpu()
     prompts = []
     for task in tasks:
         noise = prompt_files.generator(seed, task.name)
-        prompts.append(initial_prompt(embeddings, config, noise).to(model.device).requires_grad_())
+        start = initial_prompt(embeddings, config, noise) if task.start is None else task.start.clone()
+        prompts.append(start.to(model.device).requires_grad_())
     optimizer = torch.optim.Adam(prompts, lr=config.lr)
     orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
     best: list[Tuned | None] = [None] * len(tasks)
     histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
+    for i, score in enumerate(accuracy(model, tasks, [prompt.detach() for prompt in prompts])):
+        histories[i].append({"epoch": 0, "steps": 0, "train_loss": None, "dev_accuracy": score})
+        if tasks[i].start is not None:
+            best[i] = Tuned(prompts[i].detach().cpu().clone(), score, 0, histories[i])
     for epoch in range(1, config.epochs + 1):
         losses = _one_epoch(model, tasks, prompts, optimizer, config, orders)
         accuracies = accuracy(model, tasks, [prompt.detach() for prompt in prompts])
         for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
             if not torch.isfinite(torch.tensor(loss)):
                 raise PtxError(f"tuning {task.name} on {model.name} diverged", f"try --lr {config.lr / 10:g}")
-            histories[i].append({"epoch": epoch, "train_loss": loss, "dev_accuracy": score})
+            steps = epoch * steps_per_epoch(len(task.train), config.batch_size)
+            histories[i].append({"epoch": epoch, "steps": steps, "train_loss": loss, "dev_accuracy": score})
             previous = best[i]
             if previous is None or score > previous.dev_accuracy:
                 best[i] = Tuned(prompts[i].detach().cpu().clone(), score, epoch, histories[i])
         tick()
     return [tuned for tuned in best if tuned is not None]
+
+
+def steps_per_epoch(facts: int, batch_size: int) -> int:
+    return -(-facts // batch_size)
 
 
 def _one_epoch(
@@ -192,7 +210,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     for step in steps:
         assert step.task is not None
         try:
-            ready.append((step, examples(model, step.task, config)))
+            made = examples(model, step.task, config)
+            ready.append((step, dataclasses.replace(made, start=_start(step, model, store))))
         except PtxError as error:
             tick(1)
             yield step, error
@@ -216,3 +235,19 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
                 "history": tuned.history,
             }
             yield step, Payload({prompt_files.FILE: prompt_files.to_bytes(tuned.prompt)}, metrics, seconds)
+
+
+def _start(step: Step, model: LanguageModel, store: Store) -> Tensor | None:
+    """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length or width."""
+    if step.settings["init"] in DRAWN:
+        return None
+    path = step.file or payload_of(step.parents[0], store, prompt_files.FILE)
+    prompt = prompt_files.read_prompt(path)
+    (m, d), (wanted, width) = prompt.shape, (step.settings["prompt_length"], model.embeddings.shape[1])
+    named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
+    if d != width:
+        hint = "transfer it: `ptx search` makes prompts of the right width, and --init takes their keys"
+        raise PtxError(f"{named} has vectors of {d} numbers, the word embeddings of {model.name} have {width}", hint)
+    if m != wanted:
+        raise PtxError(f"{named} has {m} vectors, not {wanted}", f"add --prompt-length {m}")
+    return prompt

@@ -194,7 +194,9 @@ class Command:
                     self.out.json({**head, "seconds": artifact.meta["seconds"], **row})
             return
         if format == "text" and output is None:
-            for table in made:
+            for number, table in enumerate(made):
+                if number:
+                    self.out.data("")
                 table.print(self.out)
             return
         self.write(render(made, format), output)

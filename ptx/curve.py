@@ -21,24 +21,26 @@ NOTE = (
     "dev facts of the model itself, answered among all its tokens; labels are used, so this is not zero-shot transfer"
 )
 Fact = tuple[str, str]  # a task's name and the digest of its facts
+When = tuple[int, int]  # complete epochs, and within the first one the steps: tasks differ in steps per epoch
 
 
 @dataclass(frozen=True)
 class Column:
-    """The curves of one beginning: for each task and seed the points from epoch 0 on."""
+    """The curves of one beginning: for each task and seed the points of its history."""
 
     name: str
-    curves: Mapping[tuple[Fact, int], Sequence[Mapping[str, Any]]]
+    curves: Mapping[tuple[Fact, int], Mapping[When, Mapping[str, Any]]]
 
     @property
     def tasks(self) -> set[Fact]:
         return {task for task, _ in self.curves}
 
-    def at(self, epoch: int, tasks: set[Fact]) -> float | None:
-        """Mean dev accuracy over the tasks (and seeds) at an epoch; None if one of them has no such epoch."""
-        of = [points for (task, _), points in self.curves.items() if task in tasks]
-        found = [p["dev_accuracy"] for points in of for p in points if p["epoch"] == epoch]
-        return sum(found) / len(found) if len(found) == len(of) else None
+    def at(self, when: When, tasks: set[Fact]) -> tuple[float, float] | None:
+        """Mean steps and dev accuracy over the tasks (and seeds); None if one of them was not looked at then."""
+        of = [points[when] for (task, _), points in self.curves.items() if task in tasks and when in points]
+        if len(of) < sum(task in tasks for task, _ in self.curves):
+            return None
+        return sum(p["steps"] for p in of) / len(of), sum(p["dev_accuracy"] for p in of) / len(of)
 
 
 def collect(store: Store) -> list[Result]:
@@ -47,15 +49,16 @@ def collect(store: Store) -> list[Result]:
     return [Result(a, a.meta["labels"], a.meta["metrics"], {}) for a in artifacts if a is not None]
 
 
-def points(artifact: Artifact) -> list[dict[str, Any]]:
-    """An artifact's history with the steps at each epoch, which early versions did not write down (nor epoch 0)."""
+def points(artifact: Artifact) -> dict[When, dict[str, Any]]:
+    """An artifact's history. Artifacts of early versions have epochs from 1 on, without the steps they took."""
     metrics = artifact.meta["metrics"]
     each = steps_per_epoch(metrics["facts"], artifact.meta["config"]["tune"]["batch_size"])
-    return [{"steps": point["epoch"] * each, **point} for point in metrics["history"]]
+    history = [{"steps": point["epoch"] * each, **point} for point in metrics["history"]]
+    return {(point["epoch"], 0 if point["epoch"] else point["steps"]): point for point in history}
 
 
 def curves(results: Sequence[Result], *, warn: Callable[[str], None] = lambda text: None) -> list[Table]:
-    """A table for each model and setting: rows are epochs, columns ways to begin, cells means over the same tasks."""
+    """A table for each model and setting: rows are steps, columns ways to begin, cells means over the same tasks."""
     groups: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in (result.artifact for result in results):
         meta = artifact.meta
@@ -70,20 +73,17 @@ def curves(results: Sequence[Result], *, warn: Callable[[str], None] = lambda te
 def _table(artifacts: Sequence[Artifact], warn: Callable[[str], None]) -> Table:
     labels, config = artifacts[0].meta["labels"], artifacts[0].meta["config"]["tune"]
     columns, tasks = _comparable(_columns(artifacts), warn)
-    steps: dict[int, list[int]] = defaultdict(list)
-    for column in columns:
-        for (task, _), found in column.curves.items():
-            for point in found if task in tasks else ():
-                steps[point["epoch"]].append(point["steps"])
     records: list[dict[str, Any]] = []
     rows = []
-    for epoch in sorted(steps):
-        lead = {"epoch": epoch, "steps": sum(steps[epoch]) / len(steps[epoch])}
-        cells = {column.name: column.at(epoch, tasks) for column in columns}
-        shared = {"suite": labels["suite"], "model": labels["model"], "tasks": len(tasks), **lead}
-        records += [{**shared, "init": n, "dev_accuracy": value} for n, value in cells.items() if value is not None]
-        shown = ["" if value is None else f"{100 * value:.1f}" for value in cells.values()]
-        rows.append([Item(text) for text in (str(epoch), f"{lead['steps']:.0f}", *shown)])
+    for when in sorted({when for column in columns for points in column.curves.values() for when in points}):
+        cells = {column.name: found for column in columns if (found := column.at(when, tasks)) is not None}
+        if not cells:
+            continue
+        steps = next(iter(cells.values()))[0]
+        lead = {"suite": labels["suite"], "model": labels["model"], "tasks": len(tasks), "epoch": when[0]}
+        records += [{**lead, "steps": steps, "init": n, "dev_accuracy": score} for n, (_, score) in cells.items()]
+        shown = [f"{100 * cells[column.name][1]:.1f}" if column.name in cells else "" for column in columns]
+        rows.append([Item(text) for text in (str(when[0]), f"{steps:.0f}", *shown)])
     spelled = ", ".join(f"{name} {value}" for name, value in config.items() if name not in NOT_SHARED)
     header = ["epoch", "steps", *(column.name for column in columns)]
     title = f"{labels['suite']}, dev split: tuning on {labels['model']}, {len(tasks)} tasks"

@@ -52,8 +52,8 @@ class Examples:
 class Tuned:
     """The best prompt and how it was found.
 
-    `history` has for each epoch, from 0 (before any step), the gradient steps so far, the mean train loss (None at 0)
-    and the dev accuracy.
+    `history` has the gradient steps so far, the complete epochs and the dev accuracy: before any step, after 1, 2, 4, 8
+    and so on within the first epoch (most is learned there), and after each epoch, then with the mean train loss too.
     """
 
     prompt: Float[Tensor, "m d"]
@@ -94,18 +94,27 @@ def tune_prompts(
     orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
     best: list[Tuned | None] = [None] * len(tasks)
     histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
-    for i, score in enumerate(accuracy(model, tasks, [prompt.detach() for prompt in prompts])):
-        histories[i].append({"epoch": 0, "steps": 0, "train_loss": None, "dev_accuracy": score})
-        if tasks[i].start is not None:
-            best[i] = Tuned(prompts[i].detach().cpu().clone(), score, 0, histories[i])
+    each = [steps_per_epoch(len(task.train), config.batch_size) for task in tasks]
+
+    def look_early(step: int) -> None:
+        if step & (step - 1) or step >= max(each):  # powers of two
+            return
+        for i, score in enumerate(accuracy(model, tasks, [prompt.detach() for prompt in prompts])):
+            if step < each[i]:
+                histories[i].append({"epoch": 0, "steps": step, "train_loss": None, "dev_accuracy": score})
+
+    look_early(0)
+    for i, task in enumerate(tasks):
+        if task.start is not None:
+            best[i] = Tuned(task.start.clone(), histories[i][0]["dev_accuracy"], 0, histories[i])
     for epoch in range(1, config.epochs + 1):
-        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders)
+        watch = look_early if epoch == 1 else None
+        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders, watch)
         accuracies = accuracy(model, tasks, [prompt.detach() for prompt in prompts])
         for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
             if not torch.isfinite(torch.tensor(loss)):
                 raise PtxError(f"tuning {task.name} on {model.name} diverged", f"try --lr {config.lr / 10:g}")
-            steps = epoch * steps_per_epoch(len(task.train), config.batch_size)
-            histories[i].append({"epoch": epoch, "steps": steps, "train_loss": loss, "dev_accuracy": score})
+            histories[i].append({"epoch": epoch, "steps": epoch * each[i], "train_loss": loss, "dev_accuracy": score})
             previous = best[i]
             if previous is None or score > previous.dev_accuracy:
                 best[i] = Tuned(prompts[i].detach().cpu().clone(), score, epoch, histories[i])
@@ -124,11 +133,12 @@ def _one_epoch(
     optimizer: torch.optim.Optimizer,
     config: TuneConfig,
     orders: Sequence[random.Random],
+    after: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
     totals = [0.0] * len(tasks)
     shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
-    for step in itertools.zip_longest(*shuffled):
+    for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
         present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
         rows = [row for _, batch in present for row, _ in batch]
         answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
@@ -141,6 +151,8 @@ def _one_epoch(
         optimizer.step()
         for (i, batch), mean in zip(present, means, strict=True):
             totals[i] += mean.item() * len(batch) / len(tasks[i].train)
+        if after is not None:
+            after(number)
     return totals
 
 

@@ -10,6 +10,7 @@ import typer
 
 from ptx import __version__
 from ptx.cli_cache import cache_app
+from ptx.cli_inspect import inspect
 from ptx.commands import Command, report
 from ptx.config import (
     AnchorsConfig,
@@ -260,6 +261,9 @@ def models(common: CommonConfig) -> None:
     from ptx.models import catalogue
 
     report(Command(common).out, catalogue())
+
+
+app.command(epilog="Example:  ptx inspect KEY --top 10")(inspect)
 
 
 def names(text: str, flag: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,16 @@ COLUMNS = {
 }
 
 
+# Who is told: the terminal, unless a Python function collects what the command would print (api.py).
+LISTENER: ContextVar[Callable[..., Output]] = ContextVar("listener", default=Output)
+
+
 class Command:
     """One run of a command: its settings, store and output."""
 
     def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
         self.common = common
-        self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
+        self.out = LISTENER.get()(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
@@ -127,6 +132,7 @@ class Command:
             seed=labels["seed"],
             tune=dataclasses.replace(self.settings.tune, layout=layout),
         )
+        self.settings = settings  # the other tasks are not asked for, hence not reported as skipped
         (task,) = settings.chosen_tasks(settings.eval.split)
         method = labels.get("method", "tuned")
         return [plan.eval_step(method, stored_step(artifact), target, task, shared_words(shared), settings)]

@@ -12,10 +12,10 @@ printed without `progress=True`.
 from __future__ import annotations
 
 import functools
-import inspect as inspection
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import Parameter, Signature, getdoc, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def _function(name: str) -> Callable[..., pd.DataFrame]:
 
     command = getattr(cli, name)
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{inspection.getdoc(command)}\n\nOptions are those of `ptx {name} --help`; see ptx.api."
+    function.__doc__ = f"{getdoc(command)}\n\nOptions are those of `ptx {name} --help`; see ptx.api."
     function.__signature__ = _signature(command)  # type: ignore[attr-defined]
     return function
 
@@ -87,19 +87,19 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame[first + [name for name in frame.columns if name not in first]]
 
 
-def _signature(command: Callable[..., None]) -> inspection.Signature:
+def _signature(command: Callable[..., None]) -> Signature:
     """A command's options as keyword arguments with plain types, its arguments as positional ones."""
-    parameters: list[inspection.Parameter] = []
-    for parameter in inspection.signature(command).parameters.values():
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
         kind, info = typing.get_args(parameter.annotation)
         parameter = parameter.replace(annotation=kind)
         if isinstance(info, typer.models.ArgumentInfo):
-            positional = inspection.Parameter(parameter.name, inspection.Parameter.VAR_POSITIONAL, annotation=str)
+            positional = Parameter(parameter.name, Parameter.VAR_POSITIONAL, annotation=str)
             parameters.insert(0, positional)
         elif parameter.name not in HIDDEN:
             parameters.append(parameter)
-    progress = inspection.Parameter("progress", inspection.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
-    return inspection.Signature([*parameters, progress], return_annotation="pandas.DataFrame")
+    progress = Parameter("progress", Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+    return Signature([*parameters, progress], return_annotation="pandas.DataFrame")
 
 
 @functools.cache
@@ -164,8 +164,6 @@ table = _function("table")
 run = _function("run")
 models = _function("models")
 inspect = _function("inspect")
-
-
 _predict = _function("predict")
 
 

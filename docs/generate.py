@@ -13,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "inspect", "models")
+COMMANDS = (
+    "tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "inspect", "models", "import", "export",
+)  # fmt: skip
 CACHE_COMMANDS = ("ls", "show", "verify", "gc")
 PLAIN = {"NO_COLOR": "1", "TERMINAL_WIDTH": "110", "COLUMNS": "110", "TERM": "dumb"}
 

@@ -13,6 +13,7 @@ from ptx.embeddings import load_tokenizer, one_token_words, vocabulary_words
 from ptx.errors import PtxError
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
 from ptx.step import Step
+from ptx.suites.lines import words_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -79,7 +80,7 @@ def _words(step: Step, store: Store) -> list[str]:
                 f"{count} anchors of {len(words)} shared words", f"choose --count between 1 and {len(words)}"
             )
         return choose(words, count=count, order=step.settings["order"], seed=step.settings.get("seed", 0))
-    given = [] if step.file is None else step.file.read_text("utf-8").split()
+    given = [] if step.file is None else words_of(step.file)
     words = shared_words([load_tokenizer(model.path) for model in step.models], given)
     if not words:
         names = ", ".join(step.labels["models"])

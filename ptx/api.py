@@ -28,6 +28,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.options import Group, usage_error
 from ptx.output import Output
 from ptx.recipe import nearest
+from ptx.step import is_file
 
 __all__ = [
     "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "run", "search", "table", "tune",
@@ -91,6 +92,8 @@ def _signature(command: Callable[..., None]) -> Signature:
     """A command's options as keyword arguments with plain types, its arguments as positional ones."""
     parameters: list[Parameter] = []
     for parameter in signature(command).parameters.values():
+        if parameter.annotation is typer.Context:
+            continue
         kind, info = typing.get_args(parameter.annotation)
         parameter = parameter.replace(annotation=kind)
         if isinstance(info, typer.models.ArgumentInfo):
@@ -181,7 +184,7 @@ def prompt(named: str | Path, **options: Any) -> Tensor:
     """
     from ptx.prompts import FILE, read_prompt
 
-    if Path(named).is_file():
+    if is_file(str(named)):
         return read_prompt(Path(named))
     (shown,) = _rows("cache show", [named], options)
     if shown["stage"] in ("tune", "search"):

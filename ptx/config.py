@@ -126,15 +126,21 @@ class EvalConfig:
     """Which facts to score."""
 
     split: Literal["train", "dev", "test"] = option("test", "The facts to score.")
+    on: str = option("", "Score the facts of this suite's tasks of the same names instead, such as LAMA's easy ones.")
 
 
 @dataclass(frozen=True)
 class SuiteConfig:
     """Which tasks to work on."""
 
-    suite: str = option("facts", "An embedded suite, a folder or file of your own, or sst2:FOLDER, dbpedia:FOLDER.")
+    suite: str = option(
+        "facts",
+        "An embedded suite, a folder or file of your own, split:FOLDER (LAMA's test files, split by a hash), "
+        "sst2:FOLDER, dbpedia:FOLDER, or hf:NAME.",
+    )
     tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")
     truncate: bool = option(False, "Cut texts to classify that are longer than the model takes, instead of refusing.")
+    strict: bool = option(False, "Refuse facts whose object is not one shared word, instead of dropping them.")
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,10 @@ class Column:
 
 
 def collect(store: Store) -> list[Result]:
-    """The verified tuned prompts in a store."""
+    """The verified tuned prompts in a store; imported ones have no history."""
     artifacts = [store.read("tune", folder.name) for folder in store.entries("tune")]
-    return [Result(a, a.meta["labels"], a.meta["metrics"], {}) for a in artifacts if a is not None]
+    tuned = [a for a in artifacts if a is not None and "history" in a.meta["metrics"]]
+    return [Result(a, a.meta["labels"], a.meta["metrics"], {}) for a in tuned]
 
 
 def points(artifact: Artifact) -> dict[When, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def rows(
     parts = [part for part in re.split(r"(\[[XVY]\])", template) if part.strip()]
     # Every part but the first stands after a space, which byte-level and Unigram tokenizers see.
     space = "" if parts[0] == "[X]" else " "
-    subject_ids = tokenizer([space + s for s in subjects], add_special_tokens=False)["input_ids"]
+    subject_ids = subject_tokens(tokenizer, [space + s for s in subjects])
     text_ids = {
         i: tokenizer((" " if i else "") + part.strip(), add_special_tokens=False)["input_ids"]
         for i, part in enumerate(parts)
@@ -123,6 +124,22 @@ def fact_rows(
         prompt_length=prompt_length,
         refuse=refuse if task.labels and not task.truncate else None,
     )
+
+
+def subject_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of users' texts, in which `[MASK]` or `</s>` are letters like others.
+
+    What a tokenizer cannot spell otherwise (Unigram vocabularies hold their special tokens) becomes unknown.
+    """
+    if not texts:
+        return []
+    found = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    unknown = tokenizer.unk_token_id
+    special = set(tokenizer.all_special_ids) - {unknown}
+    if special.isdisjoint(itertools.chain.from_iterable(found)):
+        return found
+    spell = [] if unknown is None else [unknown]
+    return [[j for i in ids for j in (spell if i in special else [i])] for ids in found]
 
 
 def _frame(tokenizer: PreTrainedTokenizerBase, causal: bool) -> tuple[list[int], list[int], list[int]]:

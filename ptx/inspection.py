@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ptx import relative
+from ptx import formats, relative
 from ptx.anchors import read_words, shared_words
 from ptx.cache import Artifact, Store
 from ptx.embeddings import WordEmbeddings
@@ -20,7 +20,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.lm import load_embeddings
 from ptx.models import Model, resolve
 from ptx.prompts import FILE, read_prompt
-from ptx.step import stored_step
+from ptx.step import is_file, stored_step
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -123,23 +123,26 @@ def inspect(
     `model` is needed for a file; for a key it says where the model is now. Words are those that are one token in the
     prompt's model and in all its sources' models. Raises PtxError if there is no such prompt, or a model does not fit.
     """
-    if Path(named).is_file():
+    if is_file(named):
+        found = formats.read(Path(named))
+        model = model or (found.record.model if found.record else found.base) or ""
         if not model:
             hint = "add --model and the model that it was made for; `ptx models` lists names"
-            raise UsageError("a prompt file does not say which model it is for", hint)
-        side = _side(Path(named), resolve(model), device)
+            raise UsageError(f"{named} does not say which model it is for", hint)
+        side = _side(found.prompt, resolve(model), device)
         title = f"{Path(named).name}, for {side.model.name}"
         return _report(title, {"path": str(Path(named).absolute())}, side, [], None, top)
     artifact = _prompt_of(store.find(named, ("search", "tune", "eval")), store)
     labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
     own = labels.get("target") or labels["model"]
-    side = _side(artifact.path / FILE, _same(model or own, inputs.get("target") or inputs["model"], "--model"), device)
+    prompt = read_prompt(artifact.path / FILE)
+    side = _side(prompt, _same(model or own, inputs.get("target") or inputs["model"], "--model"), device)
     head = {name: labels[name] for name in ("method", "suite", "task") if name in labels}
     stage = artifact.meta["stage"]
     title = f"{stage} {artifact.key[:12]}: {labels['task']} of {labels['suite']}"
     about = {"stage": stage, "key": artifact.key, "path": str(artifact.path), **head, "model": own}
     if stage == "tune":
-        return _report(f"{title}, tuned on {own}", about, side, [], None, top)
+        return _report(f"{title}, {labels.get('method', 'tuned')} for {own}", about, side, [], None, top)
     sources = _sources(artifact, store, device, warn)
     pair = " > ".join(part for part in ("+".join(labels["sources"]), own) if part)
     losses = matching_losses(artifact, side, store)
@@ -169,7 +172,7 @@ def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str]
         if found is not None:
             try:
                 model = _same(found.meta["labels"]["model"], found.meta["inputs"]["model"], "")
-                sides.append(_side(found.path / FILE, model, device))
+                sides.append(_side(read_prompt(found.path / FILE), model, device))
             except PtxError as error:
                 warn(error.message)
     if len(sides) < len(artifact.meta["labels"]["sources"]):
@@ -178,8 +181,8 @@ def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str]
     return sorted(sides, key=lambda side: order.index(side.model.name))
 
 
-def _side(path: Path, model: Model, device: str) -> Side:
-    embeddings, prompt = load_embeddings(model, device), read_prompt(path)
+def _side(prompt: Float[Tensor, "m d"], model: Model, device: str) -> Side:
+    embeddings = load_embeddings(model, device)
     if prompt.shape[1] != (width := embeddings.embeddings.shape[1]):
         raise PtxError(
             f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {model.name} {width}",

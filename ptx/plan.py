@@ -22,7 +22,7 @@ from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, Tu
 from ptx.errors import PtxError, UsageError
 from ptx.models import Model, anchor_models, resolve
 from ptx.step import Step, shared_words, stored_step
-from ptx.suites import Task, load_suite
+from ptx.suites import SPLIT, Task, load_suite
 from ptx.warm import DRAWN, Initial, warm_step
 
 METHODS = ("random", "manual", "direct", "discretize", "projector", "relative", "tuned")
@@ -45,21 +45,47 @@ class Settings:
     eval: EvalConfig = EvalConfig()
     seed: int = 0
     truncate: bool = False
+    strict: bool = False
     initial: Initial = ()  # what `tune.init` names, found in the store (warm.find_initial)
 
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
         chosen = load_suite(self.suite).choose(self.tasks)
-        if self.truncate:
-            chosen = [dataclasses.replace(task, truncate=True) for task in chosen]
+        chosen = [dataclasses.replace(task, truncate=self.truncate, strict=self.strict) for task in chosen]
         usable = [task for task in chosen if all(task.splits[split] for split in splits)]
         missing = [task.name for task in chosen if task not in usable]
         if missing and (self.tasks or not usable):
-            raise PtxError(
-                f"{', '.join(missing)} of suite {self.suite}: no facts in {' or '.join(splits)}",
-                "choose other --tasks or another --split",
-            )
+            hint = "choose other --tasks or another --split"
+            if not any(task.splits["train"] for task in chosen):
+                hint = f"tune on a suite with train facts and add --on {self.suite}, or use {SPLIT}{self.suite}"
+            raise PtxError(f"{some(missing)} of suite {self.suite}: no facts in {' or '.join(splits)}", hint)
         return usable
+
+    def scored_tasks(self, *splits: str) -> list[tuple[Task, Task]]:
+        """Tasks as `chosen_tasks`, each with the task whose facts are scored: itself, or that of the suite `--on`."""
+        if not self.eval.on:
+            return [(task, task) for task in self.chosen_tasks(*splits, self.eval.split)]
+        chosen = self.chosen_tasks(*splits)
+        there = {task.name: task for task in load_suite(self.eval.on).tasks if task.splits[self.eval.split]}
+        missing = [task.name for task in chosen if task.name not in there]
+        if missing and (self.tasks or len(missing) == len(chosen)):
+            raise PtxError(
+                f"{some(missing)} of suite {self.eval.on}: no facts in {self.eval.split}", "choose other --tasks"
+            )
+        return [(task, self.moved(there[task.name], task)) for task in chosen if task.name in there]
+
+    def moved(self, task: Task, home: Task) -> Task:
+        """A task to score prompts of `home` on; the floor is that of home's train facts if it has none itself."""
+        if not task.splits["train"]:
+            task = dataclasses.replace(task, splits={**task.splits, "train": home.splits["train"]})
+        return dataclasses.replace(
+            task, template=task.template or home.template, truncate=self.truncate, strict=self.strict
+        )
+
+
+def some(names: Sequence[str]) -> str:
+    """A list of names, not too long."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
@@ -79,7 +105,7 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         return step
     if not settings.initial:
         raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
-    return warm_step(step, settings.initial, n_tasks=len(settings.chosen_tasks("train", "dev")))
+    return warm_step(step, settings.initial, settings.suite, n_tasks=len(settings.chosen_tasks("train", "dev")))
 
 
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:
@@ -182,16 +208,6 @@ def search_step(
     )
 
 
-def import_step(path: Path, target: Model, task: Task, settings: Settings) -> Step:
-    """A user's prompt file as if a search had found it."""
-    labels = {"target": target.name, "sources": [], "method": "imported", "suite": settings.suite, "task": task.name}
-    inputs = {"target": target.digest, "prompt": file_digest(path)}
-    group = (target.digest, "imported")
-    return Step(
-        "search", {"method": "imported"}, inputs, (), labels | {"seed": settings.seed}, group, (target,), task, path
-    )
-
-
 def _solver_settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
@@ -219,11 +235,13 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         "target": target.name,
         "sources": list(prompt.labels.get("sources", ())) if prompt else [],
         "method": method,
-        "suite": settings.suite,
+        "suite": settings.eval.on or settings.suite,
         "task": task.name,
         "split": settings.eval.split,
         "seed": settings.seed,
     }
+    if prompt is not None and settings.eval.on not in ("", settings.suite):
+        labels["tuned_on"] = settings.suite
     own: dict[str, Any] = {"split": settings.eval.split}
     if prompt is None:
         if not task.template:
@@ -252,10 +270,10 @@ def grid(
     cells: Iterable[tuple[str, Sequence[str], str]], settings: Settings, anchors: Step, *, until: str = "eval"
 ) -> Iterator[Step]:
     """The last steps of cells (method, sources, target) for every task: the searched prompts or their evaluations."""
-    splits = {"search": ("train", "dev"), "eval": ("train", "dev", settings.eval.split)}
     for method, sources, target_name in cells:
         target = resolve(target_name)
-        for task in settings.chosen_tasks(*splits[until]):
+        tasks = _tasks(settings, method) if until == "eval" else [(t, t) for t in settings.chosen_tasks("train", "dev")]
+        for task, scored in tasks:
             if method == "manual":
                 prompt = None
             elif method == "tuned":
@@ -266,7 +284,15 @@ def grid(
             if until == "search" and prompt is not None:
                 yield prompt
             elif until == "eval":
-                yield eval_step(method, prompt, target, task, shared_words(anchors), settings)
+                yield eval_step(method, prompt, target, scored, shared_words(anchors), settings)
+
+
+def _tasks(settings: Settings, method: str) -> list[tuple[Task, Task]]:
+    """The tasks of a suite that can be tuned on, whatever the method, so that methods compare; of a suite that is a
+    test set only (LAMA's files), all tasks for a method without training."""
+    if method in ("manual", "random") and not any(task.splits["train"] for task in load_suite(settings.suite).tasks):
+        return settings.scored_tasks()
+    return settings.scored_tasks("train", "dev")
 
 
 def default_anchors(models: Sequence[str], settings: Settings) -> tuple[Step, str]:

@@ -5,6 +5,7 @@ A run that was interrupted goes on where it stopped. A cell that fails is named,
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def measured(planned: Iterable[Planned], artifacts: Mapping[str, Artifact]) -> l
             continue
 
         def mean(name: str, of: Sequence[Mapping[str, Any]] = figures) -> float:
-            return sum(f[name] for f in of) / len(of)
+            return sum(math.nan if f[name] is None else f[name] for f in of) / len(of)
 
         cells.append(
             Cell(

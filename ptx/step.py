@@ -66,6 +66,12 @@ def stored_step(artifact: Artifact) -> Step:
     return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)
 
 
+def is_file(name: str) -> bool:
+    """Whether a prompt's name means a file, or a folder that is no artifact, rather than a key."""
+    path = Path(name)
+    return path.exists() and not (path / "meta.json").is_file()
+
+
 def shared_words(anchors: Step) -> Step:
     """The set that predictions are restricted to: all shared words, whatever `--count`."""
     return anchors.parents[0] if anchors.parents else anchors

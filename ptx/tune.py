@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ptx import imports
 from ptx import prompts as prompt_files
 from ptx.cache import Store
 from ptx.config import TuneConfig
@@ -24,7 +25,9 @@ from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
 from ptx.lm import LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
+from ptx.sources import IMPORTED
 from ptx.step import Step
+from ptx.strict import refuse_dropped
 from ptx.suites import Fact, Task
 from ptx.warm import DRAWN
 
@@ -201,7 +204,9 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
         return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
 
     for split in ("train", "dev"):
-        if not any(fact.object in known for fact in task.splits[split]):
+        dropped = [fact for fact in task.splits[split] if fact.object not in known]
+        refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model.name}")
+        if len(dropped) == len(task.splits[split]):
             raise PtxError(
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",
@@ -214,6 +219,9 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     """See pipeline.BUILDERS."""
     if not steps:
         return
+    if steps[0].settings["init"] == IMPORTED:
+        yield from imports.build(steps, store, device, tick)
+        return
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device)
     names = {field.name for field in dataclasses.fields(TuneConfig)}
@@ -223,7 +231,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         assert step.task is not None
         try:
             made = examples(model, step.task, config)
-            ready.append((step, dataclasses.replace(made, start=_start(step, model, store))))
+            ready.append((step, dataclasses.replace(made, start=_start(step, store))))
         except PtxError as error:
             tick(1)
             yield step, error
@@ -249,17 +257,13 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             yield step, Payload({prompt_files.FILE: prompt_files.to_bytes(tuned.prompt)}, metrics, seconds)
 
 
-def _start(step: Step, model: LanguageModel, store: Store) -> Tensor | None:
-    """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length or width."""
+def _start(step: Step, store: Store) -> Tensor | None:
+    """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length."""
     if step.settings["init"] in DRAWN:
         return None
-    path = step.file or payload_of(step.parents[0], store, prompt_files.FILE)
-    prompt = prompt_files.read_prompt(path)
-    (m, d), (wanted, width) = prompt.shape, (step.settings["prompt_length"], model.embeddings.shape[1])
-    named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
-    if d != width:
-        hint = "transfer it: `ptx search` makes prompts of the right width, and --init takes their keys"
-        raise PtxError(f"{named} has vectors of {d} numbers, the word embeddings of {model.name} have {width}", hint)
+    prompt = prompt_files.read_prompt(payload_of(step.parents[0], store, prompt_files.FILE))
+    m, wanted = len(prompt), step.settings["prompt_length"]
     if m != wanted:
+        named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
         raise PtxError(f"{named} has {m} vectors, not {wanted}", f"add --prompt-length {m}")
     return prompt

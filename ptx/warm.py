@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptx.cache import Artifact, Store, file_digest
+from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.models import Model
-from ptx.step import Step, stored_step
+from ptx.step import Step, is_file, stored_step
 from ptx.suites import Task
 
 DRAWN = ("random", "words")  # what `--init` says where no prompt is given
@@ -27,12 +27,12 @@ def find_initial(text: str, store: Store) -> Initial:
     """
     if text in DRAWN:
         return ()
-    if Path(text).is_file():
+    if is_file(text):
         return (Path(text),)
     names = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
     if not names:
         raise UsageError("--init names no prompt", f"write --init {DRAWN[0]}, or give keys: run `ptx cache ls`")
-    return tuple(Path(name) if Path(name).is_file() else _find(name, store) for name in names)
+    return tuple(Path(name) if is_file(name) else _find(name, store) for name in names)
 
 
 def _find(name: str, store: Store) -> Artifact:
@@ -43,23 +43,31 @@ def _find(name: str, store: Store) -> Artifact:
         raise PtxError(f"--init {name}: {error.message}", f"give {known}") from None
 
 
-def warm_step(cold: Step, initial: Initial, *, n_tasks: int) -> Step:
+def warm_step(cold: Step, initial: Initial, suite: str, *, n_tasks: int) -> Step:
     """The same tuning, begun with the one prompt of `initial` for its model and task. `n_tasks` are tuned in all.
 
-    The prompt is an input (a file's digest) or a parent (an artifact); `sources` says where it comes from.
+    The prompt is a parent, a file one as `ptx import` stores it; `sources` says where it comes from.
     """
     assert cold.task is not None
     start = initial_for(initial, cold.models[0], cold.task, n_tasks=n_tasks)
-    own = {**cold.settings, "init": "prompt"}
     if isinstance(start, Path):
-        labels = {**cold.labels, "init": start.name, "sources": [start.name]}
-        inputs = {**cold.inputs, "prompt": file_digest(start)}
-        return dataclasses.replace(cold, settings=own, inputs=inputs, labels=labels, file=start)
-    made_of = start.meta["labels"]
-    sources = list(made_of.get("sources") or ([made_of["model"]] if "model" in made_of else []))
-    how = " ".join([made_of.get("method", "tuned"), "+".join(sources)]).strip()
-    labels = {**cold.labels, "init": how, "sources": sources}
-    return dataclasses.replace(cold, settings=own, parents=(stored_step(start),), labels=labels)
+        from ptx import formats, imports
+
+        found = formats.read(start)
+        said = imports.origin(found, model=cold.models[0].name, suite=suite, task=cold.task.name)
+        parent = imports.import_step(found, said)
+        how, sources = start.name, [start.name]
+    else:
+        parent = stored_step(start)
+        made_of = parent.labels
+        sources = list(made_of.get("sources") or ([made_of["model"]] if "model" in made_of else []))
+        how = " ".join([made_of.get("method", "tuned"), "+".join(sources)]).strip()
+    return dataclasses.replace(
+        cold,
+        settings={**cold.settings, "init": "prompt"},
+        parents=(parent,),
+        labels={**cold.labels, "init": how, "sources": sources},
+    )
 
 
 def initial_for(initial: Sequence[Artifact | Path], model: Model, task: Task, *, n_tasks: int) -> Artifact | Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AlbertConfig,
@@ -23,6 +24,7 @@ from transformers import (
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
+settings.register_profile("torture", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile=torture
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COUNTRIES = ["France", "Japan", "Peru", "Kenya", "Norway"]

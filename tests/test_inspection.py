@@ -149,7 +149,7 @@ def test_what_cannot_be_inspected_is_an_error_and_a_hint(search, ptx, tiny, tmp_
     found = search()
     for args, code, message, hint in [
         (["zz"], 1, "artifact zz", "ptx cache ls"),
-        (["wide.npy"], 2, "does not say which model", "add --model"),
+        (["wide.npy"], 2, "wide.npy does not say which model", "add --model"),
         (["wide.npy", "--model", tiny["a"]], 1, "have 9 numbers, the word embeddings of", "--model"),
         ([found["key"], "--model", tiny["a"]], 1, "is not the model that the prompt was made for", "--model"),
     ]:
@@ -162,6 +162,13 @@ def test_what_cannot_be_inspected_is_an_error_and_a_hint(search, ptx, tiny, tmp_
 def test_a_model_that_moved_is_named_by_an_option(search, ptx, tiny, tmp_path) -> None:
     moved = shutil.copytree(tiny["b"], tmp_path / "moved")
     assert ptx("inspect", search()["key"], "--model", moved).code == 0
+
+
+def test_an_exported_file_names_its_model(search, ptx) -> None:
+    found = search()
+    assert ptx("export", found["key"], "--to", "npy", "--output", "p.npy").code == 0
+    rows = ptx("inspect", "p.npy", "--json").lines
+    assert [row["norm"] for row in rows] == [row["norm"] for row in ptx("inspect", found["key"], "--json").lines]
 
 
 def test_what_is_gone_is_left_out_with_a_warning(search, ptx, tmp_path) -> None:

@@ -73,15 +73,18 @@ def test_epoch_zero_is_the_prompt_itself(paths, tune, tiny, suite) -> None:
         assert line["epoch"] == 0  # no epoch was better, and the earliest of equals is kept
 
 
-def test_a_file_is_keyed_by_its_content(paths, tune, tmp_path) -> None:
+def test_a_file_is_keyed_by_its_content(paths, tune, ptx, tmp_path) -> None:
     prompt = read_prompt(Path(paths("--tasks", "R1")) / FILE).numpy()
     np.save(tmp_path / "one.npy", prompt)
     np.save(tmp_path / "same.npy", prompt)
     np.save(tmp_path / "other.npy", prompt + 1)
-    lines = [tune("--init", f"{name}.npy", "--tasks", "R1").at("tune")[0] for name in ("one", "same", "other")]
+    lines = [tune("--init", f"{name}.npy", "--tasks", "R1").at("tune")[-1] for name in ("one", "same", "other")]
     assert lines[0]["key"] == lines[1]["key"] != lines[2]["key"]
     assert lines[1]["reused"]
     assert lines[0]["sources"] == ["one.npy"]
+    (imported,) = [line for line in tune("--init", "one.npy", "--tasks", "R1").lines if line.get("method")]
+    assert tune("--init", imported["key"], "--tasks", "R1").at("tune")[-1]["key"] == lines[0]["key"]
+    assert ptx("table", "--curve").code == 0  # an imported prompt has no history
 
 
 def test_what_does_not_fit_is_an_error_and_a_hint(paths, tune, tiny, tmp_path) -> None:
@@ -96,7 +99,7 @@ def test_what_does_not_fit_is_an_error_and_a_hint(paths, tune, tiny, tmp_path) -
         ([paths("--tasks", "R1", target="a"), "--tasks", "R1"], 1, "was made for", f"ptx search --sources {tiny['a']}"),
         (["long.npy"], 2, "does not say which task", "--tasks"),
         (["long.npy", "--tasks", "R1"], 1, "has 7 vectors, not 5", "--prompt-length 7"),
-        (["wide.npy", "--tasks", "R1"], 1, "vectors of 9 numbers", "ptx search"),
+        (["wide.npy", "--tasks", "R1"], 1, "holds vectors of width 9", "ptx search"),
         ([f"{one},{other}", "--tasks", "R1"], 2, "--init has 2 prompts for task R1", "give one for each task"),
         ([","], 2, "--init names no prompt", "--init random"),
     ]:

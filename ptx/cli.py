@@ -11,6 +11,7 @@ import typer
 from ptx import __version__
 from ptx.cli_cache import cache_app
 from ptx.cli_data import data_app
+from ptx.cli_inspect import inspect
 from ptx.cli_prompts import add_prompt_commands
 from ptx.commands import Command, report
 from ptx.config import (
@@ -204,11 +205,19 @@ def table(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Instead: dev accuracy against gradient steps, cold and warm starts.")
+    ] = False,
 ) -> None:
     """Show the evaluations in the cache, one table for each differing setting; builds none."""
     from ptx.table import collect
 
     command = Command(common)
+    if curve:
+        if paper or compare or models:
+            raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
+        command.show_curves(format=format, output=output)
+        return
     if paper:
         from ptx.paper.show import show_cached
 
@@ -283,6 +292,7 @@ def models(common: CommonConfig) -> None:
     report(Command(common).out, catalogue())
 
 
+app.command(epilog="Example:  ptx inspect KEY --top 10")(inspect)
 add_prompt_commands(app)
 
 

@@ -6,7 +6,8 @@ import dataclasses
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from ptx.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
-from ptx.step import Step, shared_words, stored_step
+from ptx.step import Step, is_file, shared_words, stored_step
 from ptx.strict import strictly
 from ptx.suites import load_suite
+from ptx.warm import find_initial
 
 if TYPE_CHECKING:
-    from ptx.table import Result
+    from ptx.table import Result, Table
 
 # What a person sees of each stage's artifacts: labels and figures, in this order.
 COLUMNS = {
@@ -36,6 +38,10 @@ COLUMNS = {
 }
 
 
+# Who is told: the terminal, unless a Python function collects what the command would print (api.py).
+LISTENER: ContextVar[Callable[..., Output]] = ContextVar("listener", default=Output)
+
+
 class Command:
     """One run of a command: its settings, store and output."""
 
@@ -43,11 +49,13 @@ class Command:
         self.common = common
         if common.quiet:
             os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-        self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
+        self.out = LISTENER.get()(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
         more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
+        if "tune" in configs:
+            more["initial"] = find_initial(configs["tune"].init, self.store)
         self.settings = Settings(suite.suite, tasks, truncate=suite.truncate, strict=suite.strict, **more)
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
@@ -200,10 +208,28 @@ class Command:
 
     def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
         """Group results into tables, keep them as an artifact, and print or write them."""
-        from ptx.table import keep, render, tables
+        from ptx.table import keep, tables
 
         made = tables(results, by=by, warn=self.out.warn)
-        artifact, reused = keep(made, results, by, self.store)
+        self._show(made, *keep(made, results, by, self.store), format=format, output=output)
+
+    def show_curves(self, *, format: str, output: Path | None) -> None:
+        """Dev accuracy against gradient steps, of the tuned prompts in the cache."""
+        from ptx.curve import collect, curves
+        from ptx.table import keep
+
+        results = collect(self.store)
+        if not results:
+            hint = "run `ptx tune --model bert-micro --tasks P17,P30`"
+            raise PtxError(f"no tuned prompts in {self.store.root}", hint)
+        made = curves(results, warn=self.out.warn)
+        self._show(made, *keep(made, results, "curve", self.store), format=format, output=output)
+
+    def _show(
+        self, made: Sequence[Table], artifact: Artifact, reused: bool, *, format: str, output: Path | None
+    ) -> None:
+        from ptx.table import render
+
         if self.common.quiet:
             self.out.data(str(artifact.path))
             return
@@ -214,7 +240,9 @@ class Command:
                     self.out.json({**head, "seconds": artifact.meta["seconds"], **row})
             return
         if format == "text" and output is None:
-            for table in made:
+            for number, table in enumerate(made):
+                if number:
+                    self.out.data("")
                 table.print(self.out)
             return
         self.write(render(made, format), output)
@@ -263,12 +291,6 @@ def as_json(outcome: Outcome, store: Store, *, dry_run: bool = False) -> dict[st
     if outcome.error is not None:
         line |= {"error": outcome.error.message, "hint": outcome.error.hint}
     return dict(step.labels) | line
-
-
-def is_file(prompt: str) -> bool:
-    """Whether `--prompt` names a file, or a folder that is no artifact, rather than a key."""
-    path = Path(prompt)
-    return path.exists() and not (path / "meta.json").is_file()
 
 
 def _check_target(artifact: Artifact, target: str) -> None:

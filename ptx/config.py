@@ -45,7 +45,11 @@ class TuneConfig:
 
     prompt_length: int = option(5, "Number of prompt vectors, m.")
     layout: Layout = option("postfix", "Where the prompt stands: behind the subject or before it.")
-    init: Literal["random", "words"] = option("random", "Start from noise, or from the embeddings of random words.")
+    init: str = option(
+        "random",
+        "Start from noise ('random'), from the embeddings of random 'words', or from finished prompts of this model: "
+        "keys or paths of artifacts, one for each task, comma-separated, or a prompt file for one task.",
+    )
     init_scale: str = option(
         "0.1", "Std of --init random as a multiple of the word embeddings' std; 'paper' is OptiPrompt's fixed 0.02."
     )

@@ -23,6 +23,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.models import Model, anchor_models, resolve
 from ptx.step import Step, shared_words, stored_step
 from ptx.suites import SPLIT, Task, load_suite
+from ptx.warm import DRAWN, Initial, warm_step
 
 METHODS = ("random", "manual", "direct", "discretize", "projector", "relative", "tuned")
 SOURCELESS = ("random", "manual", "tuned")
@@ -46,6 +47,7 @@ class Settings:
     truncate: bool = False
     strict: bool = False
     dtype: str = "float32"
+    initial: Initial = ()  # what `tune.init` names, found in the store (warm.find_initial)
 
     @property
     def computed(self) -> dict[str, str]:
@@ -95,9 +97,9 @@ def some(names: Sequence[str]) -> str:
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed}
-    if settings.tune.init == "words":
+    if settings.tune.init != "random":
         del own["init_scale"]
-    return Step(
+    step = Step(
         "tune",
         own,
         {"model": model.digest, "facts": task.digest("train", "dev")},
@@ -106,6 +108,11 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         models=(model,),
         task=task,
     )
+    if settings.tune.init in DRAWN:
+        return step
+    if not settings.initial:
+        raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
+    return warm_step(step, settings.initial, settings.suite, n_tasks=len(settings.chosen_tasks("train", "dev")))
 
 
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:

@@ -81,7 +81,10 @@ def _solve(
     losses = relative.matching_loss(c, anchors.cosines(u), mask=mask)
     seconds = watch.lap() / len(ready)
     for step, part, loss, chosen in zip(ready, u.split(lengths), losses.split(lengths), selected, strict=True):
-        metrics = {"matching_loss": loss.mean().item(), **chosen}
+        unit = torch.nn.functional.normalize(part, dim=-1)
+        # With the statistics that Eq. 6 maps from, a reader can undo it.
+        before = {"unit_mean": unit.mean().item(), "unit_std": unit.std(correction=0).item()}
+        metrics = {"matching_loss": loss.mean().item(), **before, **chosen}
         yield step, Payload({FILE: to_bytes(finish(part, model, settings["normalize"]))}, metrics, seconds)
 
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ptx.commands import Command, report
 from ptx.config import CommonConfig
 from ptx.errors import PtxError
 from ptx.options import expand
@@ -18,6 +17,7 @@ cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_he
 @expand
 def ls(common: CommonConfig, stage: Annotated[str, typer.Option(help="Only this stage.")] = "") -> None:
     """List artifacts."""
+    from ptx.commands import Command, report
     from ptx.housekeeping import listing
 
     command = Command(common)
@@ -33,6 +33,8 @@ def show(
     """Print what an artifact's meta.json says: settings, parents, figures, origin."""
     import json
 
+    from ptx.commands import Command
+
     command = Command(common)
     artifact = command.store.find(key)
     if common.quiet:
@@ -47,6 +49,7 @@ def show(
 @expand
 def verify(common: CommonConfig) -> None:
     """Check every artifact against its digests: damaged ones are named (exit 1)."""
+    from ptx.commands import Command, report
     from ptx.housekeeping import check
 
     command = Command(common)
@@ -67,6 +70,7 @@ def gc(
     = None,
 ) -> None:  # fmt: skip
     """Remove damaged entries, leftovers of interrupted runs, and artifacts of superseded versions of ptx."""
+    from ptx.commands import Command, report
     from ptx.housekeeping import collect_garbage
 
     command = Command(common)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptx.commands import Command
 from ptx.config import CommonConfig
 from ptx.options import expand
 
 if TYPE_CHECKING:
+    from ptx.commands import Command
     from ptx.inspection import Report
 
 WIDTH = 100
@@ -34,6 +34,7 @@ def inspect(
 
     Words are nearest by cosine, among those that are one token in each of the models shown.
     """
+    from ptx.commands import Command
     from ptx.inspection import inspect
 
     command = Command(common)

@@ -15,17 +15,17 @@ from ptx import plan, sources
 from ptx.cache import Artifact, Store
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.errors import PtxError, UsageError
-from ptx.models import resolve
+from ptx.lms.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
+from ptx.stages.strict import strictly
 from ptx.step import Step, is_file, shared_words, stored_step
-from ptx.strict import strictly
 from ptx.suites import load_suite
 from ptx.warm import find_initial
 
 if TYPE_CHECKING:
-    from ptx.table import Result, Table
+    from ptx.stages.table import Result, Table
 
 # What a person sees of each stage's artifacts: labels and figures, in this order.
 COLUMNS = {
@@ -175,7 +175,7 @@ class Command:
         self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> None:
         """Print the likeliest answers for each subject, or labels for each text, with a prompt of a classification."""
-        from ptx.predict import predict
+        from ptx.stages.predict import predict
 
         labels: Sequence[str] = ()
         if is_file(prompt):
@@ -198,7 +198,7 @@ class Command:
         report(self.out, rows)
 
     def _shared_words(self, anchors: str, target_name: str) -> list[str]:
-        from ptx.anchors import read_words
+        from ptx.stages.anchors import read_words
 
         shared = shared_words(self.anchors(anchors, [target_name]))
         found = Pipeline(self.store, self.out, device=self.common.device).run([shared])
@@ -208,15 +208,15 @@ class Command:
 
     def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
         """Group results into tables, keep them as an artifact, and print or write them."""
-        from ptx.table import keep, tables
+        from ptx.stages.table import keep, tables
 
         made = tables(results, by=by, warn=self.out.warn)
         self._show(made, *keep(made, results, by, self.store), format=format, output=output)
 
     def show_curves(self, *, format: str, output: Path | None) -> None:
         """Dev accuracy against gradient steps, of the tuned prompts in the cache."""
-        from ptx.curve import collect, curves
-        from ptx.table import keep
+        from ptx.stages.curve import collect, curves
+        from ptx.stages.table import keep
 
         results = collect(self.store)
         if not results:
@@ -228,7 +228,7 @@ class Command:
     def _show(
         self, made: Sequence[Table], artifact: Artifact, reused: bool, *, format: str, output: Path | None
     ) -> None:
-        from ptx.table import render
+        from ptx.stages.table import render
 
         if self.common.quiet:
             self.out.data(str(artifact.path))

@@ -15,11 +15,11 @@ from ptx.step import VERSIONS, Step, closure
 
 # Each has `build(steps, store, device, tick)`, which yields (step, Payload or PtxError); imported when needed.
 BUILDERS = {
-    "anchors": "ptx.anchors",
-    "tune": "ptx.tune",
-    "encode": "ptx.relative",
-    "search": "ptx.search",
-    "eval": "ptx.evaluate",
+    "anchors": "ptx.stages.anchors",
+    "tune": "ptx.stages.tune",
+    "encode": "ptx.stages.relative",
+    "search": "ptx.stages.search",
+    "eval": "ptx.stages.evaluate",
 }
 
 

@@ -294,8 +294,9 @@ def predict(
 @expand
 def models(common: CommonConfig) -> None:
     """List the models that ship with ptx and the aliases of the paper's models."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.lms.catalogue import catalogue
+    from ptx.reporting import report
 
     report(Command(common).out, catalogue())
 

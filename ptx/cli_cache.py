@@ -17,8 +17,9 @@ cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_he
 @expand
 def ls(common: CommonConfig, stage: Annotated[str, typer.Option(help="Only this stage.")] = "") -> None:
     """List artifacts."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.housekeeping import listing
+    from ptx.reporting import report
 
     command = Command(common)
     report(command.out, listing(command.store, stage), path="path")
@@ -49,8 +50,9 @@ def show(
 @expand
 def verify(common: CommonConfig) -> None:
     """Check every artifact against its digests: damaged ones are named (exit 1)."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.housekeeping import check
+    from ptx.reporting import report
 
     command = Command(common)
     count, damaged = check(command.store)
@@ -70,8 +72,9 @@ def gc(
     = None,
 ) -> None:  # fmt: skip
     """Remove damaged entries, leftovers of interrupted runs, and artifacts of superseded versions of ptx."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.housekeeping import collect_garbage
+    from ptx.reporting import report
 
     command = Command(common)
     removed, size = collect_garbage(command.store, older_than=older_than, dry_run=common.dry_run)

@@ -29,8 +29,9 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any fact would be dropped.")] = False,
 ) -> None:
     """Say what would be used of a suite and what dropped, and why. Exit 1 if a line cannot be read."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.data.check import Problems, allowed_words, examine, label_problems, summary
+    from ptx.reporting import report
     from ptx.suites import read_suite
     from ptx.suites.lines import words_of
 
@@ -93,9 +94,10 @@ def fetch(
     sha256: Annotated[str, typer.Option(help="What the archive's digest must be.", show_default=False)] = "",
 ) -> None:
     """Download a published archive, verify it and unpack it; go on where an interrupted download stopped."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.data.fetch import SOURCES
     from ptx.data.fetch import fetch as fetch_archive
+    from ptx.reporting import report
     from ptx.suites.lama import suites_in
 
     if name not in SOURCES:

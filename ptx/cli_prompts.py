@@ -95,9 +95,10 @@ def export(
     common: CommonConfig,
 ) -> None:
     """Write a prompt for another program, with a card that says where it comes from."""
-    from ptx.commands import Command, report
+    from ptx.commands import Command
     from ptx.exports import export_prompt
     from ptx.formats import card
+    from ptx.reporting import report
 
     command = Command(common)
     artifact = command.store.find(key, ("tune", "search"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from ptx.lms.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
+from ptx.reporting import COLUMNS, as_json, averages, cell, figures_of, name_of, report, summary
 from ptx.stages.strict import strictly
 from ptx.step import Step, is_file, shared_words, stored_step
 from ptx.suites import load_suite
@@ -26,17 +26,6 @@ from ptx.warm import find_initial
 
 if TYPE_CHECKING:
     from ptx.stages.table import Result, Table
-
-# What a person sees of each stage's artifacts: labels and figures, in this order.
-COLUMNS = {
-    "anchors": ("models", "count"),
-    "tune": ("model", "task", "dev_accuracy", "epoch", "facts", "dropped"),
-    "import": ("model", "task", "layout", "vectors", "width", "mean", "std", "model_mean", "model_std"),
-    "encode": ("model", "task", "anchors", "top_k"),
-    "search": ("sources", "target", "method", "task", "matching_loss"),
-    "eval": ("sources", "target", "method", "task", "accuracy", "floor", "facts", "dropped"),
-}
-
 
 # Who is told: the terminal, unless a Python function collects what the command would print (api.py).
 LISTENER: ContextVar[Callable[..., Output]] = ContextVar("listener", default=Output)
@@ -97,7 +86,7 @@ class Command:
         self._report(stage, goals, outcomes)
         sources.warn_of_imported([o.artifact for o in outcomes if o.artifact is not None], self.out.warn)
         if not self.common.dry_run:
-            self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
+            self.out.message(f"{summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
         return outcomes
 
     def _report(self, stage: str, goals: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
@@ -106,7 +95,7 @@ class Command:
                 self.out.json(as_json(outcome, self.store, dry_run=self.common.dry_run))
             return
         if self.common.dry_run:
-            rows = [[o.step.stage, o.step.key[:12], _name(o.step), "hit" if o.reused else "miss"] for o in outcomes]
+            rows = [[o.step.stage, o.step.key[:12], name_of(o.step), "hit" if o.reused else "miss"] for o in outcomes]
             self.out.columns(["stage", "key", "what", "cache"], rows)
             return
         wanted = {goal.key for goal in goals}
@@ -115,10 +104,10 @@ class Command:
             for artifact in done:
                 self.out.data(str(artifact.path))
         elif done and stage in COLUMNS:
-            rows = [[_cell(_figures(a).get(name)) for name in COLUMNS[stage]] + [a.key[:12]] for a in done]
+            rows = [[cell(figures_of(a).get(name)) for name in COLUMNS[stage]] + [a.key[:12]] for a in done]
             self.out.columns([*COLUMNS[stage], "key"], rows)
             if stage == "eval":
-                self.out.data(_averages(done))
+                self.out.data(averages(done))
 
     def given(self, text: str) -> list[Step]:
         """The prompts of `--prompt KEY[,KEY...]` as sources; no other tasks are of interest then."""
@@ -260,39 +249,6 @@ class Command:
         self.out.message(f"wrote {output}")
 
 
-def report(out: Output, rows: Sequence[Mapping[str, Any]], *, path: str = "") -> None:
-    """Rows as columns, as JSON lines, or (quiet) one value a line."""
-    if out.as_json:
-        for row in rows:
-            out.json(row)
-    elif out.quiet:
-        for row in rows:
-            out.data(str(row[path or next(iter(row))]))
-    elif rows:
-        header = list(dict.fromkeys(name for row in rows for name in row))
-        out.columns(header, [[_cell(row.get(name)) for name in header] for row in rows])
-
-
-def as_json(outcome: Outcome, store: Store, *, dry_run: bool = False) -> dict[str, Any]:
-    """One artifact as a line of `--json`."""
-    step, artifact = outcome.step, outcome.artifact
-    line: dict[str, Any] = {
-        "stage": step.stage,
-        "key": step.key,
-        "path": str(artifact.path if artifact else store.folder(step.stage, step.key)),
-        "reused": outcome.reused,
-        "seconds": artifact.meta["seconds"] if artifact else 0.0,
-    }
-    if dry_run:
-        line["cache"] = "hit" if outcome.reused else "miss"
-    if artifact is not None:
-        figures = {k: v for k, v in _figures(artifact).items() if k not in ("history", "origin")}
-        return figures | line
-    if outcome.error is not None:
-        line |= {"error": outcome.error.message, "hint": outcome.error.hint}
-    return dict(step.labels) | line
-
-
 def _check_target(artifact: Artifact, target: str) -> None:
     made_for = artifact.meta["inputs"].get("target") or artifact.meta["inputs"]["model"]
     if made_for != resolve(target).digest:
@@ -302,49 +258,3 @@ def _check_target(artifact: Artifact, target: str) -> None:
         if artifact.meta["stage"] == "tune":
             hint += f", or transfer it: ptx search --prompt {artifact.key[:12]} --target {target}"
         raise PtxError(f"prompt {artifact.key[:12]} was made for {name}, not for {target}", hint)
-
-
-def _figures(artifact: Artifact) -> dict[str, Any]:
-    return {**artifact.meta["labels"], **artifact.meta["metrics"]}
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "+".join(map(str, value)) if len(value) < 4 else f"{len(value)} models"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _averages(done: Sequence[Artifact]) -> str:
-    figures = [artifact.meta["metrics"] for artifact in done]
-    micro = sum(f["accuracy"] for f in figures) / len(figures)
-    floors = [f["floor"] for f in figures if f["floor"] is not None]
-    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
-    facts = sum(f["facts"] for f in figures)
-    macro = sum(f["correct"] for f in figures) / facts
-    return (
-        f"\n{len(figures)} tasks, {facts} facts: micro (mean of tasks) {micro:.4f}, "
-        f"macro (pooled facts) {macro:.4f}{floor}"
-    )
-
-
-def _name(step: Step) -> str:
-    labels = step.labels
-    if step.stage == "anchors":
-        return _cell(labels["models"])
-    models = [str(labels.get("model") or "+".join(labels["sources"]))]
-    if "target" in labels:
-        models.append(str(labels["target"]))
-    return " ".join([" > ".join(m for m in models if m), str(labels.get("method", "")), str(labels["task"])])
-
-
-def _summary(outcomes: Sequence[Outcome]) -> str:
-    built = Counter(o.step.stage for o in outcomes if o.artifact is not None and not o.reused)
-    reused = Counter(o.step.stage for o in outcomes if o.reused)
-    failed = sum(o.error is not None for o in outcomes)
-
-    def counts(of: Counter[str]) -> str:
-        return ", ".join(f"{n} {stage}" for stage, n in of.items()) or "nothing"
-
-    return f"built {counts(built)}; reused {counts(reused)}" + (f"; {failed} failed" if failed else "")

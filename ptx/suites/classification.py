@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ptx.errors import PtxError
@@ -67,7 +68,9 @@ def distributed_folder(preset: str) -> Path:
     return folder
 
 
-def _rows(described: Description, folder: Path, split: str, hub: Dataset | None, bad: Bad) -> Iterator[Row]:
+def _rows(
+    described: Description, folder: Path, split: str, hub: Dataset | None, bad: Bad
+) -> Generator[Row, None, None]:
     """The rows of a split. Raises PtxError if there are none."""
     columns = [*described.text, described.label]
     hint = f"the keys text and label of {described.path} name the columns {' and '.join(columns)}"
@@ -76,20 +79,24 @@ def _rows(described: Description, folder: Path, split: str, hub: Dataset | None,
         source, rows = str(path), read_rows(path, columns, hint=hint, columns=described.columns, bad=bad)
     else:
         source, rows = hub.source, hub.rows(described.files[split], columns, hint, bad)
-    first = next(rows, None)
-    if first is None:
+    empty = True
+    with closing(rows):
+        for row in rows:
+            empty = False
+            yield row
+    if empty:
         bad(PtxError(f"{source}: no texts", "check that the file is complete"))
-        return
-    yield first
-    yield from rows
 
 
-def _facts(described: Description, rows: Iterator[Row], bad: Bad) -> Iterator[Fact]:
-    for row in rows:
-        try:
-            yield _fact(described, row)
-        except PtxError as error:
-            bad(error)
+def _facts(described: Description, rows: Generator[Row, None, None], bad: Bad) -> Iterator[Fact]:
+    with closing(rows):
+        for row in rows:
+            try:
+                fact = _fact(described, row)
+            except PtxError as error:
+                bad(error)
+            else:
+                yield fact
 
 
 def _file(described: Description, folder: Path, split: str) -> Path:

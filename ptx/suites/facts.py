@@ -6,7 +6,8 @@ are sub_label, obj_label and optionally task, split and template. Folders in LAM
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from ptx.errors import PtxError
@@ -23,7 +24,8 @@ def read_file(path: Path, relations: Mapping[str, Row], bad: Bad = refuse) -> It
 
     Raises PtxError for a file without facts.
     """
-    yield from tasks_of(read_rows(path, COLUMNS, bad=bad), path.stem, str(path), relations, bad)
+    with closing(read_rows(path, COLUMNS, bad=bad)) as rows:
+        yield from tasks_of(rows, path.stem, str(path), relations, bad)
 
 
 def tasks_of(
@@ -70,13 +72,18 @@ def make_task(
     return Task(name, title, template, once, repeated=repeated)
 
 
-def facts_in(file: Path, bad: Bad = refuse) -> Iterator[Fact]:
+def facts_in(file: Path, bad: Bad = refuse) -> Generator[Fact, None, None]:
     """The facts of a file, none if it does not exist."""
-    for row in read_rows(file, COLUMNS, bad=bad) if file.is_file() else ():
-        try:
-            yield fact_of(row)
-        except PtxError as error:
-            bad(error)
+    if not file.is_file():
+        return
+    with closing(read_rows(file, COLUMNS, bad=bad)) as rows:
+        for row in rows:
+            try:
+                fact = fact_of(row)
+            except PtxError as error:
+                bad(error)
+            else:
+                yield fact
 
 
 def fact_of(row: Row) -> Fact:

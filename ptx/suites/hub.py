@@ -6,7 +6,7 @@ Nothing is ever executed: loading scripts are refused. Nothing of the hub's stat
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Dataset:
     source: str
     splits: Mapping[str, Any]
 
-    def rows(self, split: str, columns: Sequence[str], hint: str, bad: Bad = refuse) -> Iterator[Row]:
+    def rows(self, split: str, columns: Sequence[str], hint: str, bad: Bad = refuse) -> Generator[Row, None, None]:
         """The rows of a split (train, dev, test, or its own name). Raises PtxError if it or a column is missing."""
         name = self.find(split)
         if name is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ptx.errors import PtxError
@@ -73,8 +74,8 @@ def _files_of(task: Path) -> list[Path]:
 
 def _begins_with_a_fact(file: Path) -> bool:
     first: list[PtxError] = []
-    found = facts_in(file, first.append)
-    return next((True for _ in found), False) and not first
+    with closing(facts_in(file, first.append)) as found:
+        return next((True for _ in found), False) and not first
 
 
 def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> dict[str, Row]:
@@ -94,13 +95,20 @@ def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> di
         raise PtxError(f"several files of templates: {listed}", f"name the one to use {RELATIONS}")
     relations: dict[str, Row] = {}
     for file in found:
-        for row in read_rows(file, ["relation"], bad=bad) if chosen in (None, file.name) else ():
+        if chosen in (None, file.name):
+            relations |= _relations_in(file, bad)
+    return relations
+
+
+def _relations_in(file: Path, bad: Bad) -> dict[str, Row]:
+    relations = {}
+    with closing(read_rows(file, ["relation"], bad=bad)) as rows:
+        for row in rows:
             try:
-                relations[row.text("relation")] = row
-                row.optional("label"), row.optional("template")
+                name, _, _ = row.text("relation"), row.optional("label"), row.optional("template")
+                relations[name] = row
             except PtxError as error:
                 bad(error)
-                relations.pop(str(row.values["relation"]), None)
     return relations
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,8 +20,11 @@ def refuse(error: PtxError) -> NoReturn:
     raise error
 
 
-def text_lines(path: Path, bad: Bad = refuse) -> Iterator[str]:
+def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
     """Every line with its end; a bad one is given to `bad`, and is empty if that returns.
+
+    Readers close what they read from (contextlib.closing), since an error would keep the file open for as long as it
+    is remembered.
 
     A byte-order mark is no part of the first line. Raises PtxError if `path` is no regular file (a pipe could be read
     only once, and keys need the same facts every time) or cannot be read.

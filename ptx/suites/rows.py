@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def spelled(value: Any) -> str:
 
 def read_rows(
     path: Path, required: Sequence[str], *, hint: str = "", columns: Sequence[str] = (), bad: Bad = refuse
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """The rows of a file: CSV, TSV without quoting (as GLUE's), and JSON lines for every other ending.
 
     With `columns`, CSV and TSV files need no header: a first line that does not hold the required names is a row.
@@ -63,41 +64,44 @@ def read_rows(
     hint = hint or f"each line needs {' and '.join(required)}"
     delimited = path.suffix in (".csv", ".tsv")
     rows = _delimited(path, required, hint, columns, bad) if delimited else _json_lines(path, hint, bad)
-    for row in rows:
-        for name in required:
-            if row.values.get(name) is None:
-                what = f"{name} is null" if name in row.values else f"no column {name!r}"
+    with closing(rows):
+        for row in rows:
+            missing = next((name for name in required if row.values.get(name) is None), None)
+            if missing is None:
+                yield row
+            else:
+                what = f"{missing} is null" if missing in row.values else f"no column {missing!r}"
                 bad(PtxError(f"{row.where}: {what}", hint))
-                break
-        else:
-            yield row
 
 
-def _delimited(path: Path, required: Sequence[str], hint: str, columns: Sequence[str], bad: Bad) -> Iterator[Row]:
-    if path.suffix == ".tsv":
-        reader = csv.reader(text_lines(path, bad), delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    else:
-        reader = csv.reader(text_lines(path, bad), strict=True)
+def _delimited(
+    path: Path, required: Sequence[str], hint: str, columns: Sequence[str], bad: Bad
+) -> Generator[Row, None, None]:
     header = list(columns)
     begin = 1  # where the next row begins: a quoted field may run over several lines
     first = True
-    try:
-        for fields in reader:
-            where, begin = f"{path}:{begin}", reader.line_num + 1
-            if not fields:
-                continue
-            if first and (not columns or set(required) <= set(fields)):
-                _check_header(fields, required, where, hint)
-                header, columns = fields, ()
-            elif len(fields) > len(header):
-                names = shown(", ".join(header))
-                bad(PtxError(f"{where}: {len(fields)} fields, but {len(header)} columns ({names})", hint))
-            else:
-                yield Row(where, dict(zip(header, fields, strict=False)), named=not columns)
-            first = False
-    except csv.Error as error:
-        what = f"{error}; is a quote not closed?" if "field limit" in str(error) else str(error)
-        bad(PtxError(f"{path}:{begin}: {what}", hint))
+    with closing(text_lines(path, bad)) as lines:
+        if path.suffix == ".tsv":
+            reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+        else:
+            reader = csv.reader(lines, strict=True)
+        try:
+            for fields in reader:
+                where, begin = f"{path}:{begin}", reader.line_num + 1
+                if not fields:
+                    continue
+                if first and (not columns or set(required) <= set(fields)):
+                    _check_header(fields, required, where, hint)
+                    header, columns = fields, ()
+                elif len(fields) > len(header):
+                    names = shown(", ".join(header))
+                    bad(PtxError(f"{where}: {len(fields)} fields, but {len(header)} columns ({names})", hint))
+                else:
+                    yield Row(where, dict(zip(header, fields, strict=False)), named=not columns)
+                first = False
+        except csv.Error as error:
+            what = f"{error}; is a quote not closed?" if "field limit" in str(error) else str(error)
+            bad(PtxError(f"{path}:{begin}: {what}", hint))
 
 
 def _check_header(fields: Sequence[str], required: Sequence[str], where: str, hint: str) -> None:
@@ -108,21 +112,28 @@ def _check_header(fields: Sequence[str], required: Sequence[str], where: str, hi
             raise PtxError(f"{where}: {fields.count(name)} columns {name!r}", "give each column a name of its own")
 
 
-def _json_lines(path: Path, hint: str, bad: Bad) -> Iterator[Row]:
-    for number, line in enumerate(text_lines(path, bad), start=1):
-        where = f"{path}:{number}"
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line.rstrip())
-        except json.JSONDecodeError as error:
-            bad(PtxError(f"{where}: not JSON ({error.msg}, column {error.colno})", hint))
-        except RecursionError:
-            bad(PtxError(f"{where}: JSON nested too deeply", hint))
-        except ValueError as error:  # a number of thousands of digits
-            bad(PtxError(f"{where}: not JSON ({error})", hint))
-        else:
-            if isinstance(values, dict):
-                yield Row(where, values)
-            else:
-                bad(PtxError(f"{where}: not a JSON object", hint))
+def _json_lines(path: Path, hint: str, bad: Bad) -> Generator[Row, None, None]:
+    with closing(text_lines(path, bad)) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                where = f"{path}:{number}"
+                try:
+                    values = _json_object(line, where, hint)
+                except PtxError as error:
+                    bad(error)
+                else:
+                    yield Row(where, values)
+
+
+def _json_object(line: str, where: str, hint: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line.rstrip())
+    except json.JSONDecodeError as error:
+        raise PtxError(f"{where}: not JSON ({error.msg}, column {error.colno})", hint) from None
+    except RecursionError:
+        raise PtxError(f"{where}: JSON nested too deeply", hint) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise PtxError(f"{where}: not JSON ({error})", hint) from None
+    if not isinstance(values, dict):
+        raise PtxError(f"{where}: not a JSON object", hint)
+    return values

@@ -133,6 +133,26 @@ def test_collecting_problems_goes_on_behind_a_long_line(tmp_path: Path, monkeypa
     assert [error.message.partition("a:")[2].partition(":")[0] for error in problems] == ["2", "4"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of open files")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", GOOD + "[]\n" + GOOD),
+        ("a.jsonl", '{"sub_label": "a"}\n' + GOOD),
+        ("a.jsonl", '{"sub_label": 5, "obj_label": "b"}\n' + GOOD),
+        ("a.csv", "sub_label\na\nb\n"),
+        ("a.csv", "sub_label,obj_label\na,b,c\nd,e\n"),
+        ("a.csv", 'sub_label,obj_label\n"a"x,b\nd,e\n'),
+        ("a.tsv", "sub_label\tobj_label\n\tb\nc\td\n"),
+    ],
+)
+def test_an_error_keeps_no_file_open(tmp_path: Path, name: str, content: str) -> None:
+    error = error_of(tmp_path / name, content)
+    assert error.__traceback__ is not None  # and with it every frame
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    assert str(tmp_path / name) not in [os.readlink(link) for link in links if os.path.lexists(link)]
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     for name in (str(tmp_path / "pipe.jsonl"), "/dev/zero"):

@@ -1,29 +1,28 @@
-"""What `ptx cache` does beyond reading one artifact: list, check, remove."""
+"""What `ptx cache` does beyond reading one artifact: list and check. Removing is in gc.py."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
-import time
-from collections.abc import Iterable
-from datetime import datetime
+import os
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import STAGES, Store, damage, unwritable
+from ptx.cache import STAGES, Store, damage
 from ptx.errors import UsageError
-from ptx.step import VERSIONS
 
-DAY = 24 * 3600
+
+def check_stage(stage: str) -> None:
+    if stage and stage not in STAGES:
+        raise UsageError(f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
 
 
 def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
     """One row per artifact: what it is, when it was made, its size in bytes."""
-    if stage and stage not in STAGES:
-        raise UsageError(f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
+    check_stage(stage)
     rows = []
     for folder in store.entries(stage or None):
-        meta = _meta(folder)
+        meta = meta_of(folder)
         labels = meta.get("labels", {})
         models = labels.get("model") or labels.get("target") or "+".join(labels.get("models", ()))
         rows.append(
@@ -35,7 +34,7 @@ def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
                 "method": labels.get("method", ""),
                 "task": labels.get("task", ""),
                 "created": meta.get("created", "unreadable"),
-                "bytes": _size(folder),
+                "bytes": size_of(folder),
                 "path": str(folder),
             }
         )
@@ -45,48 +44,41 @@ def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
 def check(store: Store) -> tuple[int, list[dict[str, str]]]:
     """How many artifacts there are, and what is wrong with the damaged ones."""
     folders = list(store.entries())
-    found = [(folder, damage(folder)) for folder in folders]
+    found = [(folder, _problem(folder)) for folder in folders]
     return len(folders), [{"path": str(folder), "problem": problem} for folder, problem in found if problem]
 
 
-def collect_garbage(store: Store, *, older_than: int | None, dry_run: bool) -> tuple[list[Path], int]:
-    """Remove leftovers, damaged, superseded and (in days) too old artifacts; returns their paths and bytes."""
-    doomed = list(store.leftovers())
-    now = time.time()
-    for folder in store.entries():
-        meta = _meta(folder)
-        superseded = meta.get("version") != VERSIONS[folder.parent.name]
-        old = older_than is not None and now - _created(meta) >= older_than * DAY
-        if superseded or old or damage(folder):
-            doomed.append(folder)
-    size = sum(_size(path) for path in doomed)
-    if not dry_run:
-        _remove(doomed, store)
-    return doomed, size
-
-
-def _remove(paths: Iterable[Path], store: Store) -> None:
+def _problem(folder: Path) -> str | None:
     try:
-        for path in paths:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        return damage(folder)
     except OSError as error:
-        raise unwritable(store.root, error) from None
+        return f"it cannot be read: {error.strerror}"
 
 
-def _meta(folder: Path) -> dict[str, Any]:
+def foreign(store: Store) -> list[str]:
+    """Folders of the cache that another version of ptx has written and this one leaves alone."""
+    layouts = (path for path in store.root.glob("v*") if path.name[1:].isdecimal() and path.name != "v1")
+    stages = (path for path in (store.root / "v1").glob("*") if path.name not in STAGES)
+    return [str(path.relative_to(store.root)) for path in sorted([*layouts, *stages]) if path.is_dir()]
+
+
+def meta_of(folder: Path) -> dict[str, Any]:
+    """meta.json, unverified; empty if it cannot be read."""
     try:
-        return json.loads((folder / "meta.json").read_bytes())
+        meta = json.loads((folder / "meta.json").read_bytes())
     except (OSError, ValueError):
         return {}
+    return meta if isinstance(meta, dict) else {}
 
 
-def _created(meta: dict[str, Any]) -> float:
-    return datetime.fromisoformat(meta["created"]).timestamp() if "created" in meta else 0.0
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+def size_of(path: Path) -> int:
+    """Bytes of a file or of all files in a folder; what vanishes meanwhile has none."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    if not path.is_dir():
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total

@@ -1,0 +1,23 @@
+"""`ptx` and `python -m ptx`."""
+
+from __future__ import annotations
+
+import os
+
+from ptx import interrupts
+
+
+def main() -> None:
+    interrupts.install()  # before anything that takes long to import
+    try:
+        from ptx.cli import app
+
+        app()
+    except BaseException:
+        if interrupts.received():  # whatever the interruption broke on its way
+            os._exit(interrupts.say())  # taking down torch would take another second
+        raise
+
+
+if __name__ == "__main__":
+    main()

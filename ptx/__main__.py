@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 from ptx import interrupts
@@ -15,7 +16,9 @@ def main() -> None:
         app()
     except BaseException:
         if interrupts.received():  # whatever the interruption broke on its way
-            os._exit(interrupts.say())  # taking down torch would take another second
+            code = interrupts.say()
+            atexit._run_exitfuncs()  # worker processes
+            os._exit(code)  # taking down torch would need another second
         raise
 
 

@@ -1,0 +1,151 @@
+"""Runs `ptx` again and again in forked children of one process that has imported everything.
+
+A start then costs some 20 ms instead of the two seconds or more that torch and transformers take, so that hundreds of
+runs can be killed at random moments of their own work. A child is a process group with its own arguments, folder,
+environment and files for its output; otherwise it runs what the `ptx` script runs.
+
+Reads one JSON list of runs a line from stdin, starts them all at once, waits for all, and answers with one line.
+    {"argv": [...], "cwd": "...", "env": {...}, "out": FILE, "err": FILE,
+     "kill": {"signal": 9, "after": seconds}            after the start, or after the stall, if there is one
+     "stall": {"stage": "tune", "in": "build" or "write", "how": "python" or "native"}}
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.modules.transformer
+import transformers.models.albert.modeling_albert
+import transformers.models.bert.modeling_bert
+import transformers.models.gpt2.modeling_gpt2
+
+import ptx.__main__
+import ptx.anchors
+import ptx.build
+import ptx.cache
+import ptx.cli
+import ptx.evaluate
+import ptx.paper.show
+import ptx.paper.tables
+import ptx.predict
+import ptx.relative
+import ptx.run
+import ptx.search
+import ptx.table
+import ptx.tune  # noqa: F401
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    import pandas as pd
+
+    pd.DataFrame([{"a": 1}]).groupby("a").agg(n=("a", "size")).to_csv()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        runs = json.loads(line)
+        print(json.dumps(wait([(start(run), run) for run in runs])), flush=True)
+
+
+def start(run: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setpgid(0, 0)
+        os.chdir(run["cwd"])
+        os.environ.update(run.get("env", {}))
+        for name, descriptor in (("out", 1), ("err", 2)):
+            os.dup2(os.open(run[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if "stall" in run:
+            hinder(Path(run["out"]).with_suffix(".stalled"), **run["stall"])
+        sys.argv = ["ptx", *run["argv"]]
+        code: Any = 0
+        try:
+            ptx.__main__.main()
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(70)
+
+
+def wait(running: list[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Exit code (or minus a signal), seconds, and seconds from the signal to the end, in the order of the runs."""
+    began = time.monotonic()
+    results: dict[int, dict[str, Any]] = {}
+    signalled: dict[int, float] = {}
+    reached: dict[int, float] = {}
+    while len(results) < len(running):
+        for pid, run in running:
+            if pid in results:
+                continue
+            now = time.monotonic()
+            kill = run.get("kill")
+            if "stall" not in run or Path(run["out"]).with_suffix(".stalled").exists():
+                reached.setdefault(pid, began if "stall" not in run else now)
+            if kill and pid not in signalled and pid in reached and now >= reached[pid] + kill["after"]:
+                signalled[pid] = now
+                (os.killpg if kill["signal"] == signal.SIGINT else os.kill)(pid, kill["signal"])
+            done, status, _ = os.wait4(pid, os.WNOHANG)
+            if done:
+                results[pid] = {
+                    "code": os.waitstatus_to_exitcode(status),
+                    "seconds": now - began,
+                    "after_signal": now - signalled[pid] if pid in signalled else None,
+                }
+        time.sleep(0.001)
+    return [results[pid] for pid, _ in running]
+
+
+def hinder(marker: Path, stage: str, how: str, **where: str) -> None:
+    """Have a stage stop at the beginning of its work, or half way through writing its first artifact."""
+
+    def stall() -> None:
+        marker.touch()
+        if how == "native":
+            torch.linalg.eigh(torch.randn(6000, 6000, dtype=torch.float64))  # minutes in one call
+        while True:
+            time.sleep(0.01)
+
+    if where["in"] == "build":
+        module = importlib.import_module(ptx.build.BUILDERS[stage])
+        original = module.build
+
+        def build(steps: Any, *rest: Any) -> Iterator[Any]:
+            if steps:
+                stall()
+            return original(steps, *rest)
+
+        module.build = build
+        return
+    publish = ptx.cache.Store.publish
+
+    def publish_slowly(store: Any, of: str, key: str, meta: Any, write: Any, **more: Any) -> Any:
+        def half(folder: Path) -> None:
+            write(folder)
+            file = next(folder.iterdir())
+            os.truncate(file, file.stat().st_size // 2)
+            stall()
+
+        return publish(store, of, key, meta, half if of == stage else write, **more)
+
+    ptx.cache.Store.publish = publish_slowly  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    main()

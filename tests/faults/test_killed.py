@@ -1,0 +1,84 @@
+"""SIGKILL at random moments of a run: the next one completes, with the same table."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+from ptx.cache import Store
+from ptx.housekeeping import check
+
+
+def test_killed_runs_are_completed_by_the_next(server, recipe, tmp_path, rounds, say) -> None:
+    began = time.monotonic()
+    (tmp_path / "whole").mkdir()
+    whole = server.run(tmp_path / "whole", "run", recipe, "--jobs", 1)
+    assert whole.code == 0, whole.err
+    entries = published(tmp_path / "whole" / "cache")
+    draw = random.Random(0)
+    kills = late = completed = 0
+    while kills < rounds(200, 6):
+        folder = tmp_path / f"round{completed}"
+        folder.mkdir()
+        for _ in range(draw.randint(1, 4)):
+            after = draw.uniform(0, whole.seconds)
+            ended = server.run(
+                folder, "run", recipe, "--jobs", 1, kill={"signal": signal.SIGKILL, "after": after}
+            )
+            kills += ended.code == -signal.SIGKILL
+            late += ended.code == 0
+            assert ended.code in (0, -signal.SIGKILL), ended.err
+        done = server.run(folder, "run", recipe, "--jobs", 1)
+        assert done.code == 0, done.err
+        assert done.out == whole.out
+        assert "damaged" not in done.err
+        assert published(folder / "cache") == entries
+        assert server.run(folder, "cache", "gc").code == 0
+        assert unfinished(folder / "cache") == []  # and gc knows what the dead have left
+        assert check(Store(folder / "cache")) == (len(entries), [])
+        completed += 1
+    say(
+        f"{kills} kills within {whole.seconds:.1f} s of work ({late} more came too late), {completed} completions, all "
+        f"tables identical; {time.monotonic() - began:.0f} s"
+    )
+
+
+def test_worker_processes_die_with_their_parent(server, recipe, tmp_path, rounds, say) -> None:
+    whole = server.run(tmp_path, "run", recipe, "--jobs", 1, "--cache-dir", "whole")
+    draw = random.Random(1)
+    for number in range(rounds(6, 1)):
+        how = (signal.SIGKILL, signal.SIGTERM)[number % 2]
+        after = draw.uniform(2, 6)
+        ended = server.run(tmp_path, "run", recipe, "--jobs", 2, kill={"signal": how, "after": after})
+        assert ended.code in (0, -signal.SIGKILL, 143), ended.err
+        deadline = time.monotonic() + 5
+        while left := workers(tmp_path):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
+    done = server.run(tmp_path, "run", recipe, "--jobs", 2)
+    assert done.code == 0, done.err
+    assert done.out == whole.out
+    say(f"{rounds(6, 1)} parents of worker processes killed, no orphan after 5 s")
+
+
+def published(cache: Path) -> list[str]:
+    return sorted(str(path.relative_to(cache)) for path in (cache / "v1").glob("*/[!.]*"))
+
+
+def unfinished(cache: Path) -> list[Path]:
+    return [*(cache / "v1").glob("*/.*"), *(cache / "runs").iterdir(), *(cache / "damaged").glob("*")]
+
+
+def workers(folder: Path) -> list[str]:
+    """Command lines of worker processes at work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return [line for line in found if "loky" in line and "resource_tracker" not in line]

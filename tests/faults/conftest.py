@@ -60,6 +60,8 @@ class Server:
             name = self.scratch / f"{next(self.names)}"
             run |= {"argv": [str(arg) for arg in run["argv"]], "cwd": str(run["cwd"])}
             run |= {"out": f"{name}.out", "err": f"{name}.err"}
+            if "stall" in run:
+                run["stall"] = {"marker": f"{name}.stalled"} | run["stall"]
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(runs) + "\n")
@@ -90,7 +92,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, str], suite
     """A small grid over tiny random models: every method, one and two sources, two tasks."""
     path = tmp_path_factory.mktemp("recipe") / "grid.toml"
     path.write_text(
-        f'suite = {json.dumps(suite)}\ntune.epochs = 8\nsources = {json.dumps([[tiny["a"]], [tiny["a"], tiny["b"]]])}\n'
+        f"suite = {json.dumps(suite)}\ntune.epochs = 8\nsources = {json.dumps([[tiny['a']], [tiny['a'], tiny['b']]])}\n"
         f"targets = {json.dumps([tiny['b'], tiny['narrow']])}\n"
     )
     return str(path)

@@ -6,8 +6,9 @@ environment and files for its output; otherwise it runs what the `ptx` script ru
 
 Reads one JSON list of runs a line from stdin, starts them all at once, waits for all, and answers with one line.
     {"argv": [...], "cwd": "...", "env": {...}, "out": FILE, "err": FILE,
-     "kill": {"signal": 9, "after": seconds}            after the start, or after the stall, if there is one
-     "stall": {"stage": "tune", "in": "build" or "write", "how": "python" or "native"}}
+     "kill": {"signal": 9, "after": seconds},           after the start, or after the stall, if there is one
+     "stall": {"stage": "tune", "in": "build" or "write", "how": "python", "native" or "briefly", "marker": FILE},
+     "wait_for": FILE, "fsize": bytes}                  a stall's marker; the largest file that can be written
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -24,9 +26,6 @@ from typing import Any
 
 import torch
 import torch.nn.modules.transformer
-import transformers.models.albert.modeling_albert
-import transformers.models.bert.modeling_bert
-import transformers.models.gpt2.modeling_gpt2
 
 import ptx.__main__
 import ptx.anchors
@@ -41,7 +40,7 @@ import ptx.relative
 import ptx.run
 import ptx.search
 import ptx.table
-import ptx.tune  # noqa: F401
+import ptx.tune
 
 
 def main() -> None:
@@ -67,7 +66,11 @@ def start(run: dict[str, Any]) -> int:
             os.dup2(os.open(run[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         if "stall" in run:
-            hinder(Path(run["out"]).with_suffix(".stalled"), **run["stall"])
+            hinder(**run["stall"])
+        while "wait_for" in run and not os.path.exists(run["wait_for"]):
+            time.sleep(0.01)
+        if "fsize" in run:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (run["fsize"], run["fsize"]))
         sys.argv = ["ptx", *run["argv"]]
         code: Any = 0
         try:
@@ -96,7 +99,7 @@ def wait(running: list[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
                 continue
             now = time.monotonic()
             kill = run.get("kill")
-            if "stall" not in run or Path(run["out"]).with_suffix(".stalled").exists():
+            if "stall" not in run or os.path.exists(run["stall"]["marker"]):
                 reached.setdefault(pid, began if "stall" not in run else now)
             if kill and pid not in signalled and pid in reached and now >= reached[pid] + kill["after"]:
                 signalled[pid] = now
@@ -112,11 +115,16 @@ def wait(running: list[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
     return [results[pid] for pid, _ in running]
 
 
-def hinder(marker: Path, stage: str, how: str, **where: str) -> None:
+def hinder(marker: str, stage: str, how: str, **where: str) -> None:
     """Have a stage stop at the beginning of its work, or half way through writing its first artifact."""
 
     def stall() -> None:
-        marker.touch()
+        if os.path.exists(marker):
+            return
+        Path(marker).touch()
+        if how == "briefly":
+            time.sleep(1)
+            return
         if how == "native":
             torch.linalg.eigh(torch.randn(6000, 6000, dtype=torch.float64))  # minutes in one call
         while True:
@@ -139,8 +147,10 @@ def hinder(marker: Path, stage: str, how: str, **where: str) -> None:
         def half(folder: Path) -> None:
             write(folder)
             file = next(folder.iterdir())
-            os.truncate(file, file.stat().st_size // 2)
+            content = file.read_bytes()
+            file.write_bytes(content[: len(content) // 2])
             stall()
+            file.write_bytes(content)
 
         return publish(store, of, key, meta, half if of == stage else write, **more)
 

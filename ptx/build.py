@@ -92,7 +92,9 @@ def build_group(
         todo = [step for step in steps if step.key not in outcomes]
         used = {step.key: _parents(step, store) for step in todo}
         try:
-            for step, payload in importlib.import_module(BUILDERS[stage]).build(todo, store, device, reporter.advance):
+            builder = importlib.import_module(BUILDERS[stage])
+            where = _place(stage, device)
+            for step, payload in builder.build(todo, store, device, reporter.advance):
                 problem = payload if isinstance(payload, PtxError) else bad_value(step, payload)
                 if isinstance(payload, PtxError) or problem:
                     outcomes[step.key] = Outcome(step, None, False, problem)
@@ -101,7 +103,7 @@ def build_group(
                 if there and not rebuild and not _outdated(step, there, store):  # without locks: another was first
                     outcomes[step.key] = Outcome(step, there, True)
                 else:
-                    made = publish(step, payload, store, device, used=used[step.key], replacing=there)
+                    made = publish(step, payload, store, where, used=used[step.key], replacing=there)
                     outcomes[step.key] = Outcome(step, made, False)
         except PtxError as error:  # of the whole group: its model cannot be loaded, say
             for step in todo:
@@ -111,6 +113,13 @@ def build_group(
             for step in todo:
                 outcomes.setdefault(step.key, Outcome(step, None, False, gone))
     return list(outcomes.values())
+
+
+def _place(stage: str, device: str) -> str:
+    """The device that "auto" means, for meta.json; tokenizers know none."""
+    from ptx.embeddings import place
+
+    return "cpu" if stage == "anchors" else place(device)
 
 
 def _parents(step: Step, store: Store) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -104,17 +105,16 @@ def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
     for folder in store.entries():
         stage = folder.parent.name
         try:
-            version = verified(folder).get("version")
+            age = _age(stage, verified(folder))
             touched = folder.stat().st_mtime
         except Damaged:
             yield folder
             continue
         except OSError:  # gone, or unreadable, which says nothing about it
             continue
-        newer = isinstance(version, int) and version > VERSIONS[stage]
         old = wanted.older_than is not None and now - touched >= wanted.older_than * DAY
-        chosen = (version != VERSIONS[stage] and not newer) or (old and wanted.stage in ("", stage))
-        found.newer += newer
+        chosen = age < 0 or (old and wanted.stage in ("", stage))
+        found.newer += age > 0
         if chosen and stage == "tune" and wanted.stage != "tune":
             found.prompts.add(folder)
         elif chosen:
@@ -138,6 +138,13 @@ def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
             left -= size
             yield folder
     found.over = max(0, left - wanted.max_size)
+
+
+def _age(stage: str, meta: dict[str, Any]) -> int:
+    """-1 for an entry that an older version of some stage had a part in, 1 for a newer one, 0 for those of today."""
+    made = meta.get("stages") or {stage: meta.get("version", 0)}
+    differ = [VERSIONS.get(name, 0) - version for name, version in made.items()]
+    return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
 
 
 def _leftovers(store: Store) -> Iterator[Path]:

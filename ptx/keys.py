@@ -15,11 +15,24 @@ ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 def canonical(value: Any) -> bytes:
     """JSON with one spelling per value. Raises PtxError for what has none: it could not be keyed exactly."""
     try:
+        _check_names(value)
         return ENCODER.encode(value).encode("utf-8")
     except (TypeError, ValueError) as error:
         raise PtxError(
             f"a setting cannot be keyed exactly: {error}", "use plain text, whole and finite numbers, lists and tables"
         ) from None
+
+
+def _check_names(value: Any) -> None:
+    """Raise TypeError for a name that is no text: JSON would write {1: x} and {"1": x} alike."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name {name!r} is no text")
+            _check_names(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_names(item)
 
 
 def digest(value: Any) -> str:

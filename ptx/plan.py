@@ -62,6 +62,7 @@ class Settings:
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     own = {**vars(settings.tune), "seed": settings.seed, "task": task.name}
+    own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
     if settings.tune.init == "words":
         del own["init_scale"]
     return Step(
@@ -73,6 +74,14 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         models=(model,),
         task=task,
     )
+
+
+def shortest(number: str) -> str:
+    """One spelling of a number for the key: "0.10" and "1e-1" are "0.1". A word stays what it is."""
+    try:
+        return repr(float(number)).removesuffix(".0")
+    except ValueError:
+        return number
 
 
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:

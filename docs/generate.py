@@ -13,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "models")
+COMMANDS = (
+    "tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "inspect", "models", "import", "export",
+)  # fmt: skip
 CACHE_COMMANDS = ("ls", "show", "verify", "gc")
 PLAIN = {"NO_COLOR": "1", "TERMINAL_WIDTH": "110", "COLUMNS": "110", "TERM": "dumb"}
 
@@ -37,6 +39,20 @@ def demo(readme: str) -> str:
     table = full[full.index("facts, test split") :]
     block = f"<!-- demo -->\n```text\n{table}\n```\n<!-- /demo -->"
     return re.sub(r"<!-- demo -->.*<!-- /demo -->", lambda _: block, readme, flags=re.DOTALL)
+
+
+def curve(readme: str) -> str:
+    """Tuning with and without a warm start, on the demo's tasks."""
+    tasks = ("--tasks", "P27,P37,P101,P103,P140,P364,P407,P1412")
+    tune = ("tune", "--model", "roberta-micro", "--epochs", "3", *tasks)
+    with tempfile.TemporaryDirectory() as folder:
+        found = ptx("search", "--sources", "bert-micro", "--target", "roberta-micro", *tasks, "-q", folder=folder)
+        for start in ("random", found):
+            ptx(*tune, "--init", start, folder=folder)
+        shown = ptx("table", "--curve", folder=folder)
+    table = next(part for part in shown.split("facts, dev split: ") if part.startswith("tuning on roberta-micro"))
+    block = f"<!-- curve -->\n```text\nfacts, dev split: {table.strip()}\n```\n<!-- /curve -->"
+    return re.sub(r"<!-- curve -->.*<!-- /curve -->", lambda _: block, readme, flags=re.DOTALL)
 
 
 def results(readme: str, cache: str) -> str:
@@ -75,5 +91,5 @@ if __name__ == "__main__":
     (ROOT / "docs" / "commands.md").write_text(commands(), "utf-8")
     if not args.help_only:
         path = ROOT / "README.md"
-        readme = demo(zoo(path.read_text("utf-8")))
+        readme = curve(demo(zoo(path.read_text("utf-8"))))
         path.write_text(results(readme, args.results) if args.results else readme, "utf-8")

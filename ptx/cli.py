@@ -10,6 +10,9 @@ import typer
 
 from ptx import __version__
 from ptx.cli_cache import cache_app
+from ptx.cli_data import data_app
+from ptx.cli_inspect import inspect
+from ptx.cli_prompts import add_prompt_commands
 from ptx.commands import Command, report
 from ptx.config import (
     AnchorsConfig,
@@ -32,6 +35,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")
 
 SearchMethod = Literal["relative", "direct", "discretize", "projector", "random"]
 MethodOption = Literal["relative", "direct", "discretize", "projector", "random", "manual", "tuned"]
@@ -42,7 +46,8 @@ Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred
 Anchors = Annotated[
     str, typer.Option(help="A key (or its beginning), an artifact's path, or a file of words; see the README.")
 ]
-PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file (.safetensors, .npy).")]
+PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file of any format that import reads.")]
+Prompts = Annotated[str, typer.Option(help="Keys of tuned or imported prompts, comma-separated, in place of models.")]
 ModelsOf = Annotated[
     Literal["zoo", "paper"] | None,
     typer.Option(help="The paper's own models, or embedded ones in their place (the default).", show_default=False),
@@ -83,20 +88,22 @@ def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfi
 def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
     """Find the words that are one token in every model."""
     from ptx.plan import anchors_step
+    from ptx.sharing import show
 
     command = Command(common, anchors=anchors)
-    command.run("anchors", [anchors_step(names(models, "--models"), command.settings)])
+    show(command.run("anchors", [anchors_step(names(models, "--models"), command.settings)]), command.out)
 
 
 @app.command(epilog="Example:  ptx encode --model bert-micro --tasks P17")
 @expand
 def encode(
-    model: Model,
     suite: SuiteConfig,
     tune: TuneConfig,
     anchors_config: AnchorsConfig,
     encode: EncodeConfig,
     common: CommonConfig,
+    model: Model = "",
+    prompt: Prompts = "",
     anchors: Anchors = "",
 ) -> None:
     """Write a model's prompts as similarities to the anchors (Eq. 3)."""
@@ -104,10 +111,16 @@ def encode(
     from ptx.plan import encode_step, tune_step
 
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode)
-    shared = command.anchors(anchors, [model])
-    tuned = [
-        tune_step(resolve(model), task, command.settings) for task in command.settings.chosen_tasks("train", "dev")
-    ]
+    if bool(model) == bool(prompt):
+        raise UsageError("name a --model, or prompts with --prompt", "write it like --model bert-micro")
+    tuned = (
+        command.given(prompt)
+        if prompt
+        else [
+            tune_step(resolve(model), task, command.settings) for task in command.settings.chosen_tasks("train", "dev")
+        ]
+    )
+    shared = command.anchors(anchors, [model] if model else [step.labels["model"] for step in tuned])
     command.run("encode", [encode_step(step, shared, command.settings) for step in tuned])
 
 
@@ -123,12 +136,21 @@ def search(
     common: CommonConfig,
     sources: Sources = "",
     method: Annotated[SearchMethod, typer.Option(help="How the prompt is found.")] = "relative",
+    prompt: Prompts = "",
     anchors: Anchors = "",
 ) -> None:
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
     from ptx.plan import grid
+    from ptx.sources import searches
 
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search)
+    if prompt:
+        if sources:
+            raise UsageError("--prompt takes the place of --sources", "leave one of them out")
+        given = command.given(prompt)
+        shared = command.anchors(anchors, [*(step.labels["model"] for step in given), target])
+        command.run("search", list(searches(given, method, target, shared, command.settings)))
+        return
     chosen = sources_for(method, sources)
     shared = command.anchors(anchors, [*chosen, target])
     command.run("search", list(grid([(method, chosen, target)], command.settings, shared, until="search")))
@@ -145,6 +167,7 @@ def eval(
     search: SearchConfig,
     eval: EvalConfig,
     common: CommonConfig,
+    context: typer.Context,
     sources: Sources = "",
     method: Annotated[MethodOption | None, typer.Option(help="Default: relative with --sources, else tuned.")] = None,
     prompt: PromptOption = "",
@@ -157,7 +180,9 @@ def eval(
     if prompt:
         if sources or method:
             raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
-        command.run("eval", command.evaluations_of(prompt, target, command.anchors(anchors, [target])))
+        given = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
+        shared = command.anchors(anchors, [target])
+        command.run("eval", command.evaluations_of(prompt, target, shared, on=suite.suite if given else ""))
         return
     how = method or ("relative" if sources else "tuned")
     chosen = sources_for(how, sources)
@@ -180,11 +205,19 @@ def table(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Instead: dev accuracy against gradient steps, cold and warm starts.")
+    ] = False,
 ) -> None:
     """Show the evaluations in the cache, one table for each differing setting; builds none."""
     from ptx.table import collect
 
     command = Command(common)
+    if curve:
+        if paper or compare or models:
+            raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
+        command.show_curves(format=format, output=output)
+        return
     if paper:
         from ptx.paper.show import show_cached
 
@@ -228,18 +261,23 @@ def predict(
     texts: Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read subjects from a file, one a line.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,
-    layout: Annotated[Layout, typer.Option(help="The layout of a prompt file; artifacts know theirs.")] = "postfix",
+    layout: Annotated[Layout | None, typer.Option(help="The layout of a prompt file that does not say it.")] = None,
     anchors: Anchors = "",
 ) -> None:
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    from ptx.suites.lines import text_lines
+
     command = Command(common)
     subjects = list(texts or [])
     if file is not None:
         if not file.is_file():
             raise PtxError(f"no file {file}", "give the path of a text file with one subject a line")
-        subjects += [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        subjects += [line.strip() for line in text_lines(file) if line.strip()]
     if not subjects or subjects == ["-"]:
-        subjects = [line.strip() for line in sys.stdin if line.strip()]
+        try:
+            subjects = [line.strip() for line in sys.stdin if line.strip()]
+        except UnicodeDecodeError as error:
+            raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
     if not subjects:
         raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
     command.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors)
@@ -249,9 +287,13 @@ def predict(
 @expand
 def models(common: CommonConfig) -> None:
     """List the models that ship with ptx and the aliases of the paper's models."""
-    from ptx.models import catalogue
+    from ptx.catalogue import catalogue
 
     report(Command(common).out, catalogue())
+
+
+app.command(epilog="Example:  ptx inspect KEY --top 10")(inspect)
+add_prompt_commands(app)
 
 
 def names(text: str, flag: str) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptx import plan
+from ptx import plan, sources
 from ptx.cache import Artifact, Store
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.errors import PtxError, UsageError
@@ -18,20 +20,27 @@ from ptx.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
-from ptx.step import Step, shared_words, stored_step
+from ptx.step import Step, is_file, shared_words, stored_step
+from ptx.strict import strictly
 from ptx.suites import load_suite
+from ptx.warm import find_initial
 
 if TYPE_CHECKING:
-    from ptx.table import Result
+    from ptx.table import Result, Table
 
 # What a person sees of each stage's artifacts: labels and figures, in this order.
 COLUMNS = {
     "anchors": ("models", "count"),
     "tune": ("model", "task", "dev_accuracy", "epoch", "facts", "dropped"),
+    "import": ("model", "task", "layout", "vectors", "width", "mean", "std", "model_mean", "model_std"),
     "encode": ("model", "task", "anchors", "top_k"),
     "search": ("sources", "target", "method", "task", "matching_loss"),
     "eval": ("sources", "target", "method", "task", "accuracy", "floor", "facts", "dropped"),
 }
+
+
+# Who is told: the terminal, unless a Python function collects what the command would print (api.py).
+LISTENER: ContextVar[Callable[..., Output]] = ContextVar("listener", default=Output)
 
 
 class Command:
@@ -39,11 +48,16 @@ class Command:
 
     def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
         self.common = common
-        self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
+        if common.quiet:
+            os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+        self.out = LISTENER.get()(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
         tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
-        self.settings = Settings(suite=suite.suite, tasks=tasks, seed=common.seed, truncate=suite.truncate, **configs)
+        more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
+        if "tune" in configs:
+            more["initial"] = find_initial(configs["tune"].init, self.store)
+        self.settings = Settings(suite.suite, tasks, truncate=suite.truncate, strict=suite.strict, **more)
 
     def anchors(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -55,9 +69,9 @@ class Command:
             return plan.word_file_step(Path(text), models, self.settings)
         return plan.stored_anchors(self.store.find(text, ("anchors",)), self.store)
 
-    def run(self, stage: str, goals: Sequence[Step]) -> list[Outcome]:
+    def run(self, stage: str, goals: Sequence[Step], *, force: str = "") -> list[Outcome]:
         """Build the goals and what they need, and report. Raises the (last) error if a step failed."""
-        outcomes = self.build(stage, goals)
+        outcomes = self.build(stage, goals, force=force)
         errors = {str(o.error): o.error for o in outcomes if o.error is not None}
         for error in list(errors.values())[:-1]:
             self.out.error(error)
@@ -79,7 +93,10 @@ class Command:
         pipeline = Pipeline(self.store, self.out, device=self.common.device, jobs=jobs)
         forced = (force or stage) if self.common.force else None
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
+        if self.settings.strict and not self.common.dry_run:
+            outcomes = [strictly(outcome, self.store) for outcome in outcomes]
         self._report(stage, goals, outcomes)
+        sources.warn_of_imported([o.artifact for o in outcomes if o.artifact is not None], self.out.warn)
         if not self.common.dry_run:
             self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
         return outcomes
@@ -104,48 +121,81 @@ class Command:
             if stage == "eval":
                 self.out.data(_averages(done))
 
-    def evaluations_of(self, prompt: str, target_name: str, shared: Step) -> list[Step]:
-        """The evaluation of one finished prompt, given by key or file."""
+    def given(self, text: str) -> list[Step]:
+        """The prompts of `--prompt KEY[,KEY...]` as sources; no other tasks are of interest then."""
+        steps = sources.source_steps(text, self.store)
+        self.keep_to(steps)
+        return steps
+
+    def keep_to(self, steps: Sequence[Step]) -> None:
+        """The tasks of these steps are the ones asked for. Raises UsageError if --tasks names others."""
+        tasks = tuple(dict.fromkeys(step.labels["task"] for step in steps))
+        if unasked := [task for task in tasks if self.settings.tasks and task not in self.settings.tasks]:
+            raise UsageError(
+                f"the prompts are for {', '.join(unasked)} too", "leave --tasks out, or give fewer prompts"
+            )
+        self.settings = dataclasses.replace(self.settings, tasks=tasks)
+
+    def evaluations_of(self, text: str, target_name: str, shared: Step, *, on: str = "") -> list[Step]:
+        """The evaluations of finished prompts, by keys or files, on their own tasks or those of the suite `on`."""
         target = resolve(target_name)
-        if Path(prompt).is_file():
-            tasks = self.settings.chosen_tasks(self.settings.eval.split)
-            if len(tasks) != 1:
-                raise UsageError("a prompt file does not say which task it is for", "add --tasks with one task")
-            step = plan.import_step(Path(prompt), target, tasks[0], self.settings)
-            return [plan.eval_step("imported", step, target, tasks[0], shared_words(shared), self.settings)]
-        artifact = self.store.find(prompt, ("search", "tune"))
+        steps = [
+            self._from_file(Path(part), target_name) if is_file(part) else self._finished(part, target_name)
+            for part in sources.keys(text)
+        ]
+        self.keep_to(steps)
+        made = []
+        for step in steps:
+            settings = sources.settings_for(step, self.settings)
+            if on:
+                settings = dataclasses.replace(settings, eval=dataclasses.replace(settings.eval, on=on))
+            ((_, scored),) = settings.scored_tasks()
+            method = step.labels.get("method", "tuned")
+            made.append(plan.eval_step(method, step, target, scored, shared_words(shared), settings))
+        return made
+
+    def _finished(self, key: str, target_name: str) -> Step:
+        artifact = self.store.find(key, ("search", "tune"))
         _check_target(artifact, target_name)
-        labels = artifact.meta["labels"]
-        layout = layout_of(artifact, self.settings.tune.layout)
-        settings = dataclasses.replace(
-            self.settings,
-            suite=labels["suite"],
-            tasks=(labels["task"],),
-            seed=labels["seed"],
-            tune=dataclasses.replace(self.settings.tune, layout=layout),
-        )
-        (task,) = settings.chosen_tasks(settings.eval.split)
-        method = labels.get("method", "tuned")
-        return [plan.eval_step(method, stored_step(artifact), target, task, shared_words(shared), settings)]
+        return stored_step(artifact)
+
+    def _from_file(self, path: Path, target_name: str) -> Step:
+        """A prompt file as `ptx import` would store it, with the layout and task of its card if none is asked for."""
+        from ptx import formats, imports
+
+        found = formats.read(path)
+        if len(self.settings.tasks) != 1 and (self.settings.tasks or found.record is None):
+            raise UsageError("a prompt file does not say which task it is for", "add --tasks with one task")
+        suite, task = (self.settings.suite, self.settings.tasks[0]) if self.settings.tasks else ("", "")
+        layout = None if self.settings.tune.layout == "postfix" else self.settings.tune.layout  # the default
+        said = imports.origin(found, model=target_name, suite=suite, task=task, layout=layout)
+        self.out.message(f"{found}; layout {said.layout}")
+        return imports.import_step(found, said)
 
     def predict(
-        self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str, anchors: str
+        self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> None:
         """Print the likeliest answers for each subject, or labels for each text, with a prompt of a classification."""
         from ptx.predict import predict
 
         labels: Sequence[str] = ()
-        if Path(prompt).is_file():
+        if is_file(prompt):
+            from ptx import formats
+
             path = Path(prompt)
+            found = formats.read(path)
+            layout = layout or found.layout or "postfix"
+            self.out.message(f"{found}; layout {layout}")
         else:
             artifact = self.store.find(prompt, ("search", "tune"))
             _check_target(artifact, target_name)
-            layout = layout_of(artifact, layout)
+            layout = sources.layout_of(artifact) or layout or "postfix"
             path = artifact.path / "prompt.safetensors"
             (task,) = load_suite(artifact.meta["labels"]["suite"]).choose([artifact.meta["labels"]["task"]])
             labels = task.labels
         allowed = labels or self._shared_words(anchors, target_name)
-        rows = predict(resolve(target_name), path, subjects, allowed, top=top, layout=layout, device=self.common.device)
+        where = {"device": self.common.device, "dtype": self.common.dtype}
+        rows = predict(resolve(target_name), path, subjects, allowed, top=top, layout=layout, **where)
         report(self.out, rows)
 
     def _shared_words(self, anchors: str, target_name: str) -> list[str]:
@@ -159,10 +209,28 @@ class Command:
 
     def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
         """Group results into tables, keep them as an artifact, and print or write them."""
-        from ptx.table import keep, render, tables
+        from ptx.table import keep, tables
 
         made = tables(results, by=by, warn=self.out.warn)
-        artifact, reused = keep(made, results, by, self.store)
+        self._show(made, *keep(made, results, by, self.store), format=format, output=output)
+
+    def show_curves(self, *, format: str, output: Path | None) -> None:
+        """Dev accuracy against gradient steps, of the tuned prompts in the cache."""
+        from ptx.curve import collect, curves
+        from ptx.table import keep
+
+        results = collect(self.store)
+        if not results:
+            hint = "run `ptx tune --model bert-micro --tasks P17,P30`"
+            raise PtxError(f"no tuned prompts in {self.store.root}", hint)
+        made = curves(results, warn=self.out.warn)
+        self._show(made, *keep(made, results, "curve", self.store), format=format, output=output)
+
+    def _show(
+        self, made: Sequence[Table], artifact: Artifact, reused: bool, *, format: str, output: Path | None
+    ) -> None:
+        from ptx.table import render
+
         if self.common.quiet:
             self.out.data(str(artifact.path))
             return
@@ -173,7 +241,9 @@ class Command:
                     self.out.json({**head, "seconds": artifact.meta["seconds"], **row})
             return
         if format == "text" and output is None:
-            for table in made:
+            for number, table in enumerate(made):
+                if number:
+                    self.out.data("")
                 table.print(self.out)
             return
         self.write(render(made, format), output)
@@ -216,16 +286,11 @@ def as_json(outcome: Outcome, store: Store, *, dry_run: bool = False) -> dict[st
     if dry_run:
         line["cache"] = "hit" if outcome.reused else "miss"
     if artifact is not None:
-        figures = {k: v for k, v in _figures(artifact).items() if k != "history"}
+        figures = {k: v for k, v in _figures(artifact).items() if k not in ("history", "origin")}
         return figures | line
     if outcome.error is not None:
         line |= {"error": outcome.error.message, "hint": outcome.error.hint}
     return dict(step.labels) | line
-
-
-def layout_of(artifact: Artifact, default: Any) -> Any:
-    """The layout that a prompt was tuned for (drawn or imported prompts have none)."""
-    return artifact.meta["config"].get("tune", {}).get("layout", default)
 
 
 def _check_target(artifact: Artifact, target: str) -> None:
@@ -233,7 +298,10 @@ def _check_target(artifact: Artifact, target: str) -> None:
     if made_for != resolve(target).digest:
         labels = artifact.meta["labels"]
         name = labels.get("target") or labels["model"]
-        raise PtxError(f"prompt {artifact.key[:12]} was made for {name}, not for {target}", f"use --target {name}")
+        hint = f"use --target {name}"
+        if artifact.meta["stage"] == "tune":
+            hint += f", or transfer it: ptx search --prompt {artifact.key[:12]} --target {target}"
+        raise PtxError(f"prompt {artifact.key[:12]} was made for {name}, not for {target}", hint)
 
 
 def _figures(artifact: Artifact) -> dict[str, Any]:
@@ -251,12 +319,13 @@ def _cell(value: Any) -> str:
 def _averages(done: Sequence[Artifact]) -> str:
     figures = [artifact.meta["metrics"] for artifact in done]
     micro = sum(f["accuracy"] for f in figures) / len(figures)
-    floor = sum(f["floor"] for f in figures) / len(figures)
+    floors = [f["floor"] for f in figures if f["floor"] is not None]
+    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
     facts = sum(f["facts"] for f in figures)
     macro = sum(f["correct"] for f in figures) / facts
     return (
         f"\n{len(figures)} tasks, {facts} facts: micro (mean of tasks) {micro:.4f}, "
-        f"macro (pooled facts) {macro:.4f}, majority-class floor {floor:.4f}"
+        f"macro (pooled facts) {macro:.4f}{floor}"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ptx.errors import UsageError
 
 Layout = Literal["postfix", "prefix"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 def option(default: Any, help: str) -> Any:
@@ -44,7 +45,11 @@ class TuneConfig:
 
     prompt_length: int = option(5, "Number of prompt vectors, m.")
     layout: Layout = option("postfix", "Where the prompt stands: behind the subject or before it.")
-    init: Literal["random", "words"] = option("random", "Start from noise, or from the embeddings of random words.")
+    init: str = option(
+        "random",
+        "Start from noise ('random'), from the embeddings of random 'words', or from finished prompts of this model: "
+        "keys or paths of artifacts, one for each task, comma-separated, or a prompt file for one task.",
+    )
     init_scale: str = option(
         "0.1", "Std of --init random as a multiple of the word embeddings' std; 'paper' is OptiPrompt's fixed 0.02."
     )
@@ -122,24 +127,31 @@ class EvalConfig:
     """Which facts to score."""
 
     split: Literal["train", "dev", "test"] = option("test", "The facts to score.")
+    on: str = option("", "Score the facts of this suite's tasks of the same names instead, such as LAMA's easy ones.")
 
 
 @dataclass(frozen=True)
 class SuiteConfig:
     """Which tasks to work on."""
 
-    suite: str = option("facts", "An embedded suite, a folder or file of your own, or sst2:FOLDER, dbpedia:FOLDER.")
+    suite: str = option(
+        "facts",
+        "An embedded suite, a folder or file of your own, split:FOLDER (LAMA's test files, split by a hash), "
+        "sst2:FOLDER, dbpedia:FOLDER, or hf:NAME.",
+    )
     tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")
     truncate: bool = option(False, "Cut texts to classify that are longer than the model takes, instead of refusing.")
+    strict: bool = option(False, "Refuse facts whose object is not one shared word, instead of dropping them.")
 
 
 @dataclass(frozen=True)
 class CommonConfig:
-    """What every command takes; none of it but the seed is part of a key."""
+    """What every command takes; none of it but the seed and a dtype other than float32 is part of a key."""
 
     cache_dir: str = option("cache", "Where artifacts are kept.")
     seed: int = option(0, "Seed of everything that is drawn at random.")
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
+    dtype: Dtype = option("float32", "What models compute in; prompts and searches stay in float32 or better.")
     force: bool = field(default=False, metadata={"help": "Rebuild this command's own artifacts.", "flags": ["--force"]})
     dry_run: bool = field(
         default=False, metadata={"help": "Only list what is in the cache and what is not.", "flags": ["--dry-run"]}

@@ -15,17 +15,18 @@ from ptx.anchors import read_words
 from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
-from ptx.lm import LanguageModel, load_model
+from ptx.lm import FLOAT32, LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, artifact_of, payload_of
 from ptx.prompts import FILE as PROMPT_FILE
 from ptx.prompts import read_prompt
 from ptx.step import Step
+from ptx.strict import PREDICTIONS as FILE
+from ptx.strict import refuse_dropped
 from ptx.suites import Fact, Task
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FILE = "predictions.jsonl"
 BATCH = 256  # inputs per forward pass
 TOGETHER = 16  # prompts whose inputs share batches
 
@@ -35,7 +36,7 @@ class Questions:
     """The facts of one task that can be scored: an input each, and the object's place among the allowed `words`.
 
     `dropped` facts have an object that is not an allowed word; `floor` is the accuracy of always answering with the
-    task's most frequent train object.
+    task's most frequent train object, None where there are no train facts.
     """
 
     facts: Sequence[Fact]
@@ -43,7 +44,7 @@ class Questions:
     objects: Sequence[int]
     words: tuple[str, ...]
     dropped: int
-    floor: float
+    floor: float | None
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def questions(
     words = tuple(model.label_ids(task)) if task.labels else words
     place = {word: i for i, word in enumerate(words)}
     facts = [fact for fact in task.splits[split] if fact.object in place]
+    unknown = [fact for fact in task.splits[split] if fact.object not in place]
+    refuse_dropped(task, unknown, len(task.splits[split]), "are not words that all models share")
     if not facts:
         raise PtxError(
             f"task {task.name}: none of its {len(task.splits[split])} {split} objects is a word that all models share",
@@ -81,9 +84,8 @@ def questions(
     made = fact_rows(model, task, facts, template or LAYOUTS[layout or "postfix"], prompt_length=prompt_length)
     counts = Counter(fact.object for fact in task.splits["train"] if fact.object in place)
     usual = min(counts, key=lambda obj: (-counts[obj], obj), default=None)
-    floor = sum(fact.object == usual for fact in facts) / len(facts)
-    dropped = len(task.splits[split]) - len(facts)
-    return Questions(facts, made, [place[fact.object] for fact in facts], words, dropped, floor)
+    floor = sum(fact.object == usual for fact in facts) / len(facts) if counts else None
+    return Questions(facts, made, [place[fact.object] for fact in facts], words, len(unknown), floor)
 
 
 @torch.inference_mode()
@@ -115,6 +117,11 @@ def _answer_alike(
         logits = model.logits(model.collate([row for _, _, row in batch]), prompts)[:, allowed]
         objects = torch.tensor([asked[i][0].objects[j] for i, j, _ in batch], device=logits.device)
         probability, predicted = logits.softmax(-1).max(-1)
+        if not torch.isfinite(probability).all():
+            raise PtxError(
+                f"evaluating on {model.name}: the scores of some answers are not finite",
+                "try --dtype float32 if it is another; else the model's weights are damaged",
+            )
         rank = (logits > logits.gather(1, objects[:, None])).sum(-1) + 1
         rank = torch.where(predicted == objects, 1, rank)
         for (i, j, _), *result in zip(batch, predicted.tolist(), probability.tolist(), rank.tolist(), strict=True):
@@ -133,7 +140,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     if not steps:
         return
     watch = Stopwatch()
-    model = load_model(steps[0].models[0], device)
+    model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     shared = steps[0].parents_at("anchors")
     words = tuple(read_words(shared[0], store)) if shared else ()
     ready: list[tuple[Step, Questions, Tensor | None]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ptx.embeddings import lead
 from ptx.errors import PtxError
 
 if TYPE_CHECKING:
@@ -51,10 +53,11 @@ def rows(
     prompt_length: int,
     max_length: int,
     causal: bool = False,
+    blank: int | None = None,
     refuse: Callable[[int, int], PtxError] | None = None,
 ) -> list[Row]:
-    """One input per subject. The answer of a masked LM is a mask; a causal LM's input ends before the answer, which
-    is read at its last token.
+    """One input per subject. The answer is a `blank` (the mask, unless another token is given); a causal LM's input
+    ends before the answer, which is read at its last token.
 
     A subject too long for the model loses its last tokens, never the prompt or answer; with `refuse`, it is an error
     instead, made from its place in `subjects` and its length in tokens.
@@ -70,14 +73,18 @@ def rows(
             )
     parts = [part for part in re.split(r"(\[[XVY]\])", template) if part.strip()]
     # Every part but the first stands after a space, which byte-level and Unigram tokenizers see.
-    space = "" if parts[0] == "[X]" else " "
-    subject_ids = tokenizer([space + s for s in subjects], add_special_tokens=False)["input_ids"]
+    inside = lead(tokenizer)
+    space = "" if parts[0] == "[X]" else inside
+    subject_ids = subject_tokens(tokenizer, [space + s for s in subjects])
     text_ids = {
-        i: tokenizer((" " if i else "") + part.strip(), add_special_tokens=False)["input_ids"]
+        i: tokenizer((inside if i else "") + part.strip(), add_special_tokens=False)["input_ids"]
         for i, part in enumerate(parts)
         if part not in ("[X]", "[V]", "[Y]")
     }
-    begin, answer, end = _frame(tokenizer, causal)
+    begin, end = frame(tokenizer)
+    answer = [tokenizer.mask_token_id if blank is None else blank]
+    if causal:
+        answer, end = [], []
     fixed = sum(map(len, (begin, answer, end, *text_ids.values()))) + prompt_length * parts.count("[V]")
     if fixed >= max_length:
         raise PtxError(
@@ -125,13 +132,30 @@ def fact_rows(
     )
 
 
-def _frame(tokenizer: PreTrainedTokenizerBase, causal: bool) -> tuple[list[int], list[int], list[int]]:
-    """The tokens at the beginning, for the answer, and at the end of every input."""
-    if causal:
-        return [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id], [], []
-    begin = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
-    end = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
-    return begin, [tokenizer.mask_token_id], end
+def subject_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of users' texts, in which `[MASK]` or `</s>` are letters like others.
+
+    What a tokenizer cannot spell otherwise (Unigram vocabularies hold their special tokens) becomes unknown.
+    """
+    if not texts:
+        return []
+    found = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    unknown = tokenizer.unk_token_id
+    special = set(tokenizer.all_special_ids) - {unknown}
+    if special.isdisjoint(itertools.chain.from_iterable(found)):
+        return found
+    spell = [] if unknown is None else [unknown]
+    return [[j for i in ids for j in (spell if i in special else [i])] for ids in found]
+
+
+def frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The tokens that the tokenizer puts around every text."""
+    whole = tokenizer("a")["input_ids"]
+    text = tokenizer("a", add_special_tokens=False)["input_ids"]
+    for at in range(len(whole)):
+        if text and whole[at : at + len(text)] == text:
+            return whole[:at], whole[at + len(text) :]
+    return [], []
 
 
 def collate(batch: Sequence[Row], pad_id: int, *, side: str = "right") -> Batch:

@@ -1,6 +1,8 @@
 """Which model a name means, and the digests that identify it. Reads files only; nothing heavy is imported.
 
-A name is an embedded model (`bert-micro`), a paper alias (`bert-base`), a hub id (`org/name`) or a folder.
+A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder, or a hub id
+(`org/name`, or one of the hub's old names without an organisation, `t5-small`). A checkpoint can bring no code: see
+`refuse_code`.
 """
 
 from __future__ import annotations
@@ -8,16 +10,20 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptx import hub, weights
 from ptx.cache import digest, file_digest
 from ptx.errors import PtxError
 
 ZOO_FOLDER = Path(__file__).parent / "zoo" / "models"
+# The paper names no checkpoints. Cased BERT, because OptiPrompt and LAMA, whose data and code it uses, take it, and
+# because uncased words are shared with few of the other models; ALBERT v2, which its authors found much better than v1
+# at these sizes.
 PAPER = {
     "bert-base": "google-bert/bert-base-cased",
     "bert-large": "google-bert/bert-large-cased",
@@ -42,18 +48,20 @@ STAND_INS: dict[str, str | None] = {
     "gpt2-large": None,
 }
 CAUSAL = "gpt2"  # how the names of the causal LMs among these, and in the zoo, begin
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin")
+# Where the hub moved the names that have no organisation.
+MOVED = {
+    "google-bert": "bert-base-cased bert-base-uncased bert-large-cased bert-large-uncased bert-base-multilingual-cased "
+    "bert-base-multilingual-uncased bert-base-chinese bert-base-german-cased",
+    "FacebookAI": "xlm-roberta-base xlm-roberta-large",
+    "albert": "albert-base-v1 albert-large-v1 albert-xlarge-v1 albert-xxlarge-v1 albert-base-v2 albert-large-v2 "
+    "albert-xlarge-v2 albert-xxlarge-v2",
+    "distilbert": "distilbert-base-cased distilbert-base-uncased distilbert-base-multilingual-cased distilroberta-base "
+    "distilgpt2",
+    "openai-community": "gpt2 gpt2-xl",
+    "google-t5": "t5-small t5-base t5-large t5-3b t5-11b",
+    "almanach": "camembert-base",
+}
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -87,60 +95,74 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 
 def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
-    known = [*zoo(), *PAPER]
-    if name in known or Path(name).is_dir() or (name.count("/") == 1 and not name.startswith((".", "/", "~"))):
+    if name in zoo() or Path(name).is_dir() or hub_id(name):
         return
-    close = difflib.get_close_matches(name, known, n=1)
+    if Path(name).exists() or name.startswith((".", "/", "~")):
+        raise PtxError(f"{where}no folder {name}", "give the folder that `save_pretrained` wrote, or run `ptx models`")
+    close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
     hint = "run `ptx models` for the names, or give a hub id or a model's folder"
     raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
+
+
+def hub_id(name: str) -> str | None:
+    """The hub id that a name stands for, if any. No id leads out of the hub's cache ("x/..", "a/../b")."""
+    if name in PAPER:
+        return PAPER[name]
+    if HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:
+        return name
+    return next((f"{organisation}/{name}" for organisation, names in MOVED.items() if name in names.split()), None)
 
 
 @functools.lru_cache(maxsize=64)
 def _resolve(name: str, tokenizer_only: bool) -> Model:
     check_name(name)
-    if (ZOO_FOLDER / name / "config.json").is_file():
+    if name in zoo():
         return _from_folder(name, ZOO_FOLDER / name, tokenizer_only)
-    if name in PAPER:
-        return _from_hub(name, PAPER[name], tokenizer_only)
-    if Path(name).is_dir():
+    if name not in PAPER and Path(name).is_dir():
         return _from_folder(name, Path(name).absolute(), tokenizer_only)
-    return _from_hub(name, name, tokenizer_only)
+    repo = hub_id(name)
+    assert repo is not None
+    folder = hub.fetch_config(repo)
+    refuse_code(name, folder)
+    if not tokenizer_only:
+        hub.fetch_weights(repo, folder)
+    commit = f"{repo}@{folder.name}"  # snapshots/<commit>
+    return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
 
 
 def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
-    tokenizer = {file: file_digest(folder / file) for file in TOKENIZER_FILES if (folder / file).is_file()}
+    """A model by the digests of its files. Links in the folder are followed: the hub's own cache is made of them."""
+    tokenizer = {file: file_digest(folder / file) for file in hub.TOKENIZER_FILES if (folder / file).is_file()}
     if not tokenizer:
         raise PtxError(f"{folder} has no tokenizer files", "save the tokenizer into it with `save_pretrained`")
-    weights: list[Path] = []
+    refuse_code(name, folder)
+    if "tokenizer_class" not in weights.read_json(folder / "tokenizer_config.json"):
+        # transformers then goes by the model's type
+        tokenizer["model_type"] = str(weights.read_json(folder / "config.json").get("model_type"))
+    files: list[Path] = []
     if not tokenizer_only:
-        # safetensors win over older formats, as in transformers
-        weights = next((found for p in WEIGHT_PATTERNS if (found := sorted(folder.glob(p)))), [])
-        if not weights or not (folder / "config.json").is_file():
+        found = weights.weight_files(folder)
+        if not found or not (folder / "config.json").is_file():
             raise PtxError(f"{folder} has no config.json or weights", "save the model into it with `save_pretrained`")
-        weights = [folder / "config.json", *weights]
-    files = {file.name: file_digest(file) for file in weights}
-    return Model(name, str(folder), digest({"files": files, "tokenizer": tokenizer}), digest(tokenizer))
+        files = [folder / "config.json", *found]
+    digests = {file.name: file_digest(file) for file in files}
+    return Model(name, str(folder), digest({"files": digests, "tokenizer": tokenizer}), digest(tokenizer))
 
 
-def _from_hub(name: str, repo: str, tokenizer_only: bool) -> Model:
-    """A hub model at the commit its main branch has now, or that was fetched before when the hub is out of reach."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = [*TOKENIZER_FILES, "config.json", "README.md"]
-    if not tokenizer_only:
-        patterns += ["*.safetensors", "*.safetensors.index.json"]
-    try:
-        folder = Path(snapshot_download(repo, allow_patterns=patterns))
-        if not tokenizer_only and not list(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(repo, allow_patterns=[*patterns, "pytorch_model*.bin*"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+def refuse_code(name: str, folder: Path) -> None:
+    """Raise PtxError for a checkpoint that wants its own Python code to run, or that is an adapter of another model."""
+    for file in ("config.json", "tokenizer_config.json"):
+        if weights.read_json(folder / file).get("auto_map"):
+            raise PtxError(
+                f"{name} brings code of its own (auto_map in {file}), which ptx never runs",
+                "choose a checkpoint that transformers reads by itself; if it has a class for this model type, "
+                "remove auto_map in a local copy and give that folder",
+            )
+    if (folder / "adapter_config.json").is_file():
         raise PtxError(
-            f"cannot get {repo} from the hub ({type(error).__name__})",
-            "check the name and the network, give a local folder, or use an embedded model: run `ptx models`",
-        ) from None
-    commit = f"{repo}@{folder.name}"  # snapshots/<commit>
-    return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
+            f"{name} is an adapter of another model (it has an adapter_config.json)",
+            "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder",
+        )
 
 
 def anchor_models(models: Iterable[str]) -> tuple[list[str], str]:
@@ -156,74 +178,3 @@ def anchor_models(models: Iterable[str]) -> tuple[list[str], str]:
                 return universe, f"{whose} masked and causal LMs"
             return [name for name in universe if not name.startswith(CAUSAL)], f"{whose} masked LMs"
     return names, "the models of this command"
-
-
-def embedding_width(model: Model) -> int:
-    """The width of the word embeddings, which ALBERT keeps apart from the hidden width."""
-    config = model.config
-    return config.get("embedding_size") or config.get("hidden_size") or config["n_embd"]
-
-
-def card(name: str) -> dict[str, Any]:
-    """The card of an embedded model: its data, recipe, seconds, loss and accuracies."""
-    return json.loads((ZOO_FOLDER / name / "card.json").read_text("utf-8"))
-
-
-def describe(name: str) -> dict[str, Any]:
-    """A row of Table 4 from a model's files and card: `name`, `parameters`, `hidden`, `embedding`, `task`, `data`."""
-    model = resolve(name)
-    config = model.config
-    if name in zoo():
-        about = card(name)
-        data = f"{about['sentences']:,} sentences of the facts suite"
-    else:
-        data = ", ".join(_data_of(Path(model.path))) or "not in its card"
-    causal = any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in config.get("architectures") or ())
-    return {
-        "name": name,
-        "parameters": _parameters(Path(model.path)),
-        "hidden": config.get("hidden_size") or config["n_embd"],
-        "embedding": embedding_width(model),
-        "task": "causal LM" if causal else "masked LM",
-        "data": data,
-    }
-
-
-def _parameters(folder: Path) -> int | None:
-    """How many numbers the safetensors files hold, by their headers; None for older formats."""
-    count = 0
-    for file in folder.glob("*.safetensors"):
-        with file.open("rb") as content:
-            header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
-        count += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return count or None
-
-
-def _data_of(folder: Path) -> list[str]:
-    """The training data that a hub model's card names."""
-    if not (folder / "README.md").is_file():
-        return []
-    from huggingface_hub import ModelCard
-
-    found = ModelCard.load(folder / "README.md").data.datasets or []
-    return [found] if isinstance(found, str) else list(found)
-
-
-def catalogue() -> list[dict[str, Any]]:
-    """What `ptx models` lists: the embedded models with their figures, then the paper's aliases."""
-    rows: list[dict[str, Any]] = []
-    for name in zoo():
-        about = card(name)
-        shape = about["shape"]
-        rows.append(
-            {
-                "name": name,
-                "where": "embedded",
-                "parameters": about["parameters"],
-                "hidden": shape["hidden_size"],
-                "embedding": shape.get("embedding_size", shape["hidden_size"]),
-                "manual": about.get("accuracy", {}).get("manual"),
-                "tuned": about.get("accuracy", {}).get("tuned"),
-            }
-        )
-    return rows + [{"name": alias, "where": repo} for alias, repo in PAPER.items()]

@@ -89,7 +89,7 @@ class Group(typer.core.TyperGroup):
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         out = Output()
         try:
-            kwargs.setdefault("default_map", self._defaults())
+            kwargs.setdefault("default_map", self.defaults())
             code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]
             out.flush()
         except PtxError as error:
@@ -98,7 +98,7 @@ class Group(typer.core.TyperGroup):
             out.error(error)
             code = error.exit_code
         except typer.TyperException as error:  # unknown options, missing values and the like
-            out.error(UsageError(_sentence(error), f"run `{_command_path(error)} --help`"))
+            out.error(usage_error(error))
             code = 2
         except typer.Abort:
             code = interrupts.say()
@@ -109,7 +109,8 @@ class Group(typer.core.TyperGroup):
             sys.exit(code if isinstance(code, int) else 0)
         return code
 
-    def _defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, Any]:
+        """What the nearest settings file says, as each command's defaults. Raises PtxError for an unknown setting."""
         found = settings_file(Path.cwd())
         if found is None:
             return {}
@@ -123,6 +124,11 @@ class Group(typer.core.TyperGroup):
         for name in settings.keys() - shared.keys():
             defaults[name] |= {key.replace("-", "_"): value for key, value in settings[name].items()}
         return defaults
+
+
+def usage_error(error: Exception) -> UsageError:
+    """What the parser of the command line found wrong."""
+    return UsageError(_sentence(error), f"run `{_command_path(error)} --help`")
 
 
 def _sentence(error: Exception) -> str:

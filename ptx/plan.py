@@ -22,7 +22,8 @@ from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, Tu
 from ptx.errors import PtxError, UsageError
 from ptx.models import Model, anchor_models, resolve
 from ptx.step import Step, shared_words, stored_step
-from ptx.suites import Task, load_suite
+from ptx.suites import SPLIT, Task, load_suite
+from ptx.warm import DRAWN, Initial, warm_step
 
 METHODS = ("random", "manual", "direct", "discretize", "projector", "relative", "tuned")
 SOURCELESS = ("random", "manual", "tuned")
@@ -44,36 +45,75 @@ class Settings:
     eval: EvalConfig = EvalConfig()
     seed: int = 0
     truncate: bool = False
+    strict: bool = False
+    dtype: str = "float32"
+    initial: Initial = ()  # what `tune.init` names, found in the store (warm.find_initial)
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """The dtype as a setting of the stages that run a model, left out if it is the default."""
+        return {} if self.dtype == "float32" else {"dtype": self.dtype}
 
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
         chosen = load_suite(self.suite).choose(self.tasks)
-        if self.truncate:
-            chosen = [dataclasses.replace(task, truncate=True) for task in chosen]
+        if self.truncate or self.strict:  # otherwise the very same tasks, which remember their digests
+            chosen = [dataclasses.replace(task, truncate=self.truncate, strict=self.strict) for task in chosen]
         usable = [task for task in chosen if all(task.splits[split] for split in splits)]
         missing = [task.name for task in chosen if task not in usable]
         if missing and (self.tasks or not usable):
-            raise PtxError(
-                f"{', '.join(missing)} of suite {self.suite}: no facts in {' or '.join(splits)}",
-                "choose other --tasks or another --split",
-            )
+            hint = "choose other --tasks or another --split"
+            if not any(task.splits["train"] for task in chosen):
+                hint = f"tune on a suite with train facts and add --on {self.suite}, or use {SPLIT}{self.suite}"
+            raise PtxError(f"{some(missing)} of suite {self.suite}: no facts in {' or '.join(splits)}", hint)
         return usable
+
+    def scored_tasks(self, *splits: str) -> list[tuple[Task, Task]]:
+        """Tasks as `chosen_tasks`, each with the task whose facts are scored: itself, or that of the suite `--on`."""
+        if not self.eval.on:
+            return [(task, task) for task in self.chosen_tasks(*splits, self.eval.split)]
+        chosen = self.chosen_tasks(*splits)
+        there = {task.name: task for task in load_suite(self.eval.on).tasks if task.splits[self.eval.split]}
+        missing = [task.name for task in chosen if task.name not in there]
+        if missing and (self.tasks or len(missing) == len(chosen)):
+            raise PtxError(
+                f"{some(missing)} of suite {self.eval.on}: no facts in {self.eval.split}", "choose other --tasks"
+            )
+        return [(task, self.moved(there[task.name], task)) for task in chosen if task.name in there]
+
+    def moved(self, task: Task, home: Task) -> Task:
+        """A task to score prompts of `home` on; the floor is that of home's train facts if it has none itself."""
+        if not task.splits["train"]:
+            task = dataclasses.replace(task, splits={**task.splits, "train": home.splits["train"]})
+        return dataclasses.replace(
+            task, template=task.template or home.template, truncate=self.truncate, strict=self.strict
+        )
+
+
+def some(names: Sequence[str]) -> str:
+    """A list of names, not too long."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
-    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name}
+    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed}
     own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
-    if settings.tune.init == "words":
+    if settings.tune.init != "random":
         del own["init_scale"]
-    return Step(
+    step = Step(
         "tune",
         own,
         {"model": model.digest, "facts": task.digest("train", "dev")},
         labels={"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed},
-        group=(model.digest, digest(vars(settings.tune)), str(settings.seed)),
+        group=(model.digest, digest(vars(settings.tune)), str(settings.seed), settings.dtype),
         models=(model,),
         task=task,
     )
+    if settings.tune.init in DRAWN:
+        return step
+    if not settings.initial:
+        raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
+    return warm_step(step, settings.initial, settings.suite, n_tasks=len(settings.chosen_tasks("train", "dev")))
 
 
 def shortest(number: str) -> str:
@@ -169,7 +209,7 @@ def search_step(
         parents = (*(encoding for encoding, _ in pairs), anchors)
     if own.get("select") == "dev":
         inputs["facts"] = task.digest("dev")
-        own["layout"] = settings.tune.layout
+        own |= {"layout": settings.tune.layout, **settings.computed}
         if shared_words(anchors) not in parents:
             parents += (shared_words(anchors),)
     return Step(
@@ -178,19 +218,9 @@ def search_step(
         inputs,
         parents,
         labels,
-        group=(target.digest, method, anchors.key if method not in ("random", "direct") else ""),
+        group=(target.digest, method, anchors.key if method not in ("random", "direct") else "", settings.dtype),
         models=(target,),
         task=task,
-    )
-
-
-def import_step(path: Path, target: Model, task: Task, settings: Settings) -> Step:
-    """A user's prompt file as if a search had found it."""
-    labels = {"target": target.name, "sources": [], "method": "imported", "suite": settings.suite, "task": task.name}
-    inputs = {"target": target.digest, "prompt": file_digest(path)}
-    group = (target.digest, "imported")
-    return Step(
-        "search", {"method": "imported"}, inputs, (), labels | {"seed": settings.seed}, group, (target,), task, path
     )
 
 
@@ -221,12 +251,14 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         "target": target.name,
         "sources": list(prompt.labels.get("sources", ())) if prompt else [],
         "method": method,
-        "suite": settings.suite,
+        "suite": settings.eval.on or settings.suite,
         "task": task.name,
         "split": settings.eval.split,
         "seed": settings.seed,
     }
-    own: dict[str, Any] = {"split": settings.eval.split}
+    if prompt is not None and settings.eval.on not in ("", settings.suite):
+        labels["tuned_on"] = settings.suite
+    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed}
     if prompt is None:
         if not task.template:
             raise PtxError(f"task {task.name} has no manual template", "add one to the suite's relations.jsonl")
@@ -244,7 +276,7 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         inputs,
         parents=parents,
         labels=labels,
-        group=(target.digest, "" if task.labels else words.key),
+        group=(target.digest, "" if task.labels else words.key, settings.dtype),
         models=(target,),
         task=task,
     )
@@ -254,10 +286,10 @@ def grid(
     cells: Iterable[tuple[str, Sequence[str], str]], settings: Settings, anchors: Step, *, until: str = "eval"
 ) -> Iterator[Step]:
     """The last steps of cells (method, sources, target) for every task: the searched prompts or their evaluations."""
-    splits = {"search": ("train", "dev"), "eval": ("train", "dev", settings.eval.split)}
     for method, sources, target_name in cells:
         target = resolve(target_name)
-        for task in settings.chosen_tasks(*splits[until]):
+        tasks = _tasks(settings, method) if until == "eval" else [(t, t) for t in settings.chosen_tasks("train", "dev")]
+        for task, scored in tasks:
             if method == "manual":
                 prompt = None
             elif method == "tuned":
@@ -268,7 +300,15 @@ def grid(
             if until == "search" and prompt is not None:
                 yield prompt
             elif until == "eval":
-                yield eval_step(method, prompt, target, task, shared_words(anchors), settings)
+                yield eval_step(method, prompt, target, scored, shared_words(anchors), settings)
+
+
+def _tasks(settings: Settings, method: str) -> list[tuple[Task, Task]]:
+    """The tasks of a suite that can be tuned on, whatever the method, so that methods compare; of a suite that is a
+    test set only (LAMA's files), all tasks for a method without training."""
+    if method in ("manual", "random") and not any(task.splits["train"] for task in load_suite(settings.suite).tasks):
+        return settings.scored_tasks()
+    return settings.scored_tasks("train", "dev")
 
 
 def default_anchors(models: Sequence[str], settings: Settings) -> tuple[Step, str]:

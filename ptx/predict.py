@@ -18,10 +18,18 @@ BATCH = 256
 
 @torch.inference_mode()
 def predict(
-    target: Model, path: Path, subjects: Sequence[str], allowed: Sequence[str], *, top: int, layout: str, device: str
+    target: Model,
+    path: Path,
+    subjects: Sequence[str],
+    allowed: Sequence[str],
+    *,
+    top: int,
+    layout: str,
+    device: str,
+    dtype: str = "float32",
 ) -> list[dict[str, Any]]:
     """`top` answers per subject; probabilities are among the allowed words, and sum to one over all of these."""
-    model = load_model(target, device)
+    model = load_model(target, device, dtype)
     prompt = model.fit(read_prompt(path))
     ids = model.word_ids(allowed)
     made = model.rows(LAYOUTS[layout], subjects, prompt_length=len(prompt))

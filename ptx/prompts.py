@@ -1,20 +1,16 @@
-"""A soft prompt and its files: a safetensors file with one tensor, or a numpy file, of shape (m, d)."""
+"""A soft prompt: its file in the cache, reading it from any file, and the random numbers it may start from."""
 
 from __future__ import annotations
 
-import contextlib
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from ptx.errors import PtxError
+from ptx import formats
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -33,15 +29,5 @@ def to_bytes(prompt: Float[Tensor, "m d"]) -> bytes:
 
 
 def read_prompt(path: Path) -> Float[Tensor, "m d"]:
-    """The prompt in a file, in float32. Raises PtxError for anything but one finite matrix; never unpickles."""
-    tensors: list[Tensor] = []
-    with contextlib.suppress(OSError, ValueError, SafetensorError, EOFError):
-        if path.suffix == ".npy":
-            tensors = [torch.from_numpy(np.load(path, allow_pickle=False))]
-        else:
-            tensors = list(load_safetensors(path.read_bytes()).values())
-    if len(tensors) != 1 or tensors[0].ndim != 2 or not torch.isfinite(tensors[0]).all():
-        raise PtxError(
-            f"{path} holds no soft prompt", "give a .safetensors or .npy file with one matrix of shape (vectors, width)"
-        )
-    return tensors[0].float()
+    """The prompt in a file of the cache or of another program, in float32 (see formats.read). Raises PtxError."""
+    return formats.read(path).prompt

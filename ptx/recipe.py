@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptx.catalogue import embedding_width
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
 from ptx.errors import PtxError, UsageError
-from ptx.models import STAND_INS, check_name, embedding_width, resolve
+from ptx.models import STAND_INS, check_name, resolve
 from ptx.plan import METHODS, ONE_SOURCE, SOURCELESS
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -121,7 +122,7 @@ def _recipe(path: Path, raw: Mapping[str, Any], stand_ins: Mapping[str, str | No
     methods = tuple(raw.get("methods", METHODS))
     for method in methods:
         if method not in METHODS:
-            raise PtxError(f"{path}: methods: unknown method {method!r}", _nearest(method, METHODS))
+            raise PtxError(f"{path}: methods: unknown method {method!r}", nearest(method, METHODS))
     lists = {"targets": raw.get("targets", []), "sources": [*itertools.chain(*raw.get("sources", []))]}
     for key, models in lists.items():
         for name in models:
@@ -130,7 +131,7 @@ def _recipe(path: Path, raw: Mapping[str, Any], stand_ins: Mapping[str, str | No
         if not raw.get(key) and raw.get("shows") != "table4" and (key == "targets" or set(methods) - set(SOURCELESS)):
             raise PtxError(f"{path}: no {key}", f"copy {FOLDER / 'demo.toml'} and edit it")
     if raw.get("shows", "") not in ("", *PAPER):
-        raise PtxError(f"{path}: shows: unknown {raw['shows']!r}", _nearest(raw["shows"], PAPER))
+        raise PtxError(f"{path}: shows: unknown {raw['shows']!r}", nearest(raw["shows"], PAPER))
     run = {name: stand_ins.get(name, name) for models in lists.values() for name in models}
     sources = (tuple(run[name] for name in group) for group in raw.get("sources", []))
     return Recipe(
@@ -212,10 +213,10 @@ def _check_keys(table: Any, known: Sequence[str], where: str) -> None:
         raise PtxError(f"{where}: {table!r} is not a table of settings", f"choose among {', '.join(known)}")
     for key in table:
         if key not in known:
-            raise PtxError(f"{where}: unknown key {key!r}", _nearest(key, known))
+            raise PtxError(f"{where}: unknown key {key!r}", nearest(key, known))
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def nearest(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"
 

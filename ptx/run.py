@@ -5,6 +5,7 @@ A run that was interrupted goes on where it stopped. A cell that fails is named,
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,14 +44,21 @@ class Planned:
         return f"{self.method} {pair} on {self.variant.suite}{swept}"
 
 
-def plan_cells(recipe: Recipe, seed: int, *, truncate: bool = False) -> tuple[list[Planned], str]:
+def plan_cells(
+    recipe: Recipe, seed: int, *, truncate: bool = False, dtype: str = "float32"
+) -> tuple[list[Planned], str]:
     """Every cell of a recipe with its steps, and what the anchors are. Nothing is built, no weights are read."""
     cells = list(recipe.cells())
     planned = []
     description = ""
     for variant in recipe.variants:
         settings = Settings(
-            suite=variant.suite, tasks=recipe.tasks, seed=seed, truncate=truncate, **dict(variant.configs)
+            suite=variant.suite,
+            tasks=recipe.tasks,
+            seed=seed,
+            truncate=truncate,
+            dtype=dtype,
+            **dict(variant.configs),
         )
         shared, description = default_anchors(recipe.models, settings)
         for method, sources, target in cells:
@@ -73,7 +81,7 @@ def measured(planned: Iterable[Planned], artifacts: Mapping[str, Artifact]) -> l
             continue
 
         def mean(name: str, of: Sequence[Mapping[str, Any]] = figures) -> float:
-            return sum(f[name] for f in of) / len(of)
+            return sum(math.nan if f[name] is None else f[name] for f in of) / len(of)
 
         cells.append(
             Cell(
@@ -122,7 +130,7 @@ def run_recipe(recipe: Recipe, common: CommonConfig, *, jobs: int, format: str, 
     """Build what a recipe needs, report it as any command does, and show what it shows."""
     evals: EvalConfig = recipe.variants[0].configs["eval"]
     command = Command(common, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)), eval=evals)
-    planned, description = plan_cells(recipe, common.seed) if recipe.methods else ([], "")
+    planned, description = plan_cells(recipe, common.seed, dtype=common.dtype) if recipe.methods else ([], "")
     if planned:
         command.out.message(f"{recipe.title}; anchors: words shared by {description}")
     goals = [goal for cell in planned for goal in cell.goals]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ptx.cache import Store
 from ptx.errors import PtxError
-from ptx.lm import load_embeddings, load_model
+from ptx.lm import FLOAT32, load_embeddings, load_model
 from ptx.methods import BUILDERS
 from ptx.pipeline import Payload, Tick
 from ptx.step import Step
@@ -19,7 +19,9 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         return
     # Only a choice on labelled dev facts needs more of the target than its word embeddings.
     labelled = any(step.settings.get("select") == "dev" for step in steps)
-    model = (load_model if labelled else load_embeddings)(steps[0].models[0], device)
+    target = steps[0].models[0]
+    dtype = next((step.settings["dtype"] for step in steps if "dtype" in step.settings), FLOAT32)
+    model = load_model(target, device, dtype) if labelled else load_embeddings(target, device)
     for method, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
         for result in BUILDERS[method](list(of_method), model, store):
             tick(1)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ptx.target import TargetAnchors
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
@@ -31,7 +33,7 @@ GCV_GRID = 10.0 ** torch.arange(-6, 3, 0.25, dtype=torch.float64)
 def exact(
     c: Float[Tensor, "n k"],
     *,
-    anchors: Float[Tensor, "k d"],
+    anchors: TargetAnchors,
     mask: Bool[Tensor, "n k"] | None = None,
     ridge: float | str = 0.0,
 ) -> Float[Tensor, "n d"]:
@@ -40,14 +42,12 @@ def exact(
     Where the solution is not unique, the shortest one. `ridge` is in units of the mean eigenvalue of B'B; "gcv" chooses
     it for every vector by generalised cross-validation over all anchors, which needs no labels.
     """
-    b = normalize(anchors.double(), dim=-1)
-    c = c.double()
-    gram = _gram(b)
-    unit = gram.diagonal().mean()  # the mean eigenvalue
+    b, c = anchors.b, c.double()
+    unit = anchors.gram.diagonal().mean()  # the mean eigenvalue
     penalty = torch.full((len(c),), 0.0 if ridge == "gcv" else float(ridge), dtype=torch.float64, device=c.device)
     if ridge == "gcv":
-        penalty = gcv(c if mask is None else c * mask, b, *torch.linalg.eigh(gram))
-    inverse = _inverse(gram, penalty * unit)
+        penalty = gcv(c if mask is None else c * mask, b, *anchors.eigen)
+    inverse = _inverse(anchors, penalty * unit)
     if mask is None or bool(mask.all()):
         return normalize(inverse(c @ b), dim=-1)
     d = b.shape[1]
@@ -60,34 +60,22 @@ def exact(
     if not few.all():
         many = ~few
         u[many] = _conjugate_gradients(
-            c[many], b, mask[many], _inverse(gram, penalty[many] * unit), penalty[many] * unit
+            c[many], b, mask[many], _inverse(anchors, penalty[many] * unit), penalty[many] * unit
         )
     return normalize(u, dim=-1)
 
 
-def _gram(b: Float[Tensor, "k d"]) -> Float[Tensor, "d d"]:
-    """B'B by blocks of rows from the diagonal on, the rest mirrored: five eighths of the work of a full product."""
-    d = b.shape[1]
-    gram = b.new_empty(d, d)
-    step = -(-d // 4)
-    for first in range(0, d, step):
-        last = min(first + step, d)
-        gram[first:last, first:] = b[:, first:last].T @ b[:, first:]
-        gram[last:, first:last] = gram[first:last, last:].T
-    return gram
-
-
-def _inverse(gram: Float[Tensor, "d d"], penalty: Float[Tensor, " n"]) -> Callable[[Tensor], Tensor]:
-    """right [n, d] -> (B'B + penalty_i I)^+ right_i for each row: by one Cholesky factor where all rows share a
-    penalty and the matrix is well conditioned, else by eigenvalues."""
+def _inverse(anchors: TargetAnchors, penalty: Float[Tensor, " n"]) -> Callable[[Tensor], Tensor]:
+    """right [n, d] -> (B'B + penalty_i I)^+ right_i for each row, in the precision of `right`: by one Cholesky factor
+    where all rows share a penalty and the matrix is well conditioned, else by eigenvalues."""
     if bool((penalty == penalty[0]).all()):
-        shifted = gram + penalty[0] * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        shifted = anchors.gram.clone()
+        shifted.diagonal().add_(penalty[0])
         factor, failed = torch.linalg.cholesky_ex(shifted)
         pivots = factor.diagonal() ** 2
         if not failed and pivots.min() > SAFE_PIVOT * pivots.max():
-            return lambda right: torch.cholesky_solve(right.double().T, factor).T
-    values, vectors = torch.linalg.eigh(gram)
-    return lambda right: _spectral(right.double(), values, vectors, penalty)
+            return lambda right: torch.cholesky_solve(right.T, factor.to(right.dtype)).T
+    return lambda right: _spectral(right, *anchors.eigen, penalty)
 
 
 def _spectral(
@@ -99,6 +87,7 @@ def _spectral(
     """(B'B + penalty I)^+ right, from the eigendecomposition of B'B."""
     solid = values > RANK_TOLERANCE * values[-1]
     shrunk = torch.where(solid, 1 / (torch.where(solid, values, 1.0) + penalty[:, None]), 0.0)
+    vectors, shrunk = vectors.to(right.dtype), shrunk.to(right.dtype)
     return (right @ vectors * shrunk) @ vectors.T
 
 
@@ -151,7 +140,7 @@ def _round(
     tiny = torch.finfo(right.dtype).tiny
     u = torch.zeros_like(right)
     residual = right
-    z = inverse(residual).to(right.dtype)
+    z = inverse(residual)
     direction = z
     product = (residual * z).sum(-1)
     for _ in range(ITERATIONS):
@@ -161,7 +150,7 @@ def _round(
         residual = residual - step[:, None] * image
         if (residual.norm(dim=-1) <= GAIN).all():
             break
-        z = inverse(residual).to(right.dtype)
+        z = inverse(residual)
         previous, product = product, (residual * z).sum(-1)
         direction = z + (product / previous.clamp_min(tiny))[:, None] * direction
     return u

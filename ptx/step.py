@@ -52,7 +52,9 @@ class Step:
             return dict(self.stored.meta["config"])
         whole: dict[str, Any] = {}
         for parent in self.parents:
-            whole |= parent.config
+            # The prompt that a tuning starts from has settings of its own for the same stages.
+            prefix = "init." if self.stage == "tune" else ""
+            whole |= {prefix + stage: settings for stage, settings in parent.config.items()}
         return whole | {self.stage: dict(self.settings)}
 
     def parents_at(self, stage: str) -> list[Step]:
@@ -73,6 +75,12 @@ def stage_versions(step: Step) -> dict[str, int]:
 def stored_step(artifact: Artifact) -> Step:
     """An artifact of the cache as the parent of a new one."""
     return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)
+
+
+def is_file(name: str) -> bool:
+    """Whether a prompt's name means a file, or a folder that is no artifact, rather than a key."""
+    path = Path(name)
+    return path.exists() and not (path / "meta.json").is_file()
 
 
 def shared_words(anchors: Step) -> Step:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -107,10 +108,14 @@ def _settings(artifact: Artifact) -> dict[str, Any]:
     # Classification answers among its label words instead of the shared ones.
     words = next((parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "anchors"), "labels")
     settings = {"suite": labels["suite"], "split": labels["split"], "words": words}
+    if "tuned_on" in labels:  # another suite than the one scored
+        settings["tuned on"] = labels["tuned_on"]
     for stage, config in artifact.meta["config"].items():
         for name, value in config.items():
             if name not in NOT_SETTINGS:
                 settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
+        if stage in ("tune", "eval"):
+            settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
     return settings
 
 
@@ -144,7 +149,7 @@ def _newest(results: Sequence[Result], warn: Callable[[str], None]) -> list[Resu
         older += identity in latest
         latest[identity] = result
     if older:
-        warn(f"{older} older results for the same names are left out: a model or the suite has changed since")
+        warn(f"{older} older results for the same names are left out: a model, suite or imported prompt changed since")
     return list(latest.values())
 
 
@@ -180,7 +185,7 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
         notes.append("mean and standard deviation over seeds")
     whole_tasks = tasks if by == "method" else 1
     sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
-    shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(settings)}
+    shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(_without_defaults(settings))}
     return Table(title, notes, [{**shown, **row} for row in records], sheets)
 
 
@@ -194,6 +199,7 @@ def _record(result: Result) -> dict[str, Any]:
         "seed": labels.get("seed", 0),
         "matching_loss": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
+        "floor": math.nan if metrics["floor"] is None else metrics["floor"],
     }
 
 
@@ -207,7 +213,7 @@ def _floors(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """The majority-class floor of every column, as one more row."""
     import pandas as pd
 
-    once = frame.drop_duplicates(["target", "task"])
+    once = frame[frame["floor"].notna()].drop_duplicates(["target", "task"])  # a test set alone has no floor
     rows = []
     for key, of in once.groupby(list(keys[2:]), sort=False):
         values = key if isinstance(key, tuple) else (key,)
@@ -256,7 +262,14 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
 
 
 def _spell(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.split('.')[-1]} {str(value)[:12]}" for name, value in sorted(settings.items()))
+    if settings.get("tune.dtype") == settings.get("eval.dtype"):
+        settings = {name: value for name, value in settings.items() if name != "tune.dtype"}
+    short = {name: str(value)[:12] if name == "words" else value for name, value in settings.items()}  # a key
+    return ", ".join(f"{name.split('.')[-1]} {value}" for name, value in sorted(short.items()))
+
+
+def _without_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in settings.items() if not (n.endswith(".dtype") and value == "float32")}
 
 
 def keep(made: Sequence[Table], results: Sequence[Result], by: str, store: Store) -> tuple[Artifact, bool]:

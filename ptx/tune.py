@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ptx import imports
 from ptx import prompts as prompt_files
 from ptx.cache import Store
 from ptx.config import TuneConfig
 from ptx.errors import PtxError
 from ptx.inputs import LAYOUTS, Row, fact_rows
-from ptx.lm import LanguageModel, load_model
-from ptx.pipeline import Payload, Stopwatch, Tick
+from ptx.lm import FLOAT32, LanguageModel, load_model
+from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
+from ptx.sources import IMPORTED
 from ptx.step import Step
+from ptx.strict import refuse_dropped
 from ptx.suites import Fact, Task
+from ptx.warm import DRAWN
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,17 +42,23 @@ OPTIPROMPT_STD = 0.02
 
 @dataclass(frozen=True)
 class Examples:
-    """The facts of one task as inputs and answers (token ids), and the answers allowed on dev (None: any token)."""
+    """The facts of one task as inputs and answers (token ids), the answers allowed on dev (None: any token), and the
+    prompt to start from (None: draw one)."""
 
     name: str
     train: Sequence[tuple[Row, int]]
     dev: Sequence[tuple[Row, int]]
     allowed: Sequence[int] | None = None
+    start: Float[Tensor, "m d"] | None = None
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best prompt and how it was found: `history` has the train loss and the dev accuracy of each epoch."""
+    """The best prompt and how it was found.
+
+    `history` has the gradient steps so far, the complete epochs and the dev accuracy: before any step, after 1, 2, 4, 8
+    and so on within the first epoch (most is learned there), and after each epoch, then with the mean train loss too.
+    """
 
     prompt: Float[Tensor, "m d"]
     dev_accuracy: float
@@ -74,29 +85,52 @@ def tune_prompts(
 ) -> list[Tuned]:
     """One prompt per task. `tick` is called after each epoch of all tasks.
 
-    Raises PtxError when a loss stops being finite.
+    A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
+    stops being finite.
     """
     embeddings = model.embeddings.cpu()
     prompts = []
     for task in tasks:
         noise = prompt_files.generator(seed, task.name)
-        prompts.append(initial_prompt(embeddings, config, noise).to(model.device).requires_grad_())
+        start = initial_prompt(embeddings, config, noise) if task.start is None else task.start.clone()
+        prompts.append(start.to(model.device).requires_grad_())
     optimizer = torch.optim.Adam(prompts, lr=config.lr)
     orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
     best: list[Tuned | None] = [None] * len(tasks)
     histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
+    each = [steps_per_epoch(len(task.train), config.batch_size) for task in tasks]
+
+    def look_early(step: int) -> None:
+        if step & (step - 1) or step >= max(each):  # powers of two
+            return
+        for i, score in enumerate(accuracy(model, tasks, [prompt.detach() for prompt in prompts])):
+            if step < each[i]:
+                histories[i].append({"epoch": 0, "steps": step, "train_loss": None, "dev_accuracy": score})
+
+    look_early(0)
+    for i, task in enumerate(tasks):
+        if task.start is not None:
+            best[i] = Tuned(task.start.clone(), histories[i][0]["dev_accuracy"], 0, histories[i])
     for epoch in range(1, config.epochs + 1):
-        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders)
+        watch = look_early if epoch == 1 else None
+        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders, watch)
         accuracies = accuracy(model, tasks, [prompt.detach() for prompt in prompts])
         for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
-            if not torch.isfinite(torch.tensor(loss)):
-                raise PtxError(f"tuning {task.name} on {model.name} diverged", f"try --lr {config.lr / 10:g}")
-            histories[i].append({"epoch": epoch, "train_loss": loss, "dev_accuracy": score})
+            if not (math.isfinite(loss) and torch.isfinite(prompts[i]).all()):
+                raise PtxError(
+                    f"tuning {task.name} on {model.name} diverged: the loss or prompt of epoch {epoch} is not finite",
+                    f"try --lr {config.lr / 10:g}, and --dtype float32 if it is another",
+                )
+            histories[i].append({"epoch": epoch, "steps": epoch * each[i], "train_loss": loss, "dev_accuracy": score})
             previous = best[i]
             if previous is None or score > previous.dev_accuracy:
                 best[i] = Tuned(prompts[i].detach().cpu().clone(), score, epoch, histories[i])
         tick()
     return [tuned for tuned in best if tuned is not None]
+
+
+def steps_per_epoch(facts: int, batch_size: int) -> int:
+    return -(-facts // batch_size)
 
 
 def _one_epoch(
@@ -106,11 +140,12 @@ def _one_epoch(
     optimizer: torch.optim.Optimizer,
     config: TuneConfig,
     orders: Sequence[random.Random],
+    after: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
     totals = [0.0] * len(tasks)
     shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
-    for step in itertools.zip_longest(*shuffled):
+    for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
         present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
         rows = [row for _, batch in present for row, _ in batch]
         answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
@@ -123,6 +158,8 @@ def _one_epoch(
         optimizer.step()
         for (i, batch), mean in zip(present, means, strict=True):
             totals[i] += mean.item() * len(batch) / len(tasks[i].train)
+        if after is not None:
+            after(number)
     return totals
 
 
@@ -171,7 +208,9 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
         return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
 
     for split in ("train", "dev"):
-        if not any(fact.object in known for fact in task.splits[split]):
+        dropped = [fact for fact in task.splits[split] if fact.object not in known]
+        refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model.name}")
+        if len(dropped) == len(task.splits[split]):
             raise PtxError(
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",
@@ -184,15 +223,19 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     """See pipeline.BUILDERS."""
     if not steps:
         return
+    if steps[0].settings["init"] == IMPORTED:
+        yield from imports.build(steps, store, device, tick)
+        return
     watch = Stopwatch()
-    model = load_model(steps[0].models[0], device)
+    model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     names = {field.name for field in dataclasses.fields(TuneConfig)}
     config = TuneConfig(**{name: value for name, value in steps[0].settings.items() if name in names})
     ready: list[tuple[Step, Examples]] = []
     for step in steps:
         assert step.task is not None
         try:
-            ready.append((step, examples(model, step.task, config)))
+            made = examples(model, step.task, config)
+            ready.append((step, dataclasses.replace(made, start=_start(step, store))))
         except PtxError as error:
             tick(1)
             yield step, error
@@ -216,3 +259,15 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
                 "history": tuned.history,
             }
             yield step, Payload({prompt_files.FILE: prompt_files.to_bytes(tuned.prompt)}, metrics, seconds)
+
+
+def _start(step: Step, store: Store) -> Tensor | None:
+    """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length."""
+    if step.settings["init"] in DRAWN:
+        return None
+    prompt = prompt_files.read_prompt(payload_of(step.parents[0], store, prompt_files.FILE))
+    m, wanted = len(prompt), step.settings["prompt_length"]
+    if m != wanted:
+        named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
+        raise PtxError(f"{named} has {m} vectors, not {wanted}", f"add --prompt-length {m}")
+    return prompt

@@ -3,8 +3,11 @@ from __future__ import annotations
 import pytest
 from conftest import FILLER, SUBJECTS, make_causal_tokenizer, make_tokenizer
 
+from ptx.embeddings import load_tokenizer
 from ptx.errors import PtxError
-from ptx.inputs import LAYOUTS, collate, rows
+from ptx.inputs import LAYOUTS, collate, rows, subject_tokens
+from ptx.models import resolve
+from ptx.suites import load_suite
 
 TOKENIZER = make_tokenizer([*SUBJECTS, *FILLER])
 CAUSAL = make_causal_tokenizer([*SUBJECTS, *FILLER])
@@ -92,3 +95,30 @@ def test_what_is_refused_is_said_by_place_and_length() -> None:
 
     with pytest.raises(PtxError, match="1 31"):
         rows(TOKENIZER, LAYOUTS["postfix"], ["name1", "name2 " * 31], prompt_length=2, max_length=32, refuse=refuse)
+
+
+MARKS = ["[MASK]", "<mask>", "[SEP]", "</s>", "<|endoftext|>", "[X]", "[V]", "[Y]", "x[MASK]y [MASK] <pad>"]
+
+
+@pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro", "gpt2-micro"])
+def test_a_special_tokens_text_in_a_subject_is_letters(name: str) -> None:
+    tokenizer = load_tokenizer(resolve(name).path)
+    causal = name.startswith("gpt2")
+    options = {"prompt_length": 3, "max_length": 32, "causal": causal}
+    (plain,) = rows(tokenizer, LAYOUTS["postfix"], ["Rome"], **options)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    for mark in MARKS:
+        (row,) = rows(tokenizer, LAYOUTS["postfix"], [mark], **options)
+        assert sum(i in special for i in row.ids) == sum(i in special for i in plain.ids), mark
+        assert row.prompt_at is not None
+        assert row.answer_at == row.prompt_at + 3 - causal
+        if not causal:
+            assert [i for i, token in enumerate(row.ids) if token == tokenizer.mask_token_id] == [row.answer_at]
+
+
+@pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro", "gpt2-micro"])
+def test_other_subjects_are_spelled_as_ever(name: str) -> None:
+    tokenizer = load_tokenizer(resolve(name).path)
+    subjects = [f" {fact.subject}" for task in load_suite("facts").tasks for fact in task.splits["test"]]
+    subjects += [" \u05e9\u05dc\u05d5\u05dd", " e\u0301tude \U0001f469\u200d\U0001f680", " [brackets] and <tags>"]
+    assert subject_tokens(tokenizer, subjects) == tokenizer(subjects, add_special_tokens=False)["input_ids"]

@@ -73,7 +73,8 @@ def test_table4_is_read_from_the_models(ptx) -> None:
     import torch
     from transformers import AutoModel
 
-    from ptx.models import card, resolve
+    from ptx.catalogue import card
+    from ptx.models import resolve
 
     rows = {row["model"]: row for row in ptx("run", "table4", "--json").lines}
     assert set(rows) == {name for name in STAND_INS.values() if name}

@@ -6,6 +6,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from ptx import relative, solvers
 from ptx.errors import PtxError
+from ptx.target import TargetAnchors
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -26,6 +27,14 @@ def test_top_k_keeps_the_highest_signed_entries() -> None:
     assert relative.top_k_mask(torch.zeros(2, 4), 9).all()
 
 
+def test_top_k_keeps_as_many_where_values_are_equal() -> None:
+    ties = torch.tensor([[1.0, 1.0, 1.0, 2.0], [4.0, 3.0, 2.0, 1.0]])
+    mask = relative.top_k_mask(ties, 2)
+    assert mask.sum(-1).tolist() == [2, 2]
+    assert mask[0, 3]
+    assert mask[1].tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize("mask", ["both", "source"])
 @pytest.mark.parametrize("top_k", [9, 40])
 def test_two_sources_are_their_weighted_sum(mask: str, top_k: int) -> None:
@@ -36,7 +45,7 @@ def test_two_sources_are_their_weighted_sum(mask: str, top_k: int) -> None:
     masks = [keep, keep] if mask == "both" else [relative.top_k_mask(r, top_k), relative.top_k_mask(q, top_k)]
     expected = 0.7 * normalize(r * masks[0], dim=-1) + 0.3 * normalize(q * masks[1], dim=-1)
     torch.testing.assert_close(c, expected)
-    u = solvers.exact(expected, anchors=anchors, mask=shared)
+    u = solvers.exact(expected, anchors=TargetAnchors(anchors), mask=shared)
     best = relative.matching_loss(c, relative.cosines(u, anchors=anchors), mask=shared)
     for seed in range(30):
         other = u + 0.1 * draw(4, 6, seed=seed)

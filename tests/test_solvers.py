@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from torch.nn.functional import normalize
 
 from ptx import solvers
 from ptx.relative import cosines, top_k_mask
+from ptx.target import TargetAnchors
 
 
 def problem(n: int = 6, k: int = 80, d: int = 10, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -17,6 +20,10 @@ def problem(n: int = 6, k: int = 80, d: int = 10, seed: int = 0) -> tuple[torch.
     anchors = torch.randn(k, d, generator=generator, dtype=torch.float64)
     c = normalize(torch.randn(n, k, generator=generator, dtype=torch.float64), dim=-1)
     return c, anchors
+
+
+def exact(c: torch.Tensor, *, anchors: torch.Tensor, **more: Any) -> torch.Tensor:
+    return solvers.exact(c, anchors=TargetAnchors(anchors), **more)
 
 
 def objective(c: torch.Tensor, u: torch.Tensor, anchors: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -34,7 +41,7 @@ def objective(c: torch.Tensor, u: torch.Tensor, anchors: torch.Tensor, mask: tor
 def test_exact_equals_lstsq_of_each_vector(top_k: int | None) -> None:
     c, anchors = problem()
     mask = None if top_k is None else top_k_mask(c, top_k)
-    u = solvers.exact(c, anchors=anchors, mask=mask)
+    u = exact(c, anchors=anchors, mask=mask)
     b = normalize(anchors, dim=-1)
     for i in range(len(c)):
         keep = torch.ones(c.shape[1], dtype=torch.bool) if mask is None else mask[i]
@@ -46,7 +53,7 @@ def test_exact_equals_lstsq_of_each_vector(top_k: int | None) -> None:
 def test_nothing_nearby_is_better_than_exact(top_k: int | None) -> None:
     c, anchors = problem()
     mask = None if top_k is None else top_k_mask(c, top_k)
-    u = solvers.exact(c, anchors=anchors, mask=mask)
+    u = exact(c, anchors=anchors, mask=mask)
     best = objective(c, u, anchors, mask)
     generator = torch.Generator().manual_seed(1)
     for scale in (1e-3, 1e-1, 1.0):
@@ -62,7 +69,7 @@ def test_exact_is_never_below_adam(seed: int, k: int, d: int, share: float) -> N
     mask = top_k_mask(c, max(1, int(share * k)))
     start = torch.randn(3, d, generator=torch.Generator().manual_seed(seed))
     by_adam = solvers.adam(c, start, anchors=anchors, mask=mask, steps=300, lr=5e-2)
-    exactly = objective(c, solvers.exact(c, anchors=anchors, mask=mask), anchors, mask)
+    exactly = objective(c, exact(c, anchors=anchors, mask=mask), anchors, mask)
     assert (exactly >= objective(c, by_adam.double(), anchors, mask) - 1e-9).all()
 
 
@@ -70,7 +77,7 @@ def test_adam_comes_close_to_exact() -> None:
     c, anchors = problem()
     mask = top_k_mask(c, 40)
     u = solvers.adam(c, torch.randn(6, 10), anchors=anchors, mask=mask, steps=2000, lr=5e-3)
-    best = objective(c, solvers.exact(c, anchors=anchors, mask=mask), anchors, mask)
+    best = objective(c, exact(c, anchors=anchors, mask=mask), anchors, mask)
     torch.testing.assert_close(objective(c, u.double(), anchors, mask), best, rtol=0, atol=1e-3)
 
 
@@ -79,7 +86,7 @@ def test_best_cosine_is_that_of_the_projection() -> None:
     b = normalize(anchors, dim=-1)
     projected = b @ torch.linalg.pinv(b) @ c.T
     torch.testing.assert_close(
-        objective(c, solvers.exact(c, anchors=anchors), anchors, None), projected.norm(dim=0) / c.norm(dim=1)
+        objective(c, exact(c, anchors=anchors), anchors, None), projected.norm(dim=0) / c.norm(dim=1)
     )
 
 
@@ -88,7 +95,7 @@ def test_rank_deficient_anchors_give_the_shortest_solution(top_k: int | None) ->
     c, anchors = problem(k=40, d=12)
     anchors[:, 8:] = 0  # four directions that no anchor sees
     mask = None if top_k is None else top_k_mask(c, top_k)
-    u = solvers.exact(c, anchors=anchors, mask=mask)
+    u = exact(c, anchors=anchors, mask=mask)
     assert torch.isfinite(u).all()
     assert u[:, 8:].abs().max() < 1e-10
 
@@ -96,14 +103,14 @@ def test_rank_deficient_anchors_give_the_shortest_solution(top_k: int | None) ->
 def test_fewer_anchors_than_width_give_the_minimum_norm_solution() -> None:
     c, anchors = problem(k=6, d=10)
     reference = normalize(c @ torch.linalg.pinv(normalize(anchors, dim=-1)).T, dim=-1)
-    torch.testing.assert_close(solvers.exact(c, anchors=anchors), reference)
+    torch.testing.assert_close(exact(c, anchors=anchors), reference)
 
 
 def test_vectors_do_not_depend_on_their_batch() -> None:
     c, anchors = problem(n=8)
     mask = top_k_mask(c, 30)
-    together = solvers.exact(c, anchors=anchors, mask=mask)
-    alone = torch.cat([solvers.exact(c[i : i + 1], anchors=anchors, mask=mask[i : i + 1]) for i in range(8)])
+    together = exact(c, anchors=anchors, mask=mask)
+    alone = torch.cat([exact(c[i : i + 1], anchors=anchors, mask=mask[i : i + 1]) for i in range(8)])
     torch.testing.assert_close(together, alone, rtol=1e-8, atol=1e-8)
 
 
@@ -113,7 +120,7 @@ def test_ridge_solves_the_penalised_normal_equations(top_k: int | None) -> None:
     mask = torch.ones_like(c, dtype=torch.bool) if top_k is None else top_k_mask(c, top_k)
     b = normalize(anchors, dim=-1)
     penalty = 0.3 * len(b) / b.shape[1]  # the mean eigenvalue of B'B is its trace over d, and every row has length 1
-    u = solvers.exact(c, anchors=anchors, mask=None if top_k is None else mask, ridge=0.3)
+    u = exact(c, anchors=anchors, mask=None if top_k is None else mask, ridge=0.3)
     for i in range(len(c)):
         kept = b[mask[i]]
         reference = torch.linalg.solve(
@@ -143,10 +150,19 @@ def test_gcv_shrinks_more_where_there_is_more_noise() -> None:
     assert solvers.gcv(clean, b, values, vectors) < solvers.gcv(clean + 20 * c, b, values, vectors)
 
 
+def test_what_searches_on_a_target_share_equals_its_definition() -> None:
+    _, anchors = problem(k=50, d=13)
+    target = TargetAnchors(anchors)
+    b = anchors / anchors.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(target.b, b)
+    torch.testing.assert_close(target.gram, b.T @ b)
+    torch.testing.assert_close(target.cosines(anchors[:4]), cosines(anchors[:4], anchors=anchors))
+
+
 def test_own_similarities_give_back_the_vector() -> None:
     _, anchors = problem()
     v = torch.randn(5, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     r = cosines(v, anchors=anchors)
     for mask in (None, top_k_mask(r, 40)):
-        found = solvers.exact(normalize(r if mask is None else r * mask, dim=-1), anchors=anchors, mask=mask)
+        found = exact(normalize(r if mask is None else r * mask, dim=-1), anchors=anchors, mask=mask)
         torch.testing.assert_close(found, normalize(v, dim=-1), rtol=0, atol=1e-10)

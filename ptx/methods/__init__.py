@@ -8,5 +8,4 @@ BUILDERS = {
     "discretize": simple.build_discretize,
     "projector": projector.build,
     "relative": relative.build,
-    "imported": simple.build_imported,
 }

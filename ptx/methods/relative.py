@@ -18,6 +18,7 @@ from ptx.lm import LanguageModel
 from ptx.pipeline import Payload, Stopwatch
 from ptx.prompts import FILE, generator, to_bytes
 from ptx.step import Step, shared_words
+from ptx.target import TargetAnchors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -29,7 +30,7 @@ SELECT_EVERY = 50  # Adam steps between two looks at the dev split, as in the au
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See methods.BUILDERS. Tasks and sources with the same settings are solved in one batch."""
     words = read_words(steps[0].parents_at("anchors")[0], store)
-    anchors = model.word_embeddings(words).double()
+    anchors = TargetAnchors(model.word_embeddings(words))
     private = ("weights", "task")  # may differ within a batch
 
     def shared_settings(step: Step) -> str:
@@ -47,7 +48,7 @@ def _batched(steps: Iterator[Step]) -> Iterator[tuple[Step, ...]]:
 
 
 def _solve(
-    batch: Sequence[Step], model: WordEmbeddings, anchors: Float[Tensor, "k d"], store: Store
+    batch: Sequence[Step], model: WordEmbeddings, anchors: TargetAnchors, store: Store
 ) -> Iterator[tuple[Step, Payload | PtxError]]:
     """Steps that differ in task, sources and weights only, solved at once."""
     watch = Stopwatch()
@@ -77,10 +78,13 @@ def _solve(
         u = solvers.exact(c, anchors=anchors, mask=mask, ridge=settings["ridge"])
     else:
         u, selected = _adam(ready, lengths, c, mask, model, anchors, store)
-    losses = relative.matching_loss(c, relative.cosines(u, anchors=anchors), mask=mask)
+    losses = relative.matching_loss(c, anchors.cosines(u), mask=mask)
     seconds = watch.lap() / len(ready)
     for step, part, loss, chosen in zip(ready, u.split(lengths), losses.split(lengths), selected, strict=True):
-        metrics = {"matching_loss": loss.mean().item(), **chosen}
+        unit = torch.nn.functional.normalize(part, dim=-1)
+        # With the statistics that Eq. 6 maps from, a reader can undo it.
+        before = {"unit_mean": unit.mean().item(), "unit_std": unit.std(correction=0).item()}
+        metrics = {"matching_loss": loss.mean().item(), **before, **chosen}
         yield step, Payload({FILE: to_bytes(finish(part, model, settings["normalize"]))}, metrics, seconds)
 
 
@@ -99,12 +103,12 @@ def _adam(
     c: Float[Tensor, "n k"],
     mask: Tensor | None,
     model: WordEmbeddings,
-    anchors: Float[Tensor, "k d"],
+    anchors: TargetAnchors,
     store: Store,
 ) -> tuple[Float[Tensor, "n d"], list[dict[str, float]]]:
     """Adam from a Xavier-normal start; with `select` "dev", the step that is best on labelled target dev facts."""
     settings = steps[0].settings
-    d = anchors.shape[1]
+    d = anchors.b.shape[1]
     start = torch.cat(
         [
             torch.randn(m, d, generator=generator(settings["seed"], s.settings["task"])) * (2 / (m + d)) ** 0.5
@@ -121,7 +125,7 @@ def _adam(
     u = solvers.adam(
         c,
         start,
-        anchors=anchors,
+        anchors=anchors.b,
         mask=mask,
         steps=settings["steps"],
         lr=settings["lr"],

@@ -1,4 +1,4 @@
-"""Prompts that need no search: `random`, `direct`, `discretize`, and a user's file."""
+"""Prompts that need no search: `random`, `direct` and `discretize`."""
 
 from __future__ import annotations
 
@@ -56,16 +56,3 @@ def build_discretize(
         nearest = relative.read_cosines(step.parents_at("encode")[0], store).argmax(-1)
         metrics = {"words": [words[i] for i in nearest.tolist()]}
         yield step, Payload({FILE: to_bytes(embeddings[nearest.to(embeddings.device)])}, metrics, watch.lap())
-
-
-def build_imported(
-    steps: Sequence[Step], model: WordEmbeddings, store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """A user's prompt file."""
-    watch = Stopwatch()
-    for step in steps:
-        assert step.file is not None
-        try:
-            yield step, Payload({FILE: to_bytes(read_prompt(step.file))}, {}, watch.lap())
-        except PtxError as error:
-            yield step, error

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact
+from ptx.catalogue import describe
 from ptx.commands import Command
 from ptx.errors import PtxError, UsageError
 from ptx.files import write_whole
-from ptx.models import describe
 from ptx.paper.cells import Cell
 from ptx.pipeline import Payload, Stopwatch, fresh, publish
 from ptx.recipe import PAPER, Recipe, load_recipe
@@ -132,7 +132,7 @@ def _show_claims(command: Command, *, models: str | None, format: str, output: P
 
 
 def _cached(recipe: Recipe, command: Command) -> tuple[list[Cell], list[Artifact]]:
-    planned, _ = plan_cells(recipe, command.common.seed) if recipe.methods else ([], "")
+    planned, _ = plan_cells(recipe, command.common.seed, dtype=command.common.dtype) if recipe.methods else ([], "")
     keys = dict.fromkeys(goal.key for cell in planned for goal in cell.goals)
     found = {key: artifact for key in keys if (artifact := command.store.read("eval", key)) is not None}
     return measured(planned, found), list(found.values())

@@ -1,46 +1,82 @@
 """Suites of tasks: `facts` and `topics`, which ship with the package, and the user's own data.
 
-A suite of facts is a folder in LAMA's layout or a file (facts.py). A suite of texts to classify is a TOML file, or a
-folder with a `suite.toml` (description.py); SST-2 and DBpedia are described already, as the presets `sst2` and
-`dbpedia`: `sst2:FOLDER`, or `sst2` where the working directory holds SST-2/.
+FOLDER          facts in one of LAMA's layouts (lama.py), or with a suite.toml texts to classify (description.py)
+FILE            facts as JSON lines, CSV or TSV (facts.py), or a TOML file that describes texts to classify
+split:FOLDER    LAMA's own files, a test set, split into train, dev and test facts by a hash of the subject
+sst2:FOLDER     a data set whose description ships with ptx; likewise dbpedia, and both from the hub: sst2:hf:NAME
+hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local folder of such files (hub.py)
 """
 
 from __future__ import annotations
 
 import functools
+import unicodedata
 from pathlib import Path
 
 from ptx.errors import PtxError
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
-from ptx.suites.facts import read_file, read_folder
+from ptx.suites.facts import read_file
+from ptx.suites.hub import PREFIX, read_hub_facts
+from ptx.suites.lama import PREFERRED, read_folder, read_relations
+from ptx.suites.lines import Bad, refuse, shown
 from ptx.suites.task import SPLITS, Fact, Suite, Task
 
-__all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite"]
+__all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite"]
 
 ZOO = Path(__file__).parents[1] / "zoo"
 EMBEDDED = {"facts": ZOO / "facts", "topics": ZOO / "topics"}
+SPLIT = "split:"
 
 
 def load_suite(name: str) -> Suite:
     """A suite by embedded name, preset or path. Raises PtxError for an unknown one or records that cannot be read."""
-    preset, colon, folder = name.partition(":")
-    if preset in PRESETS and (colon or not Path(name).exists()):
-        path = Path(folder) if folder else distributed_folder(preset)
+    return _read(name, Path.cwd())
+
+
+@functools.lru_cache(maxsize=8)  # by the working directory too, where a name may mean another folder
+def _read(name: str, directory: Path) -> Suite:
+    return read_suite(name)
+
+
+def read_suite(name: str, bad: Bad = refuse) -> Suite:
+    """The same, not remembered; records that cannot be read go to `bad` (see suites/lines.py)."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        raise PtxError(f"the suite's name {shown(name)} holds control characters or is not UTF-8", "rename it")
+    prefix, colon, rest = name.partition(":")
+    if prefix in PRESETS and (colon or not _exists(Path(name))):
+        if rest.startswith(PREFIX):
+            return Suite(name, (read_classification(PRESETS[prefix], Path(), rest.removeprefix(PREFIX), bad),))
+        path = Path(rest) if rest else distributed_folder(prefix)
         if not path.is_dir():
-            raise PtxError(f"the suite {name!r} needs a folder, and {path} is none", f"use {preset}:FOLDER")
-        return _read(name, PRESETS[preset], path.absolute())
-    path = EMBEDDED.get(name, Path(name)).absolute()
+            raise PtxError(f"the suite {name!r} needs a folder, and {path} is none", f"use {prefix}:FOLDER")
+        return Suite(name, (read_classification(PRESETS[prefix], path.absolute(), bad=bad),))
+    if name.startswith(PREFIX):
+        return Suite(name, tuple(read_hub_facts(rest, bad)))
+    if name.startswith(SPLIT):
+        if not _exists(Path(rest)) or not Path(rest).is_dir():
+            raise PtxError(f"the suite {name!r} needs a folder, and {rest} is none", f"use {SPLIT}FOLDER")
+        return Suite(name, tuple(read_folder(Path(rest).absolute(), split=True, bad=bad)))
+    return _read_path(name, EMBEDDED.get(name, Path(name)).absolute(), bad)
+
+
+def _read_path(name: str, path: Path, bad: Bad) -> Suite:
+    if not _exists(path):
+        known = ", ".join([*EMBEDDED, *PRESETS])
+        raise PtxError(
+            f"unknown suite {shown(name)!r}",
+            f"use {known}, or the path of a folder or file of facts or texts, or hf:NAME of the hub",
+        )
     description = path / "suite.toml" if path.is_dir() else path
     if description.suffix == ".toml" and description.is_file():
-        return _read(name, description, description.parent)
-    if path.exists():
-        return _read(name, None, path)
-    known = ", ".join([*EMBEDDED, *PRESETS])
-    raise PtxError(f"unknown suite {name!r}", f"use {known}, or the path of a folder or file of facts or texts")
+        return Suite(name, (read_classification(description, description.parent, bad=bad),))
+    if path.is_dir():
+        return Suite(name, tuple(read_folder(path, bad=bad)))
+    beside = [path.parent / file for file in PREFERRED if (path.parent / file).is_file()]
+    return Suite(name, tuple(read_file(path, read_relations(path.parent, beside, bad), bad)))
 
 
-@functools.lru_cache(maxsize=8)  # by the absolute path: a name may mean another folder in another working directory
-def _read(name: str, description: Path | None, path: Path) -> Suite:
-    if description is not None:
-        return Suite(name, (read_classification(description, path),))
-    return Suite(name, tuple(read_folder(path) if path.is_dir() else read_file(path)))
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for the file system
+        return False

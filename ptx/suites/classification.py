@@ -8,22 +8,30 @@ from pathlib import Path
 
 from ptx.errors import PtxError
 from ptx.suites.description import Description, read_description
-from ptx.suites.rows import FORMATS, Row, read_rows
-from ptx.suites.task import SPLITS, Fact, Task, share
+from ptx.suites.hub import Dataset, read_dataset
+from ptx.suites.lines import Bad, refuse, shown
+from ptx.suites.rows import FORMATS, Row, read_rows, spelled
+from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 
 PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
 
 
-def read_classification(description: Path, folder: Path) -> Task:
-    """The task that a TOML file describes, of the data in a folder. A split without a file is empty, but for dev, which
-    is held out of train.
+def read_classification(description: Path, folder: Path, dataset: str = "", bad: Bad = refuse) -> Task:
+    """The task that a TOML file describes, of the data in a folder, or in a dataset `NAME[:CONFIG]` of the hub. A split
+    without a file is empty, but for dev, which is held out of train.
 
-    Raises PtxError for a wrong key, a missing file, and a line that cannot be read or lacks a text or label word.
+    Raises PtxError for a wrong key, a missing file, and a line that cannot be read or lacks a text or label word (those
+    go to `bad`, see lines.py).
     """
     described = read_description(description)
+    check_task_name(described.name, str(description))
     splits: dict[str, list[Fact]] = {split: [] for split in SPLITS}
+    if described.dataset and not dataset:
+        beside = folder / described.dataset
+        dataset = str(beside) if beside.is_dir() else described.dataset
+    hub = read_dataset(dataset) if dataset else None
     for source in described.files:
-        for fact in _facts(described, _file(described, folder, source)):
+        for fact in _facts(described, _rows(described, folder, source, hub, bad), bad):
             held_out = source == "train" and share(fact.subject) < described.dev_share
             split = "dev" if held_out else source
             splits[split].append(fact)
@@ -59,15 +67,29 @@ def distributed_folder(preset: str) -> Path:
     return folder
 
 
-def _facts(described: Description, path: Path) -> Iterator[Fact]:
+def _rows(described: Description, folder: Path, split: str, hub: Dataset | None, bad: Bad) -> Iterator[Row]:
+    """The rows of a split. Raises PtxError if there are none."""
     columns = [*described.text, described.label]
     hint = f"the keys text and label of {described.path} name the columns {' and '.join(columns)}"
-    empty = True
-    for row in read_rows(path, columns, hint=hint, columns=described.columns):
-        empty = False
-        yield _fact(described, row)
-    if empty:
-        raise PtxError(f"{path}: no texts", "check that the file is complete")
+    if hub is None:
+        path = _file(described, folder, split)
+        source, rows = str(path), read_rows(path, columns, hint=hint, columns=described.columns, bad=bad)
+    else:
+        source, rows = hub.source, hub.rows(described.files[split], columns, hint, bad)
+    first = next(rows, None)
+    if first is None:
+        bad(PtxError(f"{source}: no texts", "check that the file is complete"))
+        return
+    yield first
+    yield from rows
+
+
+def _facts(described: Description, rows: Iterator[Row], bad: Bad) -> Iterator[Fact]:
+    for row in rows:
+        try:
+            yield _fact(described, row)
+        except PtxError as error:
+            bad(error)
 
 
 def _file(described: Description, folder: Path, split: str) -> Path:
@@ -88,10 +110,11 @@ def _fact(described: Description, row: Row) -> Fact:
     if not parts:
         raise PtxError(f"{row.where}: the text is empty", f"remove the line or fill in {' and '.join(described.text)}")
     words = described.named if row.named else described.bare
-    label = str(row.values[described.label]).strip()
+    value = row.values[described.label]
+    label = str(value).strip() if isinstance(value, str | int | float) else spelled(value)
     if label not in words:
         raise PtxError(
-            f"{row.where}: label {label!r} has no label word",
+            f"{row.where}: label {shown(repr(label), 60)} has no label word",
             f"extend words in {_editable(described)}, which knows {', '.join(words)}",
         )
     return Fact(" ".join(parts), words[label], row.where)

@@ -13,6 +13,8 @@ files = { train = "train.csv", test = "test" }  # without an ending: .tsv, .csv,
 columns = ["stars", "headline", "body"]     # for CSV and TSV files without a header
 dev_share = 0.1                             # the part of train held out by a hash of the text; only without a dev file
 limit = { train = 2000 }                    # at most so many of a split, by that hash, spread over the labels
+dataset = "org/reviews"                     # a data set of the Hugging Face hub, NAME or NAME:CONFIG, instead of files
+                                            # in this folder; `files` then names its splits
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.errors import PtxError
+from ptx.suites.lines import shown, text_lines
 from ptx.suites.task import SPLITS
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -40,6 +43,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "columns": (list,),
     "dev_share": (float,),
     "limit": (dict,),
+    "dataset": (str,),
     "folder": (str,),  # presets only: what the folder of the data is called where it is distributed
 }
 REQUIRED = ("template", "text", "label", "words", "files")
@@ -64,14 +68,17 @@ class Description:
     dev_share: float
     limit: Mapping[str, int]
     folder: str
+    dataset: str
 
 
 def read_description(path: Path) -> Description:
     """A suite's TOML file. Raises PtxError naming the file and the key that is wrong."""
     try:
-        raw = tomllib.loads(path.read_text("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PtxError(f"{path}: {error}", "see https://toml.io for how TOML is written") from None
+        raw = tomllib.loads("".join(text_lines(path)))
+    except RecursionError:
+        raise PtxError(f"{path}: nested too deeply", "see https://toml.io for how TOML is written") from None
+    except ValueError as error:  # tomllib's, and that of a number of thousands of digits
+        raise PtxError(f"{path}: {shown(str(error))}", "see https://toml.io for how TOML is written") from None
     _check_keys(path, "", raw, TYPES)
     for key in REQUIRED:
         if key not in raw:
@@ -99,6 +106,7 @@ def read_description(path: Path) -> Description:
         dev_share=0.0 if "dev" in raw["files"] else raw.get("dev_share", 0.1),
         limit=raw.get("limit", {}),
         folder=raw.get("folder", ""),
+        dataset=raw.get("dataset", ""),
     )
 
 
@@ -107,14 +115,16 @@ def _check_keys(path: Path, prefix: str, found: Collection[str], known: Collecti
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"its keys are {', '.join(known)}"
-            raise PtxError(f"{path}: unknown key {prefix}{key}", hint)
+            raise PtxError(f"{path}: unknown key {prefix}{shown(key)}", hint)
 
 
 def _check_type(path: Path, key: str, value: Any) -> None:
     number = isinstance(value, int) and not isinstance(value, bool)
     strings = not isinstance(value, list) or (value and all(isinstance(item, str) for item in value))
     if not (isinstance(value, TYPES[key]) or (float in TYPES[key] and number)) or not strings:
-        raise PtxError(f"{path}: {key} = {value!r}", f"it is {' or '.join(SPELLED[kind] for kind in TYPES[key])}")
+        raise PtxError(
+            f"{path}: {key} = {shown(repr(value))}", f"it is {' or '.join(SPELLED[kind] for kind in TYPES[key])}"
+        )
     for name, item in value.items() if isinstance(value, dict) else ():
         if key in ("words", "files"):
             fits, hint = isinstance(item, str), "it is a string"
@@ -123,7 +133,7 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         else:
             fits, hint = type(item) is int, "it is a whole number"
         if not fits:
-            raise PtxError(f"{path}: {key}.{name} = {item!r}", hint)
+            raise PtxError(f"{path}: {key}.{shown(name)} = {shown(repr(item))}", hint)
 
 
 def _check_values(path: Path, raw: dict[str, Any], text: list[str]) -> None:

@@ -1,65 +1,92 @@
-"""Readers of factual suites: a folder in LAMA's layout, or one file.
+"""Facts, and the reader of one file of them: JSON lines, CSV or TSV.
 
-A task is a relation with (subject, object) facts in a train, dev and test split, and a manual template. A folder is
-read in LAMA's layout (`<relation>/{train,dev,test}.jsonl`, templates in `relations.jsonl` or `LAMA_relations.jsonl`),
-a file as JSON lines, CSV or TSV with the columns sub_label, obj_label and optionally task, split and template.
+A task is a relation with (subject, object) facts in a train, dev and test split, and a manual template. The columns
+are sub_label, obj_label and optionally task, split and template. Folders in LAMA's layouts: see lama.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ptx.errors import PtxError
+from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import Row, read_rows
-from ptx.suites.task import SPLITS, Fact, Task, share
+from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 
 COLUMNS = ("sub_label", "obj_label")
 DEFAULT_SPLIT = ((0.6, "train"), (0.8, "dev"), (1.0, "test"))
 
 
-def read_folder(folder: Path) -> Iterator[Task]:
-    """One task a relation. Raises PtxError if there is none or a line cannot be read."""
-    relations: dict[str, Any] = {}
-    for file in sorted(folder.rglob("*relations.jsonl")):
-        relations |= {row.text("relation"): row.values for row in read_rows(file, ["relation"])}
-    found = {file.parent for split in SPLITS for file in folder.rglob(f"{split}.jsonl")}
-    if not found:
-        raise PtxError(
-            f"{folder} holds no <task>/train.jsonl",
-            "arrange it as LAMA's data, one folder per relation, or describe texts to classify in a suite.toml there",
-        )
-    for task in sorted(found, key=lambda path: (len(path.name), path.name)):
-        meta = relations.get(task.name, {})
-        splits = {split: tuple(_facts(task / f"{split}.jsonl")) for split in SPLITS}
-        yield Task(task.name, meta.get("label", task.name), meta.get("template"), splits)
+def read_file(path: Path, relations: Mapping[str, Row], bad: Bad = refuse) -> Iterator[Task]:
+    """The tasks of one file; `relations` has templates by task, for rows that bring none. `bad`: see lines.py.
+
+    Raises PtxError for a file without facts.
+    """
+    yield from tasks_of(read_rows(path, COLUMNS, bad=bad), path.stem, str(path), relations, bad)
 
 
-def read_file(path: Path) -> Iterator[Task]:
-    """The tasks of one file. Raises PtxError naming the line that cannot be read."""
-    tasks: dict[str, list[Row]] = {}
-    for row in read_rows(path, COLUMNS):
-        tasks.setdefault(row.values.get("task") or path.stem, []).append(row)
-    for name, rows in tasks.items():
-        splits: dict[str, list[Fact]] = {split: [] for split in SPLITS}
-        for row in rows:
-            split = row.values.get("split") or _split_of(row.text("sub_label"))
-            if split not in splits:
-                raise PtxError(f"{row.where}: unknown split {split!r}", f"use {', '.join(SPLITS)}")
-            splits[split].append(_fact(row))
-        template = next((row.values["template"] for row in rows if row.values.get("template")), None)
-        yield Task(name, name, template, {split: tuple(facts) for split, facts in splits.items()})
+def tasks_of(
+    rows: Iterable[Row], default: str, source: str, relations: Mapping[str, Row], bad: Bad = refuse
+) -> Iterator[Task]:
+    """The tasks that rows of facts belong to, `default` where they name none. A row without a split gets one by hash.
+
+    Raises PtxError, naming `source`, if there is no row.
+    """
+    tasks: dict[str, dict[str, list[Fact]]] = {}
+    templates: dict[str, str] = {}
+    for row in rows:
+        try:
+            name, split, fact = row.optional("task") or default, row.optional("split"), fact_of(row)
+            check_task_name(name, row.where)
+            if split is not None and split not in SPLITS:
+                raise PtxError(f"{row.where}: unknown split {split[:60]!r}", f"use {', '.join(SPLITS)}")
+            template = row.optional("template")
+        except PtxError as error:
+            bad(error)
+            continue
+        splits = tasks.setdefault(name, {split: [] for split in SPLITS})
+        splits[split or split_by_hash(fact)].append(fact)
+        if template:
+            templates.setdefault(name, template)
+    if not tasks:
+        bad(PtxError(f"{source}: no facts", "check that the file is complete"))
+    for name, found in tasks.items():
+        yield make_task(name, found, relations.get(name), templates.get(name))
 
 
-def _facts(file: Path) -> Iterator[Fact]:
-    return map(_fact, read_rows(file, COLUMNS)) if file.is_file() else iter(())
+def make_task(
+    name: str, splits: Mapping[str, Iterable[Fact]], relation: Row | None = None, template: str | None = None
+) -> Task:
+    """A task of facts, with what `relations.jsonl` says about it. A fact that is repeated within a split is kept once,
+    as OptiPrompt does."""
+    title = name
+    if relation is not None:
+        title = relation.optional("label") or name
+        template = template or relation.optional("template")
+    every = {split: list(splits[split]) for split in SPLITS}
+    once = {split: tuple(dict.fromkeys(facts)) for split, facts in every.items()}
+    repeated = {split: len(every[split]) - len(once[split]) for split in SPLITS}
+    return Task(name, title, template, once, repeated=repeated)
 
 
-def _fact(row: Row) -> Fact:
-    return Fact(row.text("sub_label"), row.text("obj_label"), row.where)
+def facts_in(file: Path, bad: Bad = refuse) -> Iterator[Fact]:
+    """The facts of a file, none if it does not exist."""
+    for row in read_rows(file, COLUMNS, bad=bad) if file.is_file() else ():
+        try:
+            yield fact_of(row)
+        except PtxError as error:
+            bad(error)
 
 
-def _split_of(subject: str) -> str:
+def fact_of(row: Row) -> Fact:
+    """A row's fact, without blanks around subject and object. Raises PtxError if one of them is no text, or empty."""
+    subject, obj = (row.text(column).strip() for column in COLUMNS)
+    if not subject or not obj:
+        raise PtxError(f"{row.where}: {COLUMNS[bool(subject)]} is empty", "fill it in, or remove the line")
+    return Fact(subject, obj, row.where)
+
+
+def split_by_hash(fact: Fact) -> str:
     """60/20/20 by a hash of the subject: stable, and no subject is in two splits."""
-    return next(split for bound, split in DEFAULT_SPLIT if share(subject) < bound)
+    return next(split for bound, split in DEFAULT_SPLIT if share(fact.subject) < bound)

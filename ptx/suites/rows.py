@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.errors import PtxError
+from ptx.suites.lines import Bad, refuse, shown, text_lines
 
 FORMATS = (".tsv", ".csv", ".jsonl")
 
@@ -26,64 +27,102 @@ class Row:
         """A column's text. Raises PtxError if it holds something else, such as a number in JSON."""
         value = self.values[column]
         if not isinstance(value, str):
-            raise PtxError(f"{self.where}: {column} is {json.dumps(value)}, which is no text", "put it in quotes")
+            raise PtxError(f"{self.where}: {column} is {spelled(value)}, which is no text", "put it in quotes")
+        if "\0" in value:
+            raise PtxError(f"{self.where}: {column} holds a NUL character", "remove it")
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # JSON can spell one half of a pair, which no file or model can hold
+            raise PtxError(
+                f"{self.where}: {column} holds half of a character (a lone surrogate)", "remove it"
+            ) from None
         return value
 
+    def optional(self, column: str) -> str | None:
+        """A column's text, or None where it is absent, null or empty."""
+        return self.text(column).strip() or None if self.values.get(column) is not None else None
 
-def read_rows(path: Path, required: Sequence[str], *, hint: str = "", columns: Sequence[str] = ()) -> Iterator[Row]:
+
+def spelled(value: Any) -> str:
+    """A JSON value inside a message."""
+    try:
+        return shown(json.dumps(value), 60)
+    except (RecursionError, ValueError, TypeError):
+        return f"a {type(value).__name__}"
+
+
+def read_rows(
+    path: Path, required: Sequence[str], *, hint: str = "", columns: Sequence[str] = (), bad: Bad = refuse
+) -> Iterator[Row]:
     """The rows of a file: CSV, TSV without quoting (as GLUE's), and JSON lines for every other ending.
 
     With `columns`, CSV and TSV files need no header: a first line that does not hold the required names is a row.
-    Raises PtxError, with `hint`, naming the line that cannot be read or lacks a required column.
+    A line that cannot be read or lacks a required column goes to `bad` as a PtxError with `hint`, and is left out. A
+    CSV or TSV file ends there: what follows a quote that is not closed cannot be known.
     """
     hint = hint or f"each line needs {' and '.join(required)}"
-    rows = _delimited(path, required, hint, columns) if path.suffix in (".csv", ".tsv") else _json_lines(path, hint)
+    delimited = path.suffix in (".csv", ".tsv")
+    rows = _delimited(path, required, hint, columns, bad) if delimited else _json_lines(path, hint, bad)
     for row in rows:
         for name in required:
             if row.values.get(name) is None:
-                raise PtxError(f"{row.where}: no column {name!r}", hint)
-        yield row
+                what = f"{name} is null" if name in row.values else f"no column {name!r}"
+                bad(PtxError(f"{row.where}: {what}", hint))
+                break
+        else:
+            yield row
 
 
-def _delimited(path: Path, required: Sequence[str], hint: str, columns: Sequence[str]) -> Iterator[Row]:
+def _delimited(path: Path, required: Sequence[str], hint: str, columns: Sequence[str], bad: Bad) -> Iterator[Row]:
     if path.suffix == ".tsv":
-        reader = csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+        reader = csv.reader(text_lines(path, bad), delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     else:
-        reader = csv.reader(_lines(path), strict=True)
+        reader = csv.reader(text_lines(path, bad), strict=True)
     header = list(columns)
     begin = 1  # where the next row begins: a quoted field may run over several lines
+    first = True
     try:
-        for number, fields in enumerate(reader):
+        for fields in reader:
             where, begin = f"{path}:{begin}", reader.line_num + 1
-            if number == 0 and (not columns or set(required) <= set(fields)):
-                if missing := [name for name in required if name not in fields]:
-                    raise PtxError(f"{where}: no column {missing[0]!r} in {', '.join(fields)}", hint)
+            if not fields:
+                continue
+            if first and (not columns or set(required) <= set(fields)):
+                _check_header(fields, required, where, hint)
                 header, columns = fields, ()
             elif len(fields) > len(header):
-                raise PtxError(f"{where}: {len(fields)} fields, but {len(header)} columns ({', '.join(header)})", hint)
-            elif fields:
+                names = shown(", ".join(header))
+                bad(PtxError(f"{where}: {len(fields)} fields, but {len(header)} columns ({names})", hint))
+            else:
                 yield Row(where, dict(zip(header, fields, strict=False)), named=not columns)
+            first = False
     except csv.Error as error:
-        raise PtxError(f"{path}:{begin}: {error}", hint) from None
+        what = f"{error}; is a quote not closed?" if "field limit" in str(error) else str(error)
+        bad(PtxError(f"{path}:{begin}: {what}", hint))
 
 
-def _json_lines(path: Path, hint: str) -> Iterator[Row]:
-    for number, line in enumerate(_lines(path), start=1):
+def _check_header(fields: Sequence[str], required: Sequence[str], where: str, hint: str) -> None:
+    for name in required:
+        if name not in fields:
+            raise PtxError(f"{where}: no column {name!r} in {shown(', '.join(fields))}", hint)
+        if fields.count(name) > 1:
+            raise PtxError(f"{where}: {fields.count(name)} columns {name!r}", "give each column a name of its own")
+
+
+def _json_lines(path: Path, hint: str, bad: Bad) -> Iterator[Row]:
+    for number, line in enumerate(text_lines(path, bad), start=1):
         where = f"{path}:{number}"
+        if not line.strip():
+            continue
         try:
-            values = json.loads(line.rstrip()) if line.strip() else None
+            values = json.loads(line.rstrip())
         except json.JSONDecodeError as error:
-            raise PtxError(f"{where}: not JSON ({error.msg}, column {error.colno})", hint) from None
-        if isinstance(values, dict):
-            yield Row(where, values)
-        elif line.strip():
-            raise PtxError(f"{where}: not a JSON object", hint)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:  # decoded line by line, since an error in a block of text has no line number
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")  # spreadsheets begin with a mark
-            except UnicodeDecodeError as error:
-                raise PtxError(f"{path}:{number}: not UTF-8 ({error.reason})", "save the file as UTF-8") from None
+            bad(PtxError(f"{where}: not JSON ({error.msg}, column {error.colno})", hint))
+        except RecursionError:
+            bad(PtxError(f"{where}: JSON nested too deeply", hint))
+        except ValueError as error:  # a number of thousands of digits
+            bad(PtxError(f"{where}: not JSON ({error})", hint))
+        else:
+            if isinstance(values, dict):
+                yield Row(where, values)
+            else:
+                bad(PtxError(f"{where}: not a JSON object", hint))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,8 @@ class Task:
     splits: Mapping[str, tuple[Fact, ...]]
     labels: tuple[str, ...] = ()  # classification: the label words, to which predictions are restricted
     truncate: bool = False  # texts longer than the model takes are cut instead of refused
+    strict: bool = False  # an object that is no allowed word is an error; changes no result, so no part of the digest
+    repeated: Mapping[str, int] = field(default_factory=dict)  # by split: lines left out as repetitions of others
 
     def digest(self, *splits: str) -> str:
         """Identifies the records of some splits and what is done with them; the task's name and title do not matter."""
@@ -62,6 +65,16 @@ class Suite:
                 known = ", ".join(list(by_name)[:8])
                 raise PtxError(f"unknown task {name!r} in suite {self.name}", f"its {len(by_name)} tasks: {known}, ...")
         return [by_name[name] for name in dict.fromkeys(names)] if names else list(self.tasks)
+
+
+def check_task_name(name: str, where: str) -> None:
+    """Names become parts of paths and of lists: raise PtxError for one that could leave its folder or its line."""
+    odd = any(c in "/\\" or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
+    if odd or name in ("", ".", "..") or len(name) > 200:
+        raise PtxError(
+            f"{where}: the task name {name[:60]!r} is empty, too long, or holds a slash or control character",
+            "choose a short name without these",
+        )
 
 
 def share(text: str) -> float:

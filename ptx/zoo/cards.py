@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from ptx.cache import Store
-from ptx.models import ZOO_FOLDER, card, zoo
+from ptx.catalogue import card
+from ptx.models import ZOO_FOLDER, zoo
 from ptx.output import Output
 from ptx.pipeline import Pipeline
 from ptx.plan import Settings, default_anchors, grid

@@ -1,0 +1,176 @@
+"""A prompt of the cache as a file or folder for other programs, with a card; complete when it appears, or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptx.cache import Artifact, Store
+from ptx.errors import PtxError
+from ptx.families import kind_of, read_config
+from ptx.formats import card, koboldai, npy, peft, torch_files
+from ptx.formats.card import Record
+from ptx.inputs import frame
+from ptx.lm import load_embeddings
+from ptx.models import PAPER, Model
+from ptx.prompts import FILE, read_prompt, to_bytes
+from ptx.provenance import commit_of, model_of, record_of
+from ptx.usage import usage
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Export:
+    """A prompt on its way out. `opening` are the embeddings of the tokens that every input begins with (BOS)."""
+
+    prompt: Float[Tensor, "m d"]
+    record: Record
+    model: Model
+    causal: bool
+    opening: Float[Tensor, "b d"]
+
+    @property
+    def base(self) -> str:
+        """What other programs call the model: its hub id, else the name that the user gave it."""
+        return PAPER.get(self.model.name, self.model.name)
+
+
+def prepare(artifact: Artifact, store: Store) -> Export:
+    """Reads the prompt, what is known about it, and of its model the tokenizer and the word embeddings."""
+    model = model_of(artifact)
+    prompt, record = read_prompt(artifact.path / FILE), record_of(artifact, store)
+    words = load_embeddings(model, "cpu")
+    begin, _ = frame(words.tokenizer)
+    causal = kind_of(model.name, read_config(model)) == "causal"
+    return Export(prompt, record, model, causal, words.embeddings[begin].detach().clone())
+
+
+def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:
+    """PEFT puts its vectors before the tokens, BOS too; so BOS is exported as the first of them."""
+    import torch
+
+    _prepends("PEFT", export)
+    record = dataclasses.replace(export.record, leading=len(export.opening))
+    whole = torch.cat([export.opening, export.prompt])
+    return peft.files(whole, base=export.base, revision=commit_of(export.model)), record
+
+
+def _to_koboldai(export: Export) -> tuple[bytes, Record]:
+    _prepends("KoboldAI", export)
+    if len(export.opening):
+        raise PtxError(
+            f"inputs of {export.model.name} begin with a special token, and KoboldAI does not say where it puts that",
+            "use --to peft or --to vllm, which keep the order",
+        )
+    if len(export.prompt) > koboldai.MOST:
+        raise PtxError(f"KoboldAI takes at most {koboldai.MOST} vectors", "use --to npy, which holds any number")
+    name = f"{export.record.task} by ptx"
+    about = f"{export.record.suite} {export.record.task}, {export.record.method}"
+    content = koboldai.to_bytes(export.prompt, name=name, supported=export.base, description=about)
+    return content, export.record
+
+
+def _to_vllm(export: Export) -> tuple[bytes, Record]:
+    if not export.causal:
+        raise PtxError(f"vLLM generates text, and {export.model.name} is no causal LM", "use --to safetensors or npy")
+    return torch_files.to_bytes(export.prompt), export.record
+
+
+def _prepends(program: str, export: Export) -> None:
+    """Raise PtxError for a prompt that a program which puts it before the text of a causal LM cannot express."""
+    if not export.causal:
+        raise PtxError(
+            f"{program} has such prompts for causal LMs only, and {export.model.name} is none",
+            "use --to safetensors or --to npy",
+        )
+    if export.record.layout != "prefix":
+        raise PtxError(
+            f"{program} puts prompts before the text, and this one stands behind it ({export.record.input})",
+            "tune one with --layout prefix, or use --to safetensors, npy or vllm",
+        )
+
+
+# Each gives the file's bytes, or those of a folder's files by name, and what the card is to say.
+WRITERS: Mapping[str, Callable[[Export], tuple[bytes | dict[str, bytes], Record]]] = {
+    "peft": _to_peft,
+    "optiprompt": lambda export: (npy.to_optiprompt(export.prompt), export.record),
+    "npy": lambda export: (npy.to_bytes(export.prompt), export.record),
+    "safetensors": lambda export: (to_bytes(export.prompt), export.record),
+    "vllm": _to_vllm,
+    "koboldai": _to_koboldai,
+}
+
+
+def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, force: bool, dry_run: bool) -> Export:
+    """Write a prompt in a foreign format, and its card. Raises PtxError for what the format cannot express, and,
+    unless `force`, where something stands already."""
+    export = prepare(artifact, store)
+    content, record = WRITERS[to](export)
+    hub = export.base if commit_of(export.model) else None
+    text = card.render(
+        record,
+        usage=usage(to, record, export.base, output.name),
+        tags=[to],
+        base=hub,
+        library="peft" if to == "peft" else None,
+    )
+    page = text.encode("utf-8")
+    where = output / card.FOLDER_CARD if isinstance(content, dict) else output.with_name(output.name + ".md")
+    for path in (output, where):
+        if os.path.lexists(path) and not force:
+            raise PtxError(f"{path} exists already", "choose another --output, or add --force to replace it")
+    if dry_run:
+        return export
+    try:
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, dict):
+            _write_folder(output, {**content, card.FOLDER_CARD: page})
+        else:
+            _write_file(where, page)
+            _write_file(output, content)
+    except OSError as error:
+        raise PtxError(f"cannot write {output}: {error.strerror or error}", "choose another --output") from None
+    return export
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """A folder that is in the way is replaced only if it holds nothing but such files."""
+    mark = uuid.uuid4().hex[:8]
+    partial, old = (folder.absolute().with_name(f".{folder.name}.{mark}.{part}") for part in ("new", "old"))
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {*files}):
+        raise PtxError(f"{folder} is no adapter, or holds other files too", "choose another --output")
+    try:
+        partial.mkdir()
+        for name, content in files.items():
+            _write_file(partial / name, content)
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(partial, folder)
+    finally:
+        with contextlib.suppress(OSError):
+            if old.exists() and not folder.exists():
+                os.rename(old, folder)
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,105 @@
+"""Soft prompts in the files of other programs. A file's content says what it is; `--format` overrides that."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptx.errors import PtxError
+from ptx.formats import card, koboldai, npy, peft, tensors, torch_files
+from ptx.formats.card import Record
+from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from ptx.config import Layout
+
+READERS: Mapping[str, Callable[[Path], Matrix]] = {
+    "optiprompt": npy.read_optiprompt,
+    "npy": npy.read,
+    "torch": torch_files.read,  # thunlp's and OpenPrompt's
+    "safetensors": tensors.read,
+    "peft": peft.read,
+    "koboldai": koboldai.read,
+}
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """A prompt read from a file. `prompt` are those of its `rows` that belong to it; what a file does not say is None.
+
+    `base` is the base model's name as another program wrote it, `record` what ptx wrote beside the file.
+    """
+
+    path: Path
+    format: str
+    prompt: Float[Tensor, "m d"]
+    rows: int
+    base: str | None
+    layout: Layout | None
+    record: Record | None
+
+    def __str__(self) -> str:
+        taken = f"{len(self.prompt)} vectors of width {self.prompt.shape[1]}"
+        if len(self.prompt) < self.rows and self.format == "optiprompt":
+            taken += f", the first of {self.rows} rows (OptiPrompt saves {self.rows} always; --rows N takes N)"
+        elif len(self.prompt) < self.rows:
+            taken += f" of its {self.rows} rows"
+        return f"{self.path}: {self.format}, {taken}"
+
+
+def read(path: Path, *, format: str = "auto", rows: int | None = None) -> PromptFile:
+    """The prompt in a file, or in a PEFT adapter's folder. `rows`: how many of its first rows are the prompt.
+
+    By default that is what the card of ptx beside it says, else 5 of OptiPrompt's 10 rows, else all rows. Raises
+    PtxError for anything that is not a finite matrix of floating-point numbers; nothing in a file is ever run.
+    """
+    if not (path.is_file() or path.is_dir()):
+        raise PtxError(f"no file {path}", "give the path of a prompt file or of a PEFT adapter's folder")
+    record = card.read(path)
+    if format == "auto":
+        with reading(path, "a prompt file"):
+            format = detect(path, record)
+    if path.is_dir() != (format == "peft"):
+        wants = "a folder with adapter_config.json" if format == "peft" else "a file"
+        raise PtxError(f"--format {format} reads {wants}, and {path} is none", "leave --format out, or choose another")
+    with reading(path, f"a file of the format {format}"):
+        found = READERS[format](path)
+        whole = checked(found.values, path)
+    first = record.leading if record else 0
+    usual = npy.OPTIPROMPT_VECTORS if format == "optiprompt" else len(whole) - first
+    count = rows or (record.vectors if record else min(usual, len(whole)))
+    if first + count > len(whole):
+        raise PtxError(f"{path} has {len(whole) - first} rows, not {count}", "choose a smaller --rows, or leave it out")
+    prompt = finite(whole[first : first + count].clone(), path)
+    layout = record.layout if record else found.layout
+    return PromptFile(path, format, prompt, len(whole), found.base, layout, record)
+
+
+def detect(path: Path, record: Record | None = None) -> str:
+    """The format by the first bytes, or for archives by what is in them. Raises PtxError if it is none of ours."""
+    if path.is_dir():
+        if (path / peft.CONFIG).is_file():
+            return "peft"
+        raise PtxError(f"{path} is a folder without {peft.CONFIG}", "give a PEFT adapter's folder, or a file in it")
+    with path.open("rb") as stream:
+        head = stream.read(9)
+    if head.startswith(npy.MAGIC):
+        return "optiprompt" if record is None and npy.rows_in(path) == npy.OPTIPROMPT_ROWS else "npy"
+    if head.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if koboldai.TENSOR in names:
+            return "koboldai"
+        if any(name.split("/")[-1] == "data.pkl" for name in names):
+            return "torch"
+    elif head[:1] == b"\x80":  # torch.save before 1.6, and any other pickle: refused when read
+        return "torch"
+    elif head[8:] == b"{":  # behind the length of the header
+        return "safetensors"
+    raise PtxError(f"{path} is in no format that ptx knows", f"it reads {', '.join(READERS)}; {SAVE_AGAIN}")

@@ -1,0 +1,177 @@
+"""A prompt's card: Markdown whose front matter the hub reads, with all that ptx knows about the prompt under `ptx`.
+
+A folder's card is its README.md, a file's stands beside it under the same name with `.md` behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptx.errors import PtxError
+
+if TYPE_CHECKING:
+    from ptx.config import Layout
+
+FOLDER_CARD = "README.md"
+MAX_BYTES = 2**20
+LAYOUTS = ("postfix", "prefix")
+# What YAML makes of the record's fields, by their declared types, and of what its lists hold.
+KINDS: Mapping[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "Layout": str,
+    "Sequence": (list, tuple),
+    "Mapping": dict,
+}
+EVALUATION: Mapping[str, Any] = {"split": str, "accuracy": (int, float), "facts": int}
+SOURCE: Mapping[str, Any] = {"model": str}
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a prompt comes from. `sha256` is of its vectors as ptx stores them; the other digests go into its keys.
+
+    `leading` rows stand before the prompt in the file: the embeddings of what the model expects first.
+    """
+
+    version: str
+    key: str
+    method: str
+    model: str
+    model_digest: str
+    tokenizer_digest: str
+    width: int
+    vectors: int
+    layout: Layout
+    suite: str
+    task: str
+    sha256: str
+    leading: int = 0
+    commit: str | None = None  # of a hub model
+    input: str = ""  # the layout spelled out
+    task_label: str = ""
+    template: str | None = None  # the manual prompt of the task
+    label_words: Sequence[str] = ()  # classification
+    records_digest: str | None = None  # the train and dev records that it was tuned on
+    train_facts: int | None = None
+    seed: int | None = None
+    dev_accuracy: float | None = None
+    matching_loss: float | None = None
+    evaluations: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[Mapping[str, Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, values: Any) -> Record:
+        """From the front matter. Raises ValueError if something needed is missing or of another kind."""
+        if not isinstance(values, dict):
+            raise ValueError("`ptx` is not a table")
+        kinds = {f.name: str(f.type).split("[")[0].split(" ")[0] for f in dataclasses.fields(cls)}
+        given = {name: value for name, value in values.items() if name in kinds and value is not None}
+        for name, value in given.items():
+            if not isinstance(value, KINDS[kinds[name]]) or isinstance(value, bool):
+                raise ValueError(f"{name} is {value!r}")
+        record = cls(**given)
+        if record.layout not in LAYOUTS or record.vectors < 1 or record.leading < 0:
+            raise ValueError(f"layout {record.layout!r}, {record.vectors} vectors behind {record.leading} others")
+        for rows, wanted in ((record.evaluations, EVALUATION), (record.sources, SOURCE)):
+            for row in rows:
+                if not isinstance(row, dict) or any(not isinstance(row.get(name), wanted[name]) for name in wanted):
+                    raise ValueError(f"{row!r} lacks one of {', '.join(wanted)}")
+        return record
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in dataclasses.asdict(self).items() if value not in (None, "", (), [], {})}
+
+
+def beside(path: Path) -> Path:
+    """Where the card of a prompt file or folder is."""
+    return path / FOLDER_CARD if path.is_dir() else path.with_name(path.name + ".md")
+
+
+def read(path: Path) -> Record | None:
+    """What ptx wrote beside a prompt; None without a card, or with one that others wrote.
+
+    Raises PtxError for a card of ptx that is damaged.
+    """
+    where = beside(path)
+    if not where.is_file():
+        return None
+    try:
+        text = where.read_bytes()[:MAX_BYTES].decode("utf-8", errors="replace")
+    except OSError:
+        return None
+    if not text.startswith("---") or "\nptx:" not in text:
+        return None
+    from huggingface_hub import ModelCard
+
+    try:
+        values = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get("ptx")
+        return None if values is None else Record.parse(values)
+    except Exception as error:  # YAML, and whatever else is wrong with an edited card
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise PtxError(
+            f"the card {where} cannot be read: {reason}", "export the prompt again, or move the card away"
+        ) from None
+
+
+def render(record: Record, *, usage: str, tags: Sequence[str], base: str | None, library: str | None = None) -> str:
+    """The card. `usage` is how to use this file, in Markdown; `base` the base model on the hub, if it is there;
+    `library` what the hub should load the file with."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    title = f"{record.task}{f' ({record.task_label})' if record.task_label else ''}, a soft prompt for {record.model}"
+    results = [
+        EvalResult(
+            task_type="text-classification" if record.label_words else "fill-mask",
+            dataset_type=record.suite,
+            dataset_name=f"{record.suite} {record.task}",
+            dataset_split=e["split"],
+            metric_type="accuracy",
+            metric_value=e["accuracy"],
+        )
+        for e in record.evaluations
+    ]
+    data = ModelCardData(
+        base_model=base,
+        library_name=library,
+        tags=["soft-prompt", "prompt-tuning", "ptx", *tags],
+        model_name=title if results else None,
+        eval_results=results or None,
+        ptx=record.to_dict(),
+    )
+    parts = [f"---\n{data.to_yaml()}\n---\n\n# {title}", _about(record), usage.strip(), _results(record)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(record: Record) -> str:
+    made = (
+        f"{record.vectors} vectors of width {record.width} for the frozen model {record.model}, input `{record.input}`."
+    )
+    if record.sources:
+        names = " and ".join(sorted({str(source["model"]) for source in record.sources}))
+        how = f"Transferred from {names} by the method `{record.method}`, without training on {record.model}."
+    else:
+        how = {"imported": "Imported from another program's file.", "random": "Drawn at random."}.get(
+            record.method, f"Tuned on {record.model}, whose weights did not change."
+        )
+    lines = [made, how]
+    if record.label_words:
+        lines.append(f"The answer is one of: {', '.join(record.label_words)}.")
+    if record.template:
+        lines.append(f"The manual prompt of the same task: `{record.template}`.")
+    return "\n".join(lines)
+
+
+def _results(record: Record) -> str:
+    rows = [f"| {e['split']} accuracy (P@1) | {e['accuracy']:.4f} of {e['facts']} facts |" for e in record.evaluations]
+    if record.dev_accuracy is not None:
+        rows.append(f"| dev accuracy while tuning | {record.dev_accuracy:.4f} |")
+    if record.matching_loss is not None:
+        rows.append(f"| matching loss of the transfer | {record.matching_loss:.4f} |")
+    return "\n".join(["## Figures", "", "| what | value |", "|---|---|", *rows]) if rows else ""

@@ -1,0 +1,114 @@
+"""What every prompt file comes down to: a matrix of finite numbers. Nothing that a file holds is ever run."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ptx.errors import PtxError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ptx.config import Layout
+
+MAX_NUMBERS = 2**26  # 256 MB in float32; the largest released prompts have 100 x 12,288
+SAVE_AGAIN = "save its matrix of shape (vectors, width) with safetensors or numpy.save, and give that file"
+# The last part of a tensor's name in files of several: PEFT, OpenPrompt, thunlp's prompts, ptx; and where those stand.
+NAMES: Mapping[str, Layout | None] = {
+    "prompt_embeddings": "prefix",
+    "soft_embeds": "prefix",
+    "model": "prefix",
+    "prompt": None,
+}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All rows of a file as they are, unchecked; where it says so, the base model's name and the layout."""
+
+    values: Tensor
+    base: str | None = None
+    layout: Layout | None = None
+
+
+@contextlib.contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turns whatever a parser raises into a PtxError: for damaged bytes that is anything (torch: a dozen types).
+
+    Its warnings, of old pickle protocols and headers, are of no use to who reads a prompt.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except PtxError:
+        raise
+    except OSError as error:
+        hint = "check the path and its permissions"
+        raise PtxError(f"cannot read {path}: {error.strerror or error}", hint) from None
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"asks for {asked[1]}, which is code and not data" if asked else "is damaged or holds more than tensors"
+        raise PtxError(
+            f"{path} is a pickle that {what}; nothing of it was run",
+            f"only if you trust it: load it elsewhere, {SAVE_AGAIN}",
+        ) from None
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise PtxError(
+            f"{path} cannot be read as {kind}: {reason}",
+            f"fetch it again if it may be damaged, name its --format, or {SAVE_AGAIN}",
+        ) from None
+
+
+def pick(tensors: Mapping[Any, Any], path: Path) -> Matrix:
+    """The prompt among named tensors: the only one with a known name, else the only one there is.
+
+    Looks into a `state_dict` or `model` that is a mapping itself. Raises PtxError if the choice is not clear.
+    """
+    for inner in ("state_dict", "model"):
+        if isinstance(tensors.get(inner), Mapping):
+            return pick(tensors[inner], path)
+    found = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
+    known = [name for name in found if name.split(".")[-1] in NAMES]
+    choice = known or list(found)
+    if len(choice) != 1:
+        listed = ", ".join(choice[:5]) + (", ..." if len(choice) > 5 else "") or "no tensor"
+        raise PtxError(f"{path}: which tensor is the prompt? It has {listed}", SAVE_AGAIN)
+    return Matrix(found[choice[0]], layout=NAMES.get(choice[0].split(".")[-1]))
+
+
+def checked(values: Tensor, path: Path) -> Float[Tensor, "n d"]:
+    """The matrix in float32. Raises PtxError unless it is one of at most MAX_NUMBERS floating-point numbers."""
+    shape = tuple(values.shape)
+    if values.ndim != 2:
+        raise PtxError(f"{path} holds an array of shape {shape}, and a prompt is a matrix (vectors, width)", SAVE_AGAIN)
+    if not values.is_floating_point() or values.layout is not torch.strided or values.device.type != "cpu":
+        kind = str(values.dtype).removeprefix("torch.")
+        raise PtxError(f"{path} holds {kind} ({values.layout}, {values.device}), not plain numbers", SAVE_AGAIN)
+    if not 0 < values.numel() <= MAX_NUMBERS:
+        raise PtxError(f"{path} holds a matrix of shape {shape}, which is no soft prompt", SAVE_AGAIN)
+    return values.detach().to(torch.float32, copy=True).contiguous()
+
+
+def finite(prompt: Float[Tensor, "m d"], path: Path) -> Float[Tensor, "m d"]:
+    """The prompt, unless a number of it is NaN or infinite (in float32)."""
+    bad = ~torch.isfinite(prompt)
+    if bad.any():
+        row, column = bad.nonzero()[0].tolist()
+        raise PtxError(
+            f"{path}: {int(bad.sum())} of {prompt.numel()} numbers are NaN or infinite, first row {row + 1}, "
+            f"column {column + 1}",
+            "its tuning diverged or the file is damaged: fetch or tune the prompt again",
+        )
+    return prompt

@@ -1,0 +1,30 @@
+"""Apply a network's language-model head where the answer is read, and nowhere else.
+
+At a vocabulary of 30,000 words the head costs more than the rest of a small model, and its scores take more memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+# Families whose whole head is one module; of others, the last layer alone is applied to a few positions.
+HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
+
+
+def logits_at(
+    network: PreTrainedModel, at: Bool[Tensor, "b n"], **inputs: Tensor
+) -> Float[Tensor, "positions vocabulary"]:
+    """The network's scores at the positions marked in `at`, row by row, in float32. Other positions skip the head."""
+    name = HEADS.get(network.config.model_type)
+    head = getattr(network, name) if name else network.get_output_embeddings()
+    if not isinstance(head, nn.Module):
+        return network(**inputs).logits[at].float()
+    with head.register_forward_pre_hook(lambda _, args: (args[0][at], *args[1:])):
+        logits = network(**inputs).logits
+    return (logits if logits.ndim == 2 else logits[at]).float()  # a head that is not called as a module has no hook

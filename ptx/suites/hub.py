@@ -1,0 +1,101 @@
+"""Data sets of the Hugging Face hub, or local folders that its `datasets` library reads. An optional extra.
+
+Nothing is ever executed: loading scripts are refused. Nothing of the hub's state enters a key but the records.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptx.errors import PtxError
+from ptx.suites.facts import COLUMNS, tasks_of
+from ptx.suites.lines import Bad, refuse
+from ptx.suites.rows import Row
+from ptx.suites.task import SPLITS, Task
+
+PREFIX = "hf:"
+# What data sets call the splits, the field's first choice first; SST-2's dev file is called validation there.
+SPLIT_NAMES = {"train": ("train",), "dev": ("validation", "dev", "valid", "val"), "test": ("test",)}
+# LAMA's data set on the hub names the relation so.
+TASK_COLUMNS = ("task", "predicate_id")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded data set: `splits` are the library's objects by name."""
+
+    source: str
+    splits: Mapping[str, Any]
+
+    def rows(self, split: str, columns: Sequence[str], hint: str, bad: Bad = refuse) -> Iterator[Row]:
+        """The rows of a split (train, dev, test, or its own name). Raises PtxError if it or a column is missing."""
+        name = self.find(split)
+        if name is None:
+            known = ", ".join(self.splits)
+            raise PtxError(f"{self.source}: no split {split!r}", f"its splits are {known}; name one of them in files")
+        found = self.splits[name]
+        for column in columns:
+            if column not in found.column_names:
+                known = ", ".join(found.column_names)
+                raise PtxError(f"{self.source}: no column {column!r} in {known}", hint)
+        for number, values in enumerate(found, start=1):
+            where = f"{self.source}:{name}:{number}"
+            if (empty := next((column for column in columns if values[column] is None), None)) is not None:
+                bad(PtxError(f"{where}: {empty} is null", hint))
+            else:
+                yield Row(where, values)
+
+    def find(self, split: str) -> str | None:
+        """What the data set calls a split, or None."""
+        return next((name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.splits), None)
+
+
+def read_dataset(text: str) -> Dataset:
+    """Load `NAME[:CONFIG]`, NAME on the hub or a local folder of CSV, JSON or Parquet files.
+
+    Raises PtxError if the extra is not installed, or the data set cannot be loaded (unknown, offline, a script).
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise PtxError(f"{PREFIX}{text} needs the datasets library", "pip install 'ptx-prompts[data]'") from None
+    name, _, config = text.partition(":")
+    quiet = not sys.stderr.isatty()
+    if quiet:
+        datasets.disable_progress_bars()
+    source = Path(name)
+    try:
+        loaded = datasets.load_dataset(str(source.absolute()) if source.is_dir() else name, config or None)
+    except Exception as error:  # the library raises most kinds, and its readers' own
+        cause = error.__cause__ or error
+        what = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else type(cause).__name__
+        raise PtxError(
+            f"cannot load the data set {text!r}: {what}",
+            "check the name (hf:NAME or hf:NAME:CONFIG), its columns, and the network; or give a local folder of its "
+            "CSV, JSON or Parquet files: hf:FOLDER",
+        ) from None
+    return Dataset(f"{PREFIX}{text}", dict(loaded))
+
+
+def read_hub_facts(text: str, bad: Bad = refuse) -> Iterator[Task]:
+    """The facts of a data set with the columns sub_label and obj_label, and optionally task (or LAMA's predicate_id),
+    split and template. A data set of one split is split by a hash of the subject, as a file is."""
+    dataset = read_dataset(text)
+    hint = "facts need sub_label and obj_label; describe texts to classify in a suite.toml with dataset = "
+    hint += f'"{text}", or use a preset: sst2:{PREFIX}{text}'
+    named = {split: name for split in SPLITS if (name := dataset.find(split))} if len(dataset.splits) > 1 else {}
+    if not named and len(dataset.splits) > 1:
+        known = ", ".join(dataset.splits)
+        raise PtxError(f"{dataset.source}: no split is called train, validation or test, only {known}", hint)
+
+    def rows() -> Iterator[Row]:
+        for split, name in named.items() or ((None, next(iter(dataset.splits))),):
+            for row in dataset.rows(name, COLUMNS, hint, bad):
+                task = next((row.values[c] for c in TASK_COLUMNS if row.values.get(c) is not None), None)
+                yield Row(row.where, {**row.values, "task": task} | ({"split": split} if split else {}))
+
+    yield from tasks_of(rows(), Path(text.partition(":")[0]).name, dataset.source, {}, bad)

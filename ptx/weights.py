@@ -1,0 +1,105 @@
+"""What a checkpoint's folder holds, read from JSON and safetensors headers alone: no weights, no torch, no pickle."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptx.errors import PtxError
+
+# A single file or the index of several, in transformers' order of preference.
+FORMATS = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+# How the names of word-embedding matrices end: BERT's kin and BLOOM, GPT-2, Llama's kin and OPT, GPT-NeoX, ModernBERT.
+MATRICES = ("word_embeddings.weight", "wte.weight", "embed_tokens.weight", "embed_in.weight", "tok_embeddings.weight")
+SHARED = "shared.weight"  # T5 and BART: one matrix for encoder and decoder, of which older files hold copies
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a safetensors file."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file, empty if there is no file. Raises PtxError if it is not one."""
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PtxError(f"cannot read {file}: {error}", "save the model again with `save_pretrained`") from None
+    if not isinstance(content, dict):
+        raise PtxError(f"{file} holds no JSON object", "save the model again with `save_pretrained`")
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of weights that transformers loads, indices included: safetensors win over older formats.
+
+    Raises PtxError if an index names files that are not there.
+    """
+    for single, index in FORMATS:
+        if (folder / single).is_file():
+            return [folder / single]
+        if names := shards(folder / index):
+            if missing := [name for name in names if not (folder / name).is_file()]:
+                raise PtxError(f"{folder} lacks {missing[0]}, which {index} names", "save or download the model again")
+            return [folder / name for name in (index, *names)]
+    return []
+
+
+def shards(index: Path) -> list[str]:
+    """The files that an index names. Raises PtxError for a name that leads out of the index's folder."""
+    content = read_json(index).get("weight_map", {})
+    names = sorted({str(name) for name in content.values()}) if isinstance(content, dict) else []
+    for name in names:
+        if Path(name).name != name:
+            raise PtxError(f"{index} names a file outside of its folder: {name}", "download the model again")
+    return names
+
+
+def stored(folder: Path) -> list[Stored]:
+    """The tensors of a folder's safetensors files, by their headers; none for older formats and damaged files."""
+    found = []
+    for file in weight_files(folder):
+        if file.suffix == ".bin":
+            return []
+        if file.suffix != ".safetensors":
+            continue
+        try:
+            with file.open("rb") as content:
+                header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+            found += [Stored(file, n, tuple(entry["shape"])) for n, entry in header.items() if n != "__metadata__"]
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+            return []
+    return found
+
+
+def word_matrix(folder: Path) -> Stored | None:
+    """The word-embedding matrix, unless other than exactly one stored tensor has a name that says so."""
+    tensors = stored(folder)
+    for endings in ((SHARED,), MATRICES):
+        found = [tensor for tensor in tensors if tensor.name.endswith(endings) and len(tensor.shape) == 2]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def matrix_shape(folder: Path) -> tuple[int, ...] | None:
+    """The (words, width) of the word-embedding matrix, if a header shows it."""
+    matrix = word_matrix(folder)
+    return None if matrix is None else matrix.shape
+
+
+def parameters(folder: Path) -> int | None:
+    """How many numbers the safetensors files hold; None for older formats."""
+    return sum(math.prod(tensor.shape) for tensor in stored(folder)) or None

@@ -24,7 +24,6 @@ from transformers import (
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
-settings.register_profile("torture", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile=torture
 
 # Property tests: few examples, the same ones every time; `HYPOTHESIS_PROFILE=torture` (or pytest's
 # `--hypothesis-profile torture`) draws 10,000 new ones for every test that sets no number itself.

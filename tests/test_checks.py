@@ -52,7 +52,8 @@ def test_a_bad_value_stops_its_stage_by_name(run, tmp_path, monkeypatch, stage: 
             cosines = relative.cosines
             patch.setattr(relative, "cosines", lambda prompt, *, anchors: cosines(prompt, anchors=anchors) * bad)
         elif stage == "search":
-            patch.setattr(solvers, "exact", lambda c, *, anchors, **more: torch.full((len(c), anchors.shape[1]), bad))
+            exact = solvers.exact
+            patch.setattr(solvers, "exact", lambda *args, **more: exact(*args, **more) * bad)
         else:
             answer = evaluate.answer
 

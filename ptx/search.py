@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+import torch
+from safetensors.torch import load as load_safetensors
+
 from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.lm import FLOAT32, load_embeddings, load_model
 from ptx.methods import BUILDERS
 from ptx.pipeline import Payload, Tick
+from ptx.prompts import FILE
 from ptx.step import Step
 
 
@@ -23,6 +27,16 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     dtype = next((step.settings["dtype"] for step in steps if "dtype" in step.settings), FLOAT32)
     model = load_model(target, device, dtype) if labelled else load_embeddings(target, device)
     for method, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
-        for result in BUILDERS[method](list(of_method), model, store):
+        for step, payload in BUILDERS[method](list(of_method), model, store):
             tick(1)
-            yield result
+            if not _finite(payload):
+                payload = PtxError(
+                    f"the search gave {step.labels['target']} a prompt for {step.labels['task']} that is not finite",
+                    "look at the source's prompt with `ptx cache show`: it may be all zeros",
+                )
+            yield step, payload
+
+
+def _finite(payload: Payload | PtxError) -> bool:
+    """Whether every number of a found prompt is finite; a failure passes."""
+    return isinstance(payload, PtxError) or bool(torch.isfinite(load_safetensors(payload.files[FILE])["prompt"]).all())

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import COUNTRIES, Result, write_suite
-from families import FAMILIES, WHOLE, WIDTH, make
+from families import CAUSAL, ENCODER_DECODER, FAMILIES, WHOLE, WIDTH, make
 from torch.nn.functional import normalize
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
-from ptx.catalogue import embedding_width
+from ptx.catalogue import describe, embedding_width
 from ptx.embeddings import one_token_words, read_embeddings
 from ptx.inputs import LAYOUTS
 from ptx.lm import LanguageModel, load_embeddings, load_model
@@ -111,6 +111,10 @@ def test_the_width_is_that_of_the_matrix(family: str, root: Path) -> None:
     matrix = read_embeddings(root / family)
     assert matrix is not None
     assert embedding_width(model) == matrix.shape[1] == WIDTH.get(family, 16)
+    about = describe(str(root / family))
+    assert (about["hidden"], about["embedding"]) == (16, WIDTH.get(family, 16))
+    kind = "encoder-decoder" if family in ENCODER_DECODER else "causal LM" if family in CAUSAL else "masked LM"
+    assert about["task"] == kind
     assert torch.equal(load_embeddings(model, "cpu").embeddings, load_model(model, "cpu").embeddings)
 
 

@@ -221,6 +221,15 @@ def test_tuning_that_diverges_stops(tiny: dict[str, str], suite: str, ptx: Calla
     assert "diverged: the loss or prompt of epoch 1 is not finite" in result.err
 
 
+def test_a_search_that_finds_nothing_stops(tiny: dict[str, str], suite: str, ptx: Callable[..., Result]) -> None:
+    """From a prompt of zeros: it has no direction, and Eq. 6 would divide by its spread."""
+    zeros = ["--init-scale", "0", "--lr", "1e-300", "--epochs", "1"]
+    result = ptx("search", "--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, *zeros, "--json")
+    assert result.code == 1
+    assert f"the search gave {tiny['b']} a prompt for R1 that is not finite" in result.err
+    assert all("error" in line for line in result.at("search"))
+
+
 def test_a_tokenizer_that_does_not_fit(folder: Path) -> None:
     tokenizer = load_tokenizer(str(folder))
     tokenizer.add_tokens(["newword"])

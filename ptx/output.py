@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ptx.errors import PtxError
@@ -22,7 +23,7 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._advance: Any = None
 
     def data(self, text: str) -> None:
@@ -46,12 +47,12 @@ class Output:
             numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
             table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(_plain, row))
         self.table(table)
 
     def table(self, table: Table) -> None:
         """A rich table as data, never cut to the terminal's width, without trailing blanks."""
-        console = Console(file=sys.stdout, highlight=False, width=10_000)
+        console = Console(file=sys.stdout, highlight=False, emoji=False, width=10_000)
         console.width = max(console.measure(table).maximum, 1)
         with _stdout(), console.capture() as captured:
             console.print(table)
@@ -113,7 +114,8 @@ def discard_stdout() -> None:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+    """Users' names may look like rich's markup."""
+    return escape(text)
 
 
 def _is_number(text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact, Store
 from ptx.models import STAND_INS
 from ptx.pipeline import Payload, Stopwatch, fresh, publish
-from ptx.render import Item, Sheet
+from ptx.render import Item, Sheet, one_line
 from ptx.render import render as render_sheet
 from ptx.step import VERSIONS, Step, stored_step
 
@@ -69,7 +69,7 @@ class Table:
     sheets: Sequence[Sheet]
 
     def print(self, out: Output) -> None:
-        out.data("\n".join([self.title, *self.notes]))
+        out.data("\n".join(map(one_line, [self.title, *self.notes])))
         for sheet in self.sheets:
             out.data("")
             sheet.print(out)
@@ -294,7 +294,7 @@ def render(made: Sequence[Table], format: str) -> str:
 
 
 def _head(table: Table, format: str) -> str:
-    lines = [table.title, *table.notes]
+    lines = [one_line(line) for line in (table.title, *table.notes)]
     if format == "html":
         return "".join(f"<p>{html.escape(line)}</p>\n" for line in lines)
     if format == "latex":

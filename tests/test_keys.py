@@ -19,10 +19,10 @@ from ptx.plan import Settings, anchors_step, encode_step, eval_step, search_step
 from ptx.recipe import load_recipe
 from ptx.step import VERSIONS, Step
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-VALUES = st.recursive(SCALARS, lambda v: st.lists(v, max_size=4) | st.dictionaries(TEXT, v, max_size=4), max_leaves=12)
-TABLES = st.dictionaries(TEXT, VALUES, max_size=6)
+VALUES = st.recursive(SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXT, v, max_size=3), max_leaves=5)
+TABLES = st.dictionaries(TEXT, VALUES, max_size=4)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -67,7 +67,7 @@ def test_any_change_makes_another_key(data: st.DataObject, value: dict[str, Any]
         assert digest(changed) != digest(value)
 
 
-@given(settings=TABLES, inputs=TABLES, parents=st.lists(TABLES, max_size=3), data=st.data())
+@given(settings=TABLES, inputs=TABLES, parents=st.lists(TABLES, max_size=2), data=st.data())
 def test_a_step_is_keyed_by_all_that_it_depends_on(
     settings: dict[str, Any], inputs: dict[str, Any], parents: list[dict[str, Any]], data: st.DataObject
 ) -> None:

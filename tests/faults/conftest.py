@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# In the background of a script, or under nohup, Ctrl-C is ignored by all that is started; here it is to be felt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FULL = os.environ.get("PTX_TORTURE", "0") != "0"
 

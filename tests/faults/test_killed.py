@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,6 +65,23 @@ def test_worker_processes_die_with_their_parent(server, recipe, tmp_path, rounds
     say(f"{rounds(6, 1)} parents of worker processes killed, no orphan after 5 s")
 
 
+def test_a_killed_worker_is_a_clear_error(recipe, tmp_path) -> None:
+    """As when memory runs out."""
+    long = tmp_path / "long.toml"
+    long.write_text(Path(recipe).read_text().replace("tune.epochs = 8", "tune.epochs = 100000"))
+    command = [sys.executable, "-m", "ptx", "run", str(long), "--jobs", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        while not (found := workers(tmp_path)):
+            assert run.poll() is None
+            time.sleep(0.05)
+        os.kill(next(iter(found)), signal.SIGKILL)
+        _, err = run.communicate()
+    assert run.returncode == 1
+    assert "a worker process was killed, perhaps because memory ran out" in err
+    assert "with --jobs 1: it goes on where it stopped" in err
+    assert "Traceback" not in err
+
+
 def published(cache: Path) -> list[str]:
     return sorted(str(path.relative_to(cache)) for path in (cache / "v1").glob("*/[!.]*"))
 
@@ -71,13 +90,13 @@ def unfinished(cache: Path) -> list[Path]:
     return [*(cache / "v1").glob("*/.*"), *(cache / "runs").iterdir(), *(cache / "damaged").glob("*")]
 
 
-def workers(folder: Path) -> list[str]:
-    """Command lines of worker processes at work in a folder."""
-    found = []
+def workers(folder: Path) -> dict[int, str]:
+    """Numbers and command lines of worker processes at work in a folder."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.readlink(process / "cwd") == str(folder):
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
-    return [line for line in found if "loky" in line and "resource_tracker" not in line]
+    return {pid: line for pid, line in found.items() if "loky" in line and "resource_tracker" not in line}

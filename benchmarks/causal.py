@@ -1,7 +1,7 @@
 """Would a cache of the subject's keys and values pay when a causal LM is tuned? A prototype, measured, not in ptx.
 
 With the postfix layout a causal LM reads the subject before the prompt, so the subject's keys and values never change
-while the prompt is tuned. Ours recomputes them in every step (ptx/tune.py). The prototype computes them once per fact,
+while the prompt is tuned. Ours recomputes them in every step. The prototype computes them once per fact,
 without gradients, and each step runs the m prompt vectors alone on top of them. Rows are padded on the left, where the
 attention mask hides the padding; positions count from each fact's first token.
 """
@@ -17,12 +17,12 @@ from transformers import DynamicCache
 
 from benchmarks.measure import medians, once
 from benchmarks.report import Row
-from ptx import inputs
 from ptx.config import TuneConfig
-from ptx.lm import LanguageModel, load_model
-from ptx.models import resolve
+from ptx.lms import inputs
+from ptx.lms.lm import LanguageModel, load_model
+from ptx.lms.models import resolve
+from ptx.stages.tune import Examples, examples
 from ptx.suites import load_suite
-from ptx.tune import Examples, examples
 
 BATCH, LR = 16, 1e-2
 TOLERANCE = 1e-4

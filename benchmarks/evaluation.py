@@ -15,11 +15,11 @@ from torch import Tensor
 from benchmarks import optiprompt
 from benchmarks.measure import medians
 from benchmarks.report import Row
-from ptx import evaluate
-from ptx.anchors import shared_words
-from ptx.inputs import LAYOUTS, fact_rows
-from ptx.lm import LanguageModel, load_model
-from ptx.models import anchor_models, resolve
+from ptx.lms.inputs import LAYOUTS, fact_rows
+from ptx.lms.lm import LanguageModel, load_model
+from ptx.lms.models import anchor_models, resolve
+from ptx.stages import evaluate
+from ptx.stages.anchors import shared_words
 from ptx.suites import Task, load_suite
 
 VECTORS = 5

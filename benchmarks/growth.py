@@ -22,13 +22,13 @@ import torch
 from benchmarks.measure import once
 from benchmarks.report import markdown, quantity
 from benchmarks.search import VECTORS, Problem, problem, whole
-from ptx import evaluate, relative
 from ptx.config import TuneConfig
-from ptx.lm import load_model
-from ptx.methods.relative import TOGETHER
-from ptx.models import resolve
+from ptx.lms.lm import load_model
+from ptx.lms.models import resolve
+from ptx.stages import evaluate, relative
+from ptx.stages.methods.relative import TOGETHER
+from ptx.stages.tune import Examples, examples, tune_prompts
 from ptx.suites import load_suite
-from ptx.tune import Examples, examples, tune_prompts
 
 LIMIT, FITTED, LINEAR = 10.0, 3, 1.15
 TASKS, ANCHORS, WIDTH, SHARE = 64, 10_000, 768, 0.48

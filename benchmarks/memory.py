@@ -22,15 +22,16 @@ import torch
 
 from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
-from ptx import plan, relative, search
-from ptx.anchors import read_words
+from ptx import plan
 from ptx.cache import Store
-from ptx.embeddings import load_tokenizer
-from ptx.methods import relative as method
-from ptx.models import resolve
+from ptx.lms.embeddings import load_tokenizer
+from ptx.lms.models import resolve
 from ptx.pipeline import Outcome, Payload, Pipeline, publish
 from ptx.plan import Settings, Step
 from ptx.prompts import FILE, to_bytes
+from ptx.stages import relative, search
+from ptx.stages.anchors import read_words
+from ptx.stages.methods import relative as method
 from ptx.suites import Fact, Task
 
 STAGES = ("encode", "search")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ptx.inputs import Row
-from ptx.lm import LanguageModel
+from ptx.lms.inputs import Row
+from ptx.lms.lm import LanguageModel
 
 NEW_TOKENS = 10  # MAX_NUM_VECTORS there
 BATCH, EVAL_BATCH = 16, 8

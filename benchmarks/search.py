@@ -20,8 +20,8 @@ from torch.nn.functional import normalize
 
 from benchmarks.measure import medians
 from benchmarks.report import Row
-from ptx import relative, solvers
-from ptx.target import TargetAnchors
+from ptx.stages import relative, solvers
+from ptx.stages.target import TargetAnchors
 
 TASKS, VECTORS, ANCHORS, TOP_K = 41, 5, 17230, 8192
 STEPS, LR, TIMED = 2000, 5e-3, 50

@@ -1,6 +1,6 @@
 """Tuning: our step against OptiPrompt's, one step at BERT-base size and an epoch of the `facts` suite.
 
-Ours is ptx/tune.py: no gradients on weights, scores at the answer only, Adam over m x d numbers, eight tasks a pass.
+Ours is ptx/stages/tune.py: no gradients on weights, scores at the answer only, Adam over m x d numbers, 8 tasks a pass.
 Theirs is optiprompt.py. The floor of a step at BERT-base size is the arithmetic of its encoder, at the rate at which
 this machine multiplies by the encoder's own matrices, which it has to read from memory: 4 x encoder weights x tokens
 operations, since each weight and token costs 2 operations (a multiplication and an addition) forward and 2 backward, to
@@ -20,11 +20,11 @@ from benchmarks.measure import medians
 from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
 from ptx.config import TuneConfig
-from ptx.inputs import LAYOUTS
-from ptx.lm import LanguageModel, load_model
-from ptx.models import resolve
+from ptx.lms.inputs import LAYOUTS
+from ptx.lms.lm import LanguageModel, load_model
+from ptx.lms.models import resolve
+from ptx.stages.tune import TASKS_TOGETHER, Examples, examples, tune_prompts
 from ptx.suites import load_suite
-from ptx.tune import TASKS_TOGETHER, Examples, examples, tune_prompts
 
 BATCH, TOKENS, VECTORS = 16, 14, 5
 

@@ -68,7 +68,7 @@ def results(readme: str, cache: str) -> str:
 
 def zoo(readme: str) -> str:
     """The embedded models, from their cards; accuracies in percent."""
-    from ptx import models
+    from ptx.lms import models
 
     header = "| model | parameters | embedding | seconds | loss | majority | random | manual | tuned |"
     lines = [header, "|---" * 9 + "|"]

@@ -1,8 +1,28 @@
-"""ptx moves soft prompts between language models (Wu, Wu and Mou, ICLR 2024)."""
+"""ptx moves soft prompts between language models (Wu, Wu and Mou, ICLR 2024).
 
-from importlib.metadata import PackageNotFoundError, version
+The commands are functions here too: `ptx.search(sources=["bert-micro"], target="roberta-micro")` (see ptx.api).
+"""
 
-try:
-    __version__ = version("ptx-prompts")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0+unknown"
+from typing import Any
+
+# Looked up when used, so that `import ptx` is quick. No module may have one of these names.
+FUNCTIONS = ("tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "models", "inspect", "prompt")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("ptx-prompts")
+        except PackageNotFoundError:  # a source tree that is not installed
+            return "0+unknown"
+    if name in FUNCTIONS or name == "PtxError":
+        from ptx import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'ptx' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return ["PtxError", "__version__", *FUNCTIONS]

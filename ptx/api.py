@@ -25,9 +25,9 @@ import typer.main
 from ptx import cli
 from ptx.commands import LISTENER
 from ptx.errors import PtxError, UsageError
+from ptx.grids.recipe import nearest
 from ptx.options import Group, usage_error
 from ptx.output import Output
-from ptx.recipe import nearest
 from ptx.step import is_file
 
 __all__ = [

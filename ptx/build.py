@@ -17,11 +17,11 @@ from ptx.step import VERSIONS, Step, stage_versions
 
 # Each has `build(steps, store, device, tick)`, which yields (step, Payload or PtxError); imported when needed.
 BUILDERS = {
-    "anchors": "ptx.anchors",
-    "tune": "ptx.tune",
-    "encode": "ptx.relative",
-    "search": "ptx.search",
-    "eval": "ptx.evaluate",
+    "anchors": "ptx.stages.anchors",
+    "tune": "ptx.stages.tune",
+    "encode": "ptx.stages.relative",
+    "search": "ptx.stages.search",
+    "eval": "ptx.stages.evaluate",
 }
 
 
@@ -117,7 +117,7 @@ def build_group(
 
 def _place(stage: str, device: str) -> str:
     """The device that "auto" means, for meta.json; tokenizers know none."""
-    from ptx.embeddings import place
+    from ptx.lms.embeddings import place
 
     return "cpu" if stage == "anchors" else place(device)
 

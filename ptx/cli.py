@@ -8,12 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from ptx import __version__
 from ptx.cli_cache import cache_app
 from ptx.cli_data import data_app
 from ptx.cli_inspect import inspect
 from ptx.cli_prompts import add_prompt_commands
-from ptx.commands import Command, report
 from ptx.config import (
     AnchorsConfig,
     CommonConfig,
@@ -57,6 +55,8 @@ Format = Literal["text", "md", "csv", "latex", "json", "html"]
 
 def _version(show: bool) -> None:
     if show:
+        from ptx import __version__
+
         typer.echo(f"ptx {__version__}")
         raise typer.Exit
 
@@ -73,7 +73,8 @@ def main(
 @expand
 def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfig) -> None:
     """Tune one soft prompt per task on a model (Eq. 2)."""
-    from ptx.models import resolve
+    from ptx.commands import Command
+    from ptx.lms.models import resolve
     from ptx.plan import tune_step
 
     command = Command(common, suite, tune=tune)
@@ -87,8 +88,9 @@ def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfi
 @expand
 def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
     """Find the words that are one token in every model."""
+    from ptx.commands import Command
     from ptx.plan import anchors_step
-    from ptx.sharing import show
+    from ptx.stages.sharing import show
 
     command = Command(common, anchors=anchors)
     show(command.run("anchors", [anchors_step(names(models, "--models"), command.settings)]), command.out)
@@ -107,7 +109,8 @@ def encode(
     anchors: Anchors = "",
 ) -> None:
     """Write a model's prompts as similarities to the anchors (Eq. 3)."""
-    from ptx.models import resolve
+    from ptx.commands import Command
+    from ptx.lms.models import resolve
     from ptx.plan import encode_step, tune_step
 
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode)
@@ -140,6 +143,7 @@ def search(
     anchors: Anchors = "",
 ) -> None:
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
+    from ptx.commands import Command
     from ptx.plan import grid
     from ptx.sources import searches
 
@@ -174,6 +178,7 @@ def eval(
     anchors: Anchors = "",
 ) -> None:
     """Score prompts on a target: accuracy (P@1) per task, and on average."""
+    from ptx.commands import Command
     from ptx.plan import grid
 
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
@@ -210,7 +215,8 @@ def table(
     ] = False,
 ) -> None:
     """Show the evaluations in the cache, one table for each differing setting; builds none."""
-    from ptx.table import collect
+    from ptx.commands import Command
+    from ptx.stages.table import collect
 
     command = Command(common)
     if curve:
@@ -247,7 +253,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a whole grid of models, methods and tasks, and show its table or figure."""
-    from ptx.run import run_recipes
+    from ptx.grids.run import run_recipes
 
     run_recipes(names, common, models=models, jobs=jobs, format=format, output=output)
 
@@ -265,6 +271,7 @@ def predict(
     anchors: Anchors = "",
 ) -> None:
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    from ptx.commands import Command
     from ptx.suites.lines import text_lines
 
     command = Command(common)
@@ -287,7 +294,9 @@ def predict(
 @expand
 def models(common: CommonConfig) -> None:
     """List the models that ship with ptx and the aliases of the paper's models."""
-    from ptx.catalogue import catalogue
+    from ptx.commands import Command
+    from ptx.lms.catalogue import catalogue
+    from ptx.reporting import report
 
     report(Command(common).out, catalogue())
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptx.commands import Command, report
 from ptx.config import CommonConfig
 from ptx.errors import PtxError
 from ptx.options import expand
+
+if TYPE_CHECKING:
+    from ptx.commands import Command
 
 cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_help=True)
 
@@ -18,7 +20,9 @@ cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_he
 @expand
 def ls(common: CommonConfig, stage: Annotated[str, typer.Option(help="Only this stage.")] = "") -> None:
     """List artifacts."""
-    from ptx.housekeeping import listing
+    from ptx.cache.housekeeping import listing
+    from ptx.commands import Command
+    from ptx.reporting import report
 
     command = Command(common)
     report(command.out, listing(command.store, stage), path="path")
@@ -34,6 +38,8 @@ def show(
     """Print what an artifact's meta.json says: settings, parents, figures, origin."""
     import json
 
+    from ptx.commands import Command
+
     command = Command(common)
     artifact = command.store.find(key)
     if common.quiet:
@@ -48,7 +54,9 @@ def show(
 @expand
 def verify(common: CommonConfig) -> None:
     """Check every artifact against its digests: damaged ones are named (exit 1)."""
-    from ptx.housekeeping import check
+    from ptx.cache.housekeeping import check
+    from ptx.commands import Command
+    from ptx.reporting import report
 
     command = Command(common)
     count, damaged = check(command.store)
@@ -78,7 +86,9 @@ def gc(
 
     Nothing that a running command needs is removed, and no tuned prompt unless --stage tune asks for it.
     """
-    from ptx.gc import Wanted, collect_garbage, parse_size
+    from ptx.cache.gc import Wanted, collect_garbage, parse_size
+    from ptx.commands import Command
+    from ptx.reporting import report
 
     command = Command(common)
     wanted = Wanted(older_than, parse_size(max_size), stage)
@@ -98,7 +108,7 @@ def gc(
 
 
 def _name_foreign(command: Command) -> None:
-    from ptx.housekeeping import foreign
+    from ptx.cache.housekeeping import foreign
 
     if found := foreign(command.store):
         command.out.message(f"left alone, from another version of ptx: {', '.join(found)} in {command.store.root}")

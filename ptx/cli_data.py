@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptx.commands import Command, report
 from ptx.config import CommonConfig
 from ptx.errors import PtxError
 from ptx.options import expand
+
+if TYPE_CHECKING:
+    from ptx.commands import Command
 
 data_app = typer.Typer(help="Check a suite before anything runs, and fetch published data.", no_args_is_help=True)
 
@@ -27,7 +29,9 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any fact would be dropped.")] = False,
 ) -> None:
     """Say what would be used of a suite and what dropped, and why. Exit 1 if a line cannot be read."""
+    from ptx.commands import Command
     from ptx.data.check import Problems, allowed_words, examine, label_problems, summary
+    from ptx.reporting import report
     from ptx.suites import read_suite
     from ptx.suites.lines import words_of
 
@@ -90,8 +94,10 @@ def fetch(
     sha256: Annotated[str, typer.Option(help="What the archive's digest must be.", show_default=False)] = "",
 ) -> None:
     """Download a published archive, verify it and unpack it; go on where an interrupted download stopped."""
+    from ptx.commands import Command
     from ptx.data.fetch import SOURCES
     from ptx.data.fetch import fetch as fetch_archive
+    from ptx.reporting import report
     from ptx.suites.lama import suites_in
 
     if name not in SOURCES:

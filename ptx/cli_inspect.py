@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptx.commands import Command
 from ptx.config import CommonConfig
 from ptx.options import expand
 
 if TYPE_CHECKING:
+    from ptx.commands import Command
     from ptx.inspection import Report
 
 WIDTH = 100
@@ -34,6 +34,7 @@ def inspect(
 
     Words are nearest by cosine, among those that are one token in each of the models shown.
     """
+    from ptx.commands import Command
     from ptx.inspection import inspect
 
     command = Command(common)
@@ -59,11 +60,11 @@ def show(command: Command, report: Report) -> None:
     rows: list[list[str]] = []
     for row in report.rows:
         sides = [*row.get("sources", []), row]
-        relative = [f"{side['relative_norm']:.2f}" for side in sides]
+        norms = ["\n".join(f"{side[name]:.2f}" for side in sides) for name in ("norm", "relative_norm")]
         numbers = [f"{row[name]:.3f}" for name in ("cosine_to_source_words", "matching_loss") if name in row]
         words = [_words(side["words"], width) for side in sides]
         gap = [[""] * (len(lead) + len(sides) + len(norm) + len(figures))] if sources and rows else []
-        rows += [*gap, [str(row["vector"]), *words, f"{row['norm']:.2f}", "\n".join(relative), *numbers]]
+        rows += [*gap, [str(row["vector"]), *words, *norms, *numbers]]
     out = command.out
     out.data(report.title)
     among = "each of these models" if sources else own
@@ -85,7 +86,7 @@ def _cut(word: str, width: int) -> str:
 
 
 def _legend(sources: list[str], row: dict[str, Any]) -> list[str]:
-    several = " (sources first)" if sources else ""
+    several = "; sources first" if sources else ""
     lines = [f"x mean: the norm as a multiple of the model's mean word-embedding norm{several}"]
     if "cosine_to_source_words" in row:
         lines.append("to source's: mean cosine, in the target, to the words that are nearest in the source")

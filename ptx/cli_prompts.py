@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from ptx.commands import Command, report
 from ptx.config import CommonConfig, Layout
 from ptx.errors import PtxError, UsageError
 from ptx.options import expand
@@ -56,6 +55,7 @@ def import_prompt(
 ) -> None:
     """Store a prompt from a file so that it can be encoded, searched with and evaluated like a tuned one."""
     from ptx import formats, imports
+    from ptx.commands import Command
 
     command = Command(common)
     steps = []
@@ -95,8 +95,10 @@ def export(
     common: CommonConfig,
 ) -> None:
     """Write a prompt for another program, with a card that says where it comes from."""
+    from ptx.commands import Command
     from ptx.exports import export_prompt
     from ptx.formats import card
+    from ptx.reporting import report
 
     command = Command(common)
     artifact = command.store.find(key, ("tune", "search"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,28 +15,18 @@ from ptx.cache import Artifact, Store
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.errors import PtxError, UsageError
 from ptx.files import write_whole
-from ptx.models import resolve
+from ptx.lms.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
+from ptx.reporting import COLUMNS, as_json, averages, cell, figures_of, name_of, report, summary
+from ptx.stages.strict import strictly
 from ptx.step import Step, is_file, shared_words, stored_step
-from ptx.strict import strictly
 from ptx.suites import load_suite
 from ptx.warm import find_initial
 
 if TYPE_CHECKING:
-    from ptx.table import Result, Table
-
-# What a person sees of each stage's artifacts: labels and figures, in this order.
-COLUMNS = {
-    "anchors": ("models", "count"),
-    "tune": ("model", "task", "dev_accuracy", "epoch", "facts", "dropped"),
-    "import": ("model", "task", "layout", "vectors", "width", "mean", "std", "model_mean", "model_std"),
-    "encode": ("model", "task", "anchors", "top_k"),
-    "search": ("sources", "target", "method", "task", "matching_loss"),
-    "eval": ("sources", "target", "method", "task", "accuracy", "floor", "facts", "dropped"),
-}
-
+    from ptx.stages.table import Result, Table
 
 # Who is told: the terminal, unless a Python function collects what the command would print (api.py).
 LISTENER: ContextVar[Callable[..., Output]] = ContextVar("listener", default=Output)
@@ -98,7 +87,7 @@ class Command:
         self._report(stage, goals, outcomes)
         sources.warn_of_imported([o.artifact for o in outcomes if o.artifact is not None], self.out.warn)
         if not self.common.dry_run:
-            self.out.message(f"{_summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
+            self.out.message(f"{summary(outcomes)} in {time.monotonic() - began:.1f} s; cache: {self.store.root}")
         return outcomes
 
     def _report(self, stage: str, goals: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
@@ -107,7 +96,7 @@ class Command:
                 self.out.json(as_json(outcome, self.store, dry_run=self.common.dry_run))
             return
         if self.common.dry_run:
-            rows = [[o.step.stage, o.step.key[:12], _name(o.step), "hit" if o.reused else "miss"] for o in outcomes]
+            rows = [[o.step.stage, o.step.key[:12], name_of(o.step), "hit" if o.reused else "miss"] for o in outcomes]
             self.out.columns(["stage", "key", "what", "cache"], rows)
             return
         wanted = {goal.key for goal in goals}
@@ -116,10 +105,10 @@ class Command:
             for artifact in done:
                 self.out.data(str(artifact.path))
         elif done and stage in COLUMNS:
-            rows = [[_cell(_figures(a).get(name)) for name in COLUMNS[stage]] + [a.key[:12]] for a in done]
+            rows = [[cell(figures_of(a).get(name)) for name in COLUMNS[stage]] + [a.key[:12]] for a in done]
             self.out.columns([*COLUMNS[stage], "key"], rows)
             if stage == "eval":
-                self.out.data(_averages(done))
+                self.out.data(averages(done))
 
     def given(self, text: str) -> list[Step]:
         """The prompts of `--prompt KEY[,KEY...]` as sources; no other tasks are of interest then."""
@@ -176,7 +165,7 @@ class Command:
         self, target_name: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> None:
         """Print the likeliest answers for each subject, or labels for each text, with a prompt of a classification."""
-        from ptx.predict import predict
+        from ptx.stages.predict import predict
 
         labels: Sequence[str] = ()
         if is_file(prompt):
@@ -199,7 +188,7 @@ class Command:
         report(self.out, rows)
 
     def _shared_words(self, anchors: str, target_name: str) -> list[str]:
-        from ptx.anchors import read_words
+        from ptx.stages.anchors import read_words
 
         shared = shared_words(self.anchors(anchors, [target_name]))
         found = Pipeline(self.store, self.out, device=self.common.device).run([shared])
@@ -209,15 +198,15 @@ class Command:
 
     def show_tables(self, results: Sequence[Result], *, by: str, format: str, output: Path | None) -> None:
         """Group results into tables, keep them as an artifact, and print or write them."""
-        from ptx.table import keep, tables
+        from ptx.stages.table import keep, tables
 
         made = tables(results, by=by, warn=self.out.warn)
         self._show(made, *keep(made, results, by, self.store), format=format, output=output)
 
     def show_curves(self, *, format: str, output: Path | None) -> None:
         """Dev accuracy against gradient steps, of the tuned prompts in the cache."""
-        from ptx.curve import collect, curves
-        from ptx.table import keep
+        from ptx.stages.curve import collect, curves
+        from ptx.stages.table import keep
 
         results = collect(self.store)
         if not results:
@@ -229,7 +218,7 @@ class Command:
     def _show(
         self, made: Sequence[Table], artifact: Artifact, reused: bool, *, format: str, output: Path | None
     ) -> None:
-        from ptx.table import render
+        from ptx.stages.table import render
 
         if self.common.quiet:
             self.out.data(str(artifact.path))
@@ -260,39 +249,6 @@ class Command:
         self.out.message(f"wrote {output}")
 
 
-def report(out: Output, rows: Sequence[Mapping[str, Any]], *, path: str = "") -> None:
-    """Rows as columns, as JSON lines, or (quiet) one value a line."""
-    if out.as_json:
-        for row in rows:
-            out.json(row)
-    elif out.quiet:
-        for row in rows:
-            out.data(str(row[path or next(iter(row))]))
-    elif rows:
-        header = list(dict.fromkeys(name for row in rows for name in row))
-        out.columns(header, [[_cell(row.get(name)) for name in header] for row in rows])
-
-
-def as_json(outcome: Outcome, store: Store, *, dry_run: bool = False) -> dict[str, Any]:
-    """One artifact as a line of `--json`."""
-    step, artifact = outcome.step, outcome.artifact
-    line: dict[str, Any] = {
-        "stage": step.stage,
-        "key": step.key,
-        "path": str(artifact.path if artifact else store.folder(step.stage, step.key)),
-        "reused": outcome.reused,
-        "seconds": artifact.meta["seconds"] if artifact else 0.0,
-    }
-    if dry_run:
-        line["cache"] = "hit" if outcome.reused else "miss"
-    if artifact is not None:
-        figures = {k: v for k, v in _figures(artifact).items() if k not in ("history", "origin")}
-        return figures | line
-    if outcome.error is not None:
-        line |= {"error": outcome.error.message, "hint": outcome.error.hint}
-    return dict(step.labels) | line
-
-
 def _check_target(artifact: Artifact, target: str) -> None:
     made_for = artifact.meta["inputs"].get("target") or artifact.meta["inputs"]["model"]
     if made_for != resolve(target).digest:
@@ -302,49 +258,3 @@ def _check_target(artifact: Artifact, target: str) -> None:
         if artifact.meta["stage"] == "tune":
             hint += f", or transfer it: ptx search --prompt {artifact.key[:12]} --target {target}"
         raise PtxError(f"prompt {artifact.key[:12]} was made for {name}, not for {target}", hint)
-
-
-def _figures(artifact: Artifact) -> dict[str, Any]:
-    return {**artifact.meta["labels"], **artifact.meta["metrics"]}
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "+".join(map(str, value)) if len(value) < 4 else f"{len(value)} models"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _averages(done: Sequence[Artifact]) -> str:
-    figures = [artifact.meta["metrics"] for artifact in done]
-    micro = sum(f["accuracy"] for f in figures) / len(figures)
-    floors = [f["floor"] for f in figures if f["floor"] is not None]
-    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
-    facts = sum(f["facts"] for f in figures)
-    macro = sum(f["correct"] for f in figures) / facts
-    return (
-        f"\n{len(figures)} tasks, {facts} facts: micro (mean of tasks) {micro:.4f}, "
-        f"macro (pooled facts) {macro:.4f}{floor}"
-    )
-
-
-def _name(step: Step) -> str:
-    labels = step.labels
-    if step.stage == "anchors":
-        return _cell(labels["models"])
-    models = [str(labels.get("model") or "+".join(labels["sources"]))]
-    if "target" in labels:
-        models.append(str(labels["target"]))
-    return " ".join([" > ".join(m for m in models if m), str(labels.get("method", "")), str(labels["task"])])
-
-
-def _summary(outcomes: Sequence[Outcome]) -> str:
-    built = Counter(o.step.stage for o in outcomes if o.artifact is not None and not o.reused)
-    reused = Counter(o.step.stage for o in outcomes if o.reused)
-    failed = sum(o.error is not None for o in outcomes)
-
-    def counts(of: Counter[str]) -> str:
-        return ", ".join(f"{n} {stage}" for stage, n in of.items()) or "nothing"
-
-    return f"built {counts(built)}; reused {counts(reused)}" + (f"; {failed} failed" if failed else "")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
-from ptx.families import kind_of, read_config
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
-from ptx.inputs import frame
-from ptx.lm import load_embeddings
-from ptx.models import PAPER, Model
+from ptx.lms.families import kind_of, read_config
+from ptx.lms.inputs import frame
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import PAPER, Model
 from ptx.prompts import FILE, read_prompt, to_bytes
 from ptx.provenance import commit_of, model_of, record_of
 from ptx.usage import usage

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ptx import formats
 from ptx.cache import Store
 from ptx.config import Layout
-from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
-from ptx.inputs import frame
-from ptx.lm import load_embeddings
-from ptx.models import PAPER, Model, resolve, zoo
+from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.inputs import frame
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import PAPER, Model, resolve, zoo
 from ptx.pipeline import Payload, Stopwatch, Tick
 from ptx.prompts import FILE, to_bytes
 from ptx.sources import IMPORTED

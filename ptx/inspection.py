@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ptx import formats, relative
-from ptx.anchors import read_words, shared_words
+from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.embeddings import WordEmbeddings
 from ptx.errors import PtxError, UsageError
-from ptx.lm import load_embeddings
-from ptx.models import Model, resolve
+from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import Model, resolve
 from ptx.prompts import FILE, read_prompt
+from ptx.stages import relative
+from ptx.stages.anchors import read_words, shared_words
 from ptx.step import is_file, stored_step
 
 if TYPE_CHECKING:

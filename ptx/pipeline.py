@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ptx import leases
 from ptx.build import (
     BUILDERS,
     Outcome,
@@ -18,7 +17,7 @@ from ptx.build import (
     payload_of,
     publish,
 )
-from ptx.cache import STAGES, Artifact, Store
+from ptx.cache import STAGES, Artifact, Store, leases
 from ptx.step import Step, closure
 
 __all__ = ["BUILDERS", "Outcome", "Payload", "Pipeline", "Reporter", "Stopwatch", "Tick"]

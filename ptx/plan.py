@@ -20,7 +20,7 @@ from typing import Any
 from ptx.cache import Artifact, Store, digest, file_digest
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
 from ptx.errors import PtxError, UsageError
-from ptx.models import Model, anchor_models, resolve
+from ptx.lms.models import Model, anchor_models, resolve
 from ptx.step import Step, shared_words, stored_step
 from ptx.suites import SPLIT, Task, load_suite
 from ptx.warm import DRAWN, Initial, warm_step

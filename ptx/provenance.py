@@ -13,8 +13,8 @@ from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
 from ptx.formats.card import Record
 from ptx.imports import vectors_digest
-from ptx.inputs import LAYOUTS
-from ptx.models import Model, resolve
+from ptx.lms.inputs import LAYOUTS
+from ptx.lms.models import Model, resolve
 from ptx.prompts import FILE, read_prompt
 from ptx.sources import layout_of
 from ptx.suites import Task, load_suite

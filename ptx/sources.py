@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
-from ptx.models import resolve
+from ptx.lms.models import resolve
 from ptx.plan import ONE_SOURCE, SOURCELESS, Settings, search_step
 from ptx.step import Step, stored_step
 from ptx.suites import load_suite

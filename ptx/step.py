@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import STAGES, Artifact, digest
-from ptx.models import Model
+from ptx.lms.models import Model
 from ptx.suites import Task
 
 # Raised when a stage computes something else from the same settings; older artifacts are then left alone.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptx.formats.card import Record
-from ptx.models import zoo
+from ptx.lms.models import zoo
 
 
 def usage(to: str, record: Record, base: str, name: str) -> str:
@@ -33,7 +33,7 @@ def _model(base: str) -> str:
 
 def _head(base: str, *more: str) -> str:
     lines = ["import torch", *more, "from transformers import AutoModelForCausalLM, AutoTokenizer"]
-    lines += ["from ptx.models import resolve"] if base in zoo() else []
+    lines += ["from ptx.lms.models import resolve"] if base in zoo() else []
     return "\n".join([*lines, "", f"base = {_model(base)}", "tokenizer = AutoTokenizer.from_pretrained(base)"])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
-from ptx.models import Model
+from ptx.lms.models import Model
 from ptx.step import Step, is_file, stored_step
 from ptx.suites import Task
 

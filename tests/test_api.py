@@ -187,3 +187,14 @@ def test_the_example_in_the_readme_runs(ptx, capsys) -> None:
     assert isinstance(names["found"], pd.DataFrame)
     assert names["prompt"].shape == (5, 128)
     assert (names["scores"].stage == "eval").any()
+
+
+def test_the_package_offers_the_functions_whatever_is_imported() -> None:
+    """A module of a function's name would hide it as soon as something imports it."""
+    found = python(
+        "import importlib, pkgutil, ptx\n"
+        "for module in pkgutil.walk_packages(ptx.__path__, 'ptx.'): importlib.import_module(module.name)\n"
+        "from ptx import api\n"
+        "print(all(getattr(ptx, name) is getattr(api, name) for name in ptx.FUNCTIONS))"
+    )
+    assert found.splitlines()[-1] == "True"

@@ -12,10 +12,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the benchmarks are not installed
 
 from benchmarks import __main__, causal, growth, report, search
-from ptx.inputs import LAYOUTS
-from ptx.lm import LanguageModel
-from ptx.models import resolve
-from ptx.tune import Examples
+from ptx.lms.inputs import LAYOUTS
+from ptx.lms.lm import LanguageModel
+from ptx.lms.models import resolve
+from ptx.stages.tune import Examples
 
 FAST = report.Row("search", 0.5, 1600.0, 3000, note="scaled")
 HEAVY = report.Row("memory", 650.0, 500.0, 1.2, at_least=False, unit="MB")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from ptx import evaluate, relative, solvers
-from ptx import tune as tuning
 from ptx.build import Payload
 from ptx.checks import bad_value
+from ptx.stages import evaluate, relative, solvers
+from ptx.stages import tune as tuning
 from ptx.step import Step
 
 BAD = (math.nan, math.inf, -math.inf)

@@ -19,9 +19,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ptx import evaluate, relative, tune
 from ptx.cache import STAGES, Store
-from ptx.methods import relative as method
+from ptx.stages import evaluate, relative, tune
+from ptx.stages.methods import relative as method
 
 TOLERANCE = 1e-5  # of prompts, similarities and matching losses
 PROBABILITY = 1e-4
@@ -124,8 +124,8 @@ def test_tasks_alone_and_together(results, monkeypatch) -> None:
 def test_prompts_of_the_zoo_alone_and_together() -> None:
     """The tolerance is not owed to tiny random models; more tasks and epochs are in the docstring above."""
     from ptx.config import TuneConfig
-    from ptx.lm import load_model
-    from ptx.models import resolve
+    from ptx.lms.lm import load_model
+    from ptx.lms.models import resolve
     from ptx.suites import load_suite
 
     model = load_model(resolve("bert-micro"), "cpu")

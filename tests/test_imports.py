@@ -241,7 +241,7 @@ def test_an_adapter_for_another_base_can_be_insisted_on(ptx, tiny, suite, tmp_pa
 
 
 def test_prompts_of_a_model_that_has_changed(ptx, suite, tmp_path) -> None:
-    from ptx.models import _resolve
+    from ptx.lms.models import _resolve
 
     model = make_model(tmp_path / "m", seed=1)
     path = save_npy(tmp_path / "x.npy", vectors(3))
@@ -256,7 +256,7 @@ def test_prompts_of_a_model_that_has_changed(ptx, suite, tmp_path) -> None:
 
 def test_the_names_of_one_model() -> None:
     from ptx.imports import _same_model
-    from ptx.models import Model, resolve
+    from ptx.lms.models import Model, resolve
 
     gpt2 = Model("gpt2-small", "", "", "")
     assert all(_same_model(name, gpt2) for name in ("gpt2", "openai-community/gpt2", "gpt2-small"))

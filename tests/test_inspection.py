@@ -13,9 +13,10 @@ from conftest import COUNTRIES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptx import inspection, relative
-from ptx.lm import load_embeddings
-from ptx.models import resolve
+from ptx import inspection
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import resolve
+from ptx.stages import relative
 
 OPTIONS = [
     (),

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptx.cache.keys import canonical, digest
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
 from ptx.errors import PtxError
-from ptx.keys import canonical, digest
-from ptx.models import resolve
+from ptx.grids.recipe import load_recipe
+from ptx.lms.models import resolve
 from ptx.plan import Settings, anchors_step, encode_step, eval_step, search_step, tune_step
-from ptx.recipe import load_recipe
 from ptx.step import VERSIONS, Step
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

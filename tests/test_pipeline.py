@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from ptx.config import TuneConfig
-from ptx.models import resolve
+from ptx.lms.models import resolve
 from ptx.plan import Settings, anchors_step, tune_step
 
 FAST = ["--epochs", "2"]

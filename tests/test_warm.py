@@ -57,10 +57,10 @@ def test_epoch_zero_is_the_prompt_itself(paths, tune, tiny, suite) -> None:
     import torch
 
     from ptx.config import TuneConfig
-    from ptx.lm import load_model
-    from ptx.models import resolve
+    from ptx.lms.lm import load_model
+    from ptx.lms.models import resolve
+    from ptx.stages.tune import accuracy, examples
     from ptx.suites import load_suite
-    from ptx.tune import accuracy, examples
 
     given = paths().splitlines()
     model = load_model(resolve(tiny["b"]), "cpu")
@@ -149,7 +149,7 @@ def test_the_curve_compares_the_same_tasks_only(paths, tune, ptx, tiny) -> None:
 
 def test_histories_of_early_versions_are_read() -> None:
     from ptx.cache import Artifact
-    from ptx.curve import points
+    from ptx.stages.curve import points
 
     config = {"tune": {"batch_size": 8}}
     old = {"facts": 20, "history": [{"epoch": n, "train_loss": 1.0, "dev_accuracy": 0.5} for n in (1, 2)]}

@@ -29,9 +29,9 @@ class Problems:
 
 def allowed_words(models: Sequence[str], words: Sequence[str] = ()) -> tuple[set[str], str]:
     """The words that predictions would be restricted to in commands that name these models, and whose they are."""
-    from ptx.anchors import shared_words
-    from ptx.embeddings import load_tokenizer
-    from ptx.models import anchor_models, resolve
+    from ptx.lms.embeddings import load_tokenizer
+    from ptx.lms.models import anchor_models, resolve
+    from ptx.stages.anchors import shared_words
 
     names, description = anchor_models(models)
     if words:  # as --anchors FILE does, for the models of the command alone

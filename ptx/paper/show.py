@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact
-from ptx.catalogue import describe
 from ptx.commands import Command
 from ptx.errors import PtxError, UsageError
 from ptx.files import write_whole
+from ptx.grids.recipe import PAPER, Recipe, load_recipe
+from ptx.grids.run import measured, plan_cells
+from ptx.lms.catalogue import describe
 from ptx.paper.cells import Cell
 from ptx.pipeline import Payload, Stopwatch, fresh, publish
-from ptx.recipe import PAPER, Recipe, load_recipe
-from ptx.run import measured, plan_cells
 from ptx.step import Step, stored_step
 
 if TYPE_CHECKING:

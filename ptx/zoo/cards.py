@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 from ptx.cache import Store
-from ptx.catalogue import card
-from ptx.models import ZOO_FOLDER, zoo
+from ptx.lms.catalogue import card
+from ptx.lms.models import ZOO_FOLDER, zoo
 from ptx.output import Output
 from ptx.pipeline import Pipeline
 from ptx.plan import Settings, default_anchors, grid
-from ptx.table import collect, tables
+from ptx.stages.table import collect, tables
 
 METHODS = ("random", "manual", "tuned")
 

@@ -27,7 +27,7 @@ from transformers import (
     RobertaConfig,
 )
 
-from ptx.heads import logits_at
+from ptx.lms.heads import logits_at
 from ptx.zoo.corpus import Sentence, sentences
 from ptx.zoo.tokenizers import family_tokenizer
 

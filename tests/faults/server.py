@@ -28,19 +28,21 @@ import torch
 import torch.nn.modules.transformer
 
 import ptx.__main__
-import ptx.anchors
 import ptx.build
 import ptx.cache
 import ptx.cli
-import ptx.evaluate
+import ptx.commands
+import ptx.grids.run
 import ptx.paper.show
 import ptx.paper.tables
-import ptx.predict
-import ptx.relative
-import ptx.run
-import ptx.search
-import ptx.table
-import ptx.tune
+import ptx.stages.anchors
+import ptx.stages.evaluate
+import ptx.stages.predict
+import ptx.stages.relative
+import ptx.stages.search
+import ptx.stages.table
+import ptx.stages.tune
+import ptx.workers
 
 
 def main() -> None:

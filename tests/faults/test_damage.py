@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptx.cache import Store
-from ptx.housekeeping import check
+from ptx.cache.housekeeping import check
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_each_stage_is_rebuilt_when_it_is_asked_for(ptx, tiny, suite, tmp_path, 
 
 def test_an_entry_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch) -> None:
     """No permission, or too many open files, says nothing about the entry."""
-    from ptx import verify
+    from ptx.cache import verify
     from ptx.errors import PtxError
 
     store = Store(tmp_path)

@@ -17,8 +17,8 @@ import pytest
 
 from ptx import files
 from ptx.cache import Store
+from ptx.cache.housekeeping import check
 from ptx.errors import PtxError
-from ptx.housekeeping import check
 
 REASONS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO)
 

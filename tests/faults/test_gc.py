@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ptx import gc, leases
-from ptx.cache import Store
+from ptx.cache import Store, gc, leases
+from ptx.cache.housekeeping import check
 from ptx.errors import PtxError
-from ptx.housekeeping import check
 from ptx.step import VERSIONS
 
 GREEDY = (["--older-than", 0], ["--older-than", 0, "--stage", "tune"], ["--max-size", "0"], [])

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ptx import gc, step
-from ptx.cache import STAGES, Store, digest
-from ptx.housekeeping import check, listing
+from ptx import step
+from ptx.cache import STAGES, Store, digest, gc
+from ptx.cache.housekeeping import check, listing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = ("first", "older")

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ptx.cache import STAGES, Store
-from ptx.housekeeping import check
+from ptx.cache.housekeeping import check
 from ptx.interrupts import GRACE
 
 LIMIT = 2.0  # seconds

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ptx.cache import Store
-from ptx.housekeeping import check
+from ptx.cache.housekeeping import check
 
 
 def test_killed_runs_are_completed_by_the_next(server, recipe, tmp_path, rounds, say) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ptx.cache import Store
-from ptx.housekeeping import check
+from ptx.cache.housekeeping import check
 
 PROCESSES = 8
 

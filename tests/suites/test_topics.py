@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from ptx.embeddings import one_token_words
+from ptx.lms.embeddings import one_token_words
 from ptx.suites import EMBEDDED, SPLITS, load_suite
 from ptx.zoo import make_topics
 from ptx.zoo.corpus import OPENINGS, read_relations, state

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ptx.catalogue import card, embedding_width
-from ptx.embeddings import load_tokenizer, one_token_words
-from ptx.lm import load_model
-from ptx.models import ZOO_FOLDER, resolve, zoo
+from ptx.lms.catalogue import card, embedding_width
+from ptx.lms.embeddings import load_tokenizer, one_token_words
+from ptx.lms.lm import load_model
+from ptx.lms.models import ZOO_FOLDER, resolve, zoo
 from ptx.suites import load_suite
 from ptx.zoo import corpus, pretrain
 

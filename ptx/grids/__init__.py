@@ -1,0 +1,1 @@
+"""Grids of models, methods and tasks: recipes and running them."""

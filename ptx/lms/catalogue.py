@@ -1,0 +1,79 @@
+"""What `ptx models` and Table 4 say about models, from their files and cards. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ptx.lms import weights
+from ptx.lms.models import PAPER, ZOO_FOLDER, Model, resolve, zoo
+
+# What configurations call the hidden width.
+HIDDEN = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")
+
+
+def embedding_width(model: Model) -> int:
+    """The width of the word embeddings, by their matrix. In ALBERT, ELECTRA and OPT it is not the hidden width."""
+    shape = weights.matrix_shape(Path(model.path))
+    if shape is not None:
+        return shape[1]
+    from ptx.lms.families import width_by_class  # no safetensors file shows it
+
+    return width_by_class(model)
+
+
+def card(name: str) -> dict[str, Any]:
+    """The card of an embedded model: its data, recipe, seconds, loss and accuracies."""
+    return json.loads((ZOO_FOLDER / name / "card.json").read_text("utf-8"))
+
+
+def describe(name: str) -> dict[str, Any]:
+    """A row of Table 4 from a model's files and card: `name`, `parameters`, `hidden`, `embedding`, `task`, `data`."""
+    model = resolve(name)
+    config = model.config
+    if name in zoo():
+        about = card(name)
+        data = f"{about['sentences']:,} sentences of the facts suite"
+    else:
+        data = ", ".join(_data_of(Path(model.path))) or "not in its card"
+    saved_as = str((config.get("architectures") or [""])[0])
+    task = "causal LM" if saved_as.endswith(("ForCausalLM", "LMHeadModel")) else "masked LM"
+    return {
+        "name": name,
+        "parameters": weights.parameters(Path(model.path)),
+        "hidden": next((config[key] for key in HIDDEN if key in config), None),
+        "embedding": embedding_width(model),
+        "task": "encoder-decoder" if config.get("is_encoder_decoder") else task,
+        "data": data,
+    }
+
+
+def _data_of(folder: Path) -> list[str]:
+    """The training data that a hub model's card names."""
+    if not (folder / "README.md").is_file():
+        return []
+    from huggingface_hub import ModelCard
+
+    found = ModelCard.load(folder / "README.md").data.datasets or []
+    return [found] if isinstance(found, str) else list(found)
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """What `ptx models` lists: the embedded models with their figures, then the paper's aliases."""
+    rows: list[dict[str, Any]] = []
+    for name in zoo():
+        about = card(name)
+        shape = about["shape"]
+        rows.append(
+            {
+                "name": name,
+                "where": "embedded",
+                "parameters": about["parameters"],
+                "hidden": shape["hidden_size"],
+                "embedding": shape.get("embedding_size", shape["hidden_size"]),
+                "manual": about.get("accuracy", {}).get("manual"),
+                "tuned": about.get("accuracy", {}).get("tuned"),
+            }
+        )
+    return rows + [{"name": alias, "where": repo} for alias, repo in PAPER.items()]

@@ -1,0 +1,178 @@
+"""A model's words and their embeddings: all that anchors, encodings and searches need of it."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from ptx.errors import PtxError
+from ptx.lms.weights import word_matrix
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class WordEmbeddings:
+    """The word-embedding matrix [v, d] in float32, and the tokenizer that numbers its rows.
+
+    d is the *embedding* width (ALBERT: not the hidden width). Raises PtxError for a matrix with values that are not
+    finite, or with fewer rows than the tokenizer numbers.
+    """
+
+    def __init__(
+        self, name: str, tokenizer: PreTrainedTokenizerBase, embeddings: Float[Tensor, "vocabulary d"]
+    ) -> None:
+        rows = len(embeddings)
+        if (highest := max(tokenizer.get_vocab().values(), default=-1)) >= rows:
+            raise PtxError(
+                f"the tokenizer of {name} numbers tokens up to {highest}, its word embeddings have {rows} rows only",
+                "save the tokenizer and the model that belong together into one folder",
+            )
+        if not torch.isfinite(embeddings.sum()):
+            raise PtxError(
+                f"the word embeddings of {name} hold values that are not finite",
+                "the checkpoint is damaged, or was saved after training had diverged: choose another",
+            )
+        self.name = name
+        self.tokenizer = tokenizer
+        self.embeddings = embeddings
+        self.device = embeddings.device
+
+    @functools.cached_property
+    def statistics(self) -> tuple[float, float]:
+        """Mean and (population) std over the whole matrix."""
+        return self.embeddings.mean().item(), self.embeddings.std(correction=0).item()
+
+    def words(self, words: Iterable[str]) -> dict[str, int]:
+        """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
+        return one_token_words(self.tokenizer, words)
+
+    def fit(self, prompt: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+        """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
+        width = self.embeddings.shape[1]
+        if prompt.shape[1] != width:
+            raise PtxError(
+                f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {self.name} {width}",
+                "name the model that the prompt was made for as --target, or transfer it with `ptx search`",
+            )
+        return prompt.to(self.device)
+
+    def word_ids(self, words: Sequence[str]) -> Int[Tensor, " k"]:
+        """Token ids of words that are known to be one token each, in their order."""
+        ids = self.words(words)
+        return torch.tensor([ids[word] for word in words], device=self.device)
+
+    def word_embeddings(self, words: Sequence[str]) -> Float[Tensor, "k d"]:
+        """The embeddings of words that are known to be one token each."""
+        return self.embeddings[self.word_ids(words)]
+
+
+def place(device: str) -> str:
+    """Where to compute: "auto" is a GPU if there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def read_embeddings(folder: Path) -> Float[Tensor, "vocabulary d"] | None:
+    """The word-embedding matrix of a model's folder, read without the rest of the model.
+
+    None unless exactly one matrix in its safetensors files has a name that says so.
+    """
+    matrix = word_matrix(folder)
+    if matrix is None:
+        return None
+    try:
+        with safe_open(matrix.file, framework="pt") as tensors:
+            return tensors.get_tensor(matrix.name).float()
+    except SafetensorError:
+        return None  # the model's own loader says what is wrong
+
+
+@functools.lru_cache(maxsize=16)
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder; a command that names six models reads each of them once. Raises PtxError."""
+    transformers_logging.set_verbosity_error()
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises bare ones
+        converted = not (Path(path) / "tokenizer.json").is_file() and [*Path(path).glob("*.model")]
+        raise PtxError(
+            f"cannot load the tokenizer in {path}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}",
+            "it has no tokenizer.json: run `pip install sentencepiece protobuf tiktoken`, which convert its .model file"
+            if converted
+            else "save the tokenizer into the folder with `save_pretrained`",
+        ) from None
+
+
+def lead(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What to put before a text to get its tokens in the middle of a sentence: a space, or nothing.
+
+    Nothing where the tokenizer writes the space itself and takes ours for a second one (Llama 2's, Mistral's).
+    """
+
+    def ids(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    sentence = ids("a a")
+    return next((space for space in (" ", "") if (own := ids(f"{space}a")) and sentence[-len(own) :] == own), " ")
+
+
+def folded(text: str) -> str:
+    """The text without case, accents and typographic variants: the most that a tokenizer's normaliser takes away."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Tokens that stand for no text: masks, padding, sentinels."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
+
+
+def spelled(tokenizer: PreTrainedTokenizerBase, token: str) -> str:
+    """The text that a token stands for, without the space before it."""
+    return tokenizer.convert_tokens_to_string([token]).strip()
+
+
+def one_token_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> dict[str, int]:
+    """word -> token id, for the words that are one known token in the middle of a sentence, in their order.
+
+    "In the middle" matters to byte-level BPE and Unigram vocabularies, where a word carries its leading space. The
+    token must spell the word, but for what the model's own normaliser takes away: an uncased model knows "Paris" as
+    "paris", so both of these words are this token there.
+    """
+    words = list(words)
+    if not words:
+        return {}
+    space = lead(tokenizer)
+    only_ids = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    encoded = tokenizer([space + word for word in words], **only_ids)["input_ids"]
+    special = special_ids(tokenizer)
+    found = {w: ids[0] for w, ids in zip(words, encoded, strict=True) if len(ids) == 1 and ids[0] not in special}
+    tokens = tokenizer.convert_ids_to_tokens(list(found.values()))
+    return {
+        word: i
+        for (word, i), token in zip(found.items(), tokens, strict=True)
+        if (text := spelled(tokenizer, token)) == word or folded(text) == folded(word)
+    }
+
+
+def vocabulary_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """word -> token id, for words (letters, digits, signs; no spaces inside) that are one token, in the order of the
+    vocabulary.
+
+    A word piece that continues a word ("##ing", "ing") drops out: what it spells is a word only if the
+    tokenizer, given that word, returns this very token.
+    """
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    texts = [(spelled(tokenizer, token), i) for token, i in vocabulary]
+    texts = [(word, i) for word, i in texts if word and "�" not in word and not any(c.isspace() for c in word)]
+    ids = one_token_words(tokenizer, (word for word, _ in texts))
+    return {word: i for word, i in texts if ids.get(word) == i}

@@ -1,0 +1,174 @@
+"""How each family of language models fills a blank, and loading one as it was trained: no part missing, none ignored.
+
+| kind | families | the input ends in or holds | the answer is read |
+|---|---|---|---|
+| masked | BERT, RoBERTa, ALBERT, ELECTRA's generator, DeBERTa, ModernBERT, ... | a mask | at the mask |
+| causal | GPT-2, OPT, GPT-NeoX, Llama, Qwen, ... | the last token before the answer | as the next token |
+| infill | BART | a mask, in the encoder | in the decoder, which is fed what stands before the mask |
+| span | T5 | the sentinel `<extra_id_0>`, in the encoder | in the decoder, after `<extra_id_0>` |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+from transformers.utils import logging as transformers_logging
+
+from ptx.errors import PtxError
+
+if TYPE_CHECKING:
+    from ptx.lms.models import Model
+
+Kind = Literal["masked", "causal", "infill", "span"]
+LOADERS: dict[Kind, Any] = {
+    "masked": AutoModelForMaskedLM,
+    "causal": AutoModelForCausalLM,
+    "infill": AutoModelForSeq2SeqLM,
+    "span": AutoModelForSeq2SeqLM,
+}
+# Encoder-decoders that were pretrained to fill blanks, by model type; of others we do not know how they would.
+ENCODER_DECODERS: dict[str, Kind] = {
+    "bart": "infill",
+    "t5": "span",
+    "mt5": "span",
+    "umt5": "span",
+    "switch_transformers": "span",
+}
+SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
+# facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
+HEADLESS = ("BartModel",)
+HEADS = ("ForConditionalGeneration", "WithLMHeadModel")
+# Weights beside those of the language model that change no prediction: poolers and sentence-order heads, ELECTRA's and
+# DeBERTa's other pretraining heads, and tables that older versions of transformers stored and now compute.
+HARMLESS = re.compile(
+    r"pooler\.|seq_relationship\.|sop_classifier\.|discriminator_predictions\.|mask_predictions\.|final_logits_bias$"
+    r"|position_ids$|token_type_ids$|inv_freq$|\.(attn|attention)\.(masked_)?bias$|coder\.version$"
+)
+
+
+def kind_of(name: str, config: PreTrainedConfig) -> Kind:
+    """How a checkpoint answers, by the class that it was saved from, or by its type where it does not say.
+
+    Raises PtxError for what is no language model, or one that fills no blanks.
+    """
+    saved_as: Sequence[str] = config.architectures or ()
+    family = config.model_type
+    masked = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    causal_names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+    # XLM has one class for both ways of training; as published it fills masks.
+    if any(n in causal_names and n != MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(family) for n in saved_as):
+        if not config.is_encoder_decoder:
+            return "causal"
+    elif config.is_encoder_decoder:
+        if family in ENCODER_DECODERS and all(n.endswith(HEADS) or n in HEADLESS for n in saved_as):
+            return ENCODER_DECODERS[family]
+    elif masked:
+        return "masked"  # if it lacks the head, weights will be missing
+    elif not saved_as and family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "causal"
+    known = ", ".join(ENCODER_DECODERS)
+    raise PtxError(
+        f"{name} is a {' or '.join(saved_as) or family}, which has no trained language-model head that fills a blank",
+        f"choose a masked LM, a causal LM, or an encoder-decoder ({known}) saved with its head; see `ptx models`",
+    )
+
+
+def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> int | None:
+    """The token that stands for the answer; None for a causal LM. Raises PtxError if the tokenizer has none."""
+    if kind == "causal":
+        return None
+    if kind == "span":
+        vocabulary = tokenizer.get_vocab()
+        if found := [vocabulary[token] for token in SENTINELS if token in vocabulary]:
+            return found[0]
+        raise PtxError(f"the tokenizer of {name} has no sentinel <extra_id_0>", "save T5's own tokenizer beside it")
+    if tokenizer.mask_token_id is None:
+        raise PtxError(f"the tokenizer of {name} has no mask token", "choose a masked LM, or a causal one")
+    return tokenizer.mask_token_id
+
+
+def read_config(model: Model) -> PreTrainedConfig:
+    """The model's configuration, from its folder alone."""
+    return AutoConfig.from_pretrained(model.path, local_files_only=True, trust_remote_code=False)
+
+
+def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kind]:
+    """The network in evaluation mode, without gradients, and how it answers. No pickle is run: see `weights_only`.
+
+    Raises PtxError for a checkpoint that lacks weights, above all those of its head (its numbers would be noise), or
+    that has weights which the network would ignore.
+    """
+    config = read_config(model)
+    kind = kind_of(model.name, config)
+    network, report = _load(model, config, kind, dtype)
+    if any("lm_predictions." in key for key in report["unexpected_keys"]) and hasattr(config, "legacy"):
+        config.legacy = False  # DeBERTa as its authors publish it, with a head named otherwise
+        network, report = _load(model, config, kind, dtype)
+    if missing := sorted(report["missing_keys"]):
+        inside = [key for key in missing if key.startswith(f"{network.base_model_prefix}.")]
+        what = f"lacks {len(missing)} of its weights" if inside else "has no trained language-model head"
+        raise PtxError(
+            f"{model.name} {what} ({(inside or missing)[0]} is missing)",
+            "choose a checkpoint saved with its LM head; `ptx models` lists some",
+        )
+    if ignored := sorted(key for key in report["unexpected_keys"] if not HARMLESS.search(key)):
+        raise PtxError(
+            f"{model.name} has {len(ignored)} weights that {type(network).__name__} would ignore ({ignored[0]})",
+            "its config.json does not describe its weights, or they are of another task: "
+            "choose a checkpoint saved by the language model's class itself",
+        )
+    network.config.use_cache = False  # of keys and values, for generation
+    return network.eval().requires_grad_(False), kind
+
+
+def _load(
+    model: Model, config: PreTrainedConfig, kind: Kind, dtype: torch.dtype
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
+        return LOADERS[kind].from_pretrained(
+            model.path,
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            weights_only=True,
+        )
+
+
+def matrix_of(network: PreTrainedModel) -> Tensor:
+    """The word-embedding matrix [v, d] of a network, in its own dtype."""
+    weight = network.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def width_by_class(model: Model) -> int:
+    """The width of the word embeddings in a network of the model's class, made without its weights."""
+    config = read_config(model)
+    with torch.device("meta"):
+        network = LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
+    return matrix_of(network).shape[1]

@@ -1,0 +1,213 @@
+"""A frozen language model of any family: its word embeddings, and its predictions for inputs with a soft prompt."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ptx.errors import PtxError
+from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
+from ptx.lms.families import blank_token, load_network, matrix_of
+from ptx.lms.heads import logits_at
+from ptx.lms.inputs import Batch, Row, collate, rows
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from ptx.lms.models import Model
+    from ptx.suites import Task
+
+FLOAT32 = "float32"
+UNBOUNDED = 1_000_000  # positions of a model that has no table of them (BLOOM's and T5's distances)
+
+
+class LanguageModel(WordEmbeddings):
+    """A pretrained LM in evaluation mode, without gradients on its weights. `dtype` is what it computes in.
+
+    Raises PtxError for a checkpoint that lacks a language-model head, a tokenizer without the token that stands for the
+    answer, and a network that cannot be given embeddings in place of tokens.
+    """
+
+    def __init__(self, model: Model, device: str = "cpu", dtype: str = FLOAT32) -> None:
+        tokenizer = load_tokenizer(model.path)
+        network: Any
+        network, self.kind = load_network(model, getattr(torch, dtype))
+        self.network: PreTrainedModel = network.to(device)
+        self.blank = blank_token(model.name, tokenizer, self.kind)
+        super().__init__(model.name, tokenizer, matrix_of(network).float())
+        # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
+        self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
+        self._check_embeddings_stand_for_tokens()
+
+    @property
+    def causal(self) -> bool:
+        return self.kind == "causal"
+
+    @functools.cached_property
+    def max_length(self) -> int:
+        """The longest input in tokens. RoBERTa and its kin number positions from padding_idx + 1."""
+        config = self.network.config.get_text_config()
+        offsets = any(hasattr(m, "create_position_ids_from_inputs_embeds") for m in self.network.modules())
+        longest = getattr(config, "max_position_embeddings", None) or UNBOUNDED
+        return longest - (config.pad_token_id + 1 if offsets and config.pad_token_id is not None else 0)
+
+    @property
+    def pad_id(self) -> int:
+        """Padding is never attended to, so that any token serves where the tokenizer has none."""
+        return self.tokenizer.pad_token_id or 0
+
+    @property
+    def decoder_start(self) -> int:
+        """The token that an encoder-decoder's decoder begins with; T5's begins with padding."""
+        start = getattr(self.network.config, "decoder_start_token_id", None)
+        return self.pad_id if start is None else start
+
+    def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
+        """One input per subject (see inputs.rows)."""
+        more |= {"max_length": self.max_length, "causal": self.causal, "blank": self.blank}
+        return rows(self.tokenizer, template, subjects, **more)
+
+    def collate(self, batch: Sequence[Row]) -> Batch:
+        """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""
+        return collate(batch, self.pad_id, side=self.tokenizer.padding_side if self.causal else "right")
+
+    def label_ids(self, task: Task) -> dict[str, int]:
+        """Label word -> token id, in the task's order. Raises PtxError for a word that is not one token here."""
+        found = self.words(task.labels)
+        for word in task.labels:
+            if word not in found:
+                pieces = self.tokenizer.tokenize(f" {word}")
+                spelled = f"{len(pieces)} tokens in {self.name} ({' '.join(pieces)})"
+                raise PtxError(
+                    f"task {task.name}: the label word {word!r} is {spelled}",
+                    "choose another word for this label in the suite's TOML file",
+                )
+        return {word: found[word] for word in task.labels}
+
+    def logits(self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None) -> Float[Tensor, "b vocabulary"]:
+        """Scores of every token at each row's answer position, in float32; row i holds `prompts[i]` at its prompt
+        positions."""
+        ids = batch.ids.to(self.device)
+        words = self.network.get_input_embeddings()
+        embedded = words(ids)
+        if prompts is not None:
+            b, m, _ = prompts.shape
+            rows = torch.arange(b, device=self.device)[:, None].expand(b, m)
+            columns = batch.prompt_at.to(self.device)[:, None] + torch.arange(m, device=self.device)
+            # Gemma and some BARTs scale what they look up in the matrix; a prompt is in the matrix's own scale.
+            scaled = prompts * getattr(words, "embed_scale", 1.0)
+            embedded = embedded.index_put((rows, columns), scaled.to(embedded.dtype))
+        attention = batch.attention.to(self.device)
+        at = torch.arange(ids.shape[1], device=self.device)[None, :] == batch.answer_at.to(self.device)[:, None]
+        more, at = self._decoder_inputs(embedded, at)
+        if self._takes_positions:
+            more["position_ids"] = (attention.cumsum(-1) - 1).clamp_min(0)
+        return logits_at(self.network, at, inputs_embeds=embedded, attention_mask=attention, **more)
+
+    def _decoder_inputs(
+        self, embedded: Float[Tensor, "b n d"], at: Bool[Tensor, "b n"]
+    ) -> tuple[dict[str, Any], Bool[Tensor, "b n_out"]]:
+        """What an encoder-decoder's decoder is fed, and where it answers; of other models, nothing and `at`.
+
+        BART rewrites its whole input with the mask filled in. Its decoder is fed the encoder's input, prompt included,
+        moved on by one, so that it predicts at the mask's position what fills it, having read what stands before. T5
+        writes the sentinel and then what it stands for.
+        """
+        if self.kind not in ("infill", "span"):
+            return {}, at
+        b = len(embedded)
+        start = torch.full((b, 1), self.decoder_start, device=self.device)
+        if self.kind == "infill":
+            fed = torch.cat([self.network.get_input_embeddings()(start), embedded[:, :-1]], 1)
+            return {"decoder_inputs_embeds": fed, "use_cache": False}, at
+        fed = torch.cat([start, torch.full_like(start, self.blank or 0)], 1)
+        second = torch.tensor([[False, True]], device=self.device)
+        return {"decoder_input_ids": fed, "use_cache": False}, second.expand(b, 2)
+
+    @torch.no_grad()
+    def _check_embeddings_stand_for_tokens(self) -> None:
+        """Raise PtxError for a network that treats embeddings otherwise than the tokens they are of (some read the
+        tokens a second time), lets padding change an answer, or looks ahead though it is causal.
+
+        Two forward passes over a few tokens: padded embeddings, and the tokens alone.
+        """
+        special = special_ids(self.tokenizer)
+        usable = tuple(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 6))
+        answer_at = 2
+        row, longer = Row(usable[:4], None, answer_at), Row(usable, None, answer_at)
+        ids = torch.tensor([row.ids], device=self.device)
+        seen = ids[:, : answer_at + 1] if self.causal else ids
+        more: dict[str, Any] = {"attention_mask": torch.ones_like(seen)}
+        if self.kind in ("infill", "span"):
+            start = torch.tensor([[self.decoder_start]], device=self.device)
+            fed = ids[:, :-1] if self.kind == "infill" else torch.full_like(start, self.blank or 0)
+            more["decoder_input_ids"] = torch.cat([start, fed], 1)
+        try:
+            got = self.logits(self.collate([row, longer]))[0]
+            expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
+        except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
+            raise PtxError(
+                f"{self.name} ({type(self.network).__name__}) cannot be given embeddings: {error}",
+                "choose a model of another family; README.md names those that were tested",
+            ) from None
+        if not torch.isfinite(expected).all():
+            raise PtxError(
+                f"{self.name} answers with values that are not finite in {self.network.dtype}",
+                "use --dtype float32, or bfloat16 in place of float16; if it is float32, the weights are damaged",
+            )
+        difference = (got - expected).abs().max() / expected.abs().max()
+        if not difference < torch.finfo(self.network.dtype).eps ** 0.5:
+            raise PtxError(
+                f"{self.name} ({type(self.network).__name__}) answers otherwise when it is padded or given "
+                "embeddings in place of tokens, or is a causal LM that looks ahead",
+                "choose a model of another family; README.md names those that were tested",
+            )
+
+
+def load_model(model: Model, device: str, dtype: str = FLOAT32) -> LanguageModel:
+    """The model on a device ("auto": a GPU if there is one). The last one is kept for the next stage."""
+    return _load_model(model, place(device), dtype)
+
+
+def load_embeddings(model: Model, device: str) -> WordEmbeddings:
+    """A model's word embeddings in float32, from its safetensors files alone where these show which they are. Two are
+    kept."""
+    return _load_embeddings(model, place(device))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_embeddings(model: Model, device: str) -> WordEmbeddings:
+    matrix = read_embeddings(Path(model.path))
+    if matrix is None:
+        return _load_model(model, device, FLOAT32)
+    return WordEmbeddings(model.name, load_tokenizer(model.path), matrix.to(device))
+
+
+@functools.lru_cache(maxsize=1)
+def _load_model(model: Model, device: str, dtype: str) -> LanguageModel:
+    try:
+        return LanguageModel(model, device, dtype)
+    except pickle.UnpicklingError as error:
+        raise PtxError(
+            f"the weights of {model.name} hold more than tensors, which ptx does not unpickle: {_first_line(error)}",
+            "do not trust this checkpoint; a sound one can be saved again with `save_pretrained`, as safetensors",
+        ) from error
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
+        raise PtxError(
+            f"cannot load {model.name} as a language model: {_first_line(error)}",
+            "choose a masked or causal LM and a --device that exist; `ptx models` lists models",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,180 @@
+"""Which model a name means, and the digests that identify it. Reads files only; nothing heavy is imported.
+
+A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder, or a hub id
+(`org/name`, or one of the hub's old names without an organisation, `t5-small`). A checkpoint can bring no code: see
+`refuse_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptx.cache import digest, file_digest
+from ptx.errors import PtxError
+from ptx.lms import hub, weights
+
+ZOO_FOLDER = Path(__file__).parents[1] / "zoo" / "models"
+# The paper names no checkpoints. Cased BERT, because OptiPrompt and LAMA, whose data and code it uses, take it, and
+# because uncased words are shared with few of the other models; ALBERT v2, which its authors found much better than v1
+# at these sizes.
+PAPER = {
+    "bert-base": "google-bert/bert-base-cased",
+    "bert-large": "google-bert/bert-large-cased",
+    "roberta-base": "FacebookAI/roberta-base",
+    "roberta-large": "FacebookAI/roberta-large",
+    "albert-base": "albert/albert-base-v2",
+    "albert-large": "albert/albert-large-v2",
+    "gpt2-small": "openai-community/gpt2",
+    "gpt2-medium": "openai-community/gpt2-medium",
+    "gpt2-large": "openai-community/gpt2-large",
+}
+# Which embedded model takes the place of the paper's in a miniature; the zoo has no third size.
+STAND_INS: dict[str, str | None] = {
+    "bert-base": "bert-micro",
+    "bert-large": "bert-mini",
+    "roberta-base": "roberta-micro",
+    "roberta-large": "roberta-mini",
+    "albert-base": "albert-micro",
+    "albert-large": "albert-mini",
+    "gpt2-small": "gpt2-micro",
+    "gpt2-medium": "gpt2-mini",
+    "gpt2-large": None,
+}
+CAUSAL = "gpt2"  # how the names of the causal LMs among these, and in the zoo, begin
+# Where the hub moved the names that have no organisation.
+MOVED = {
+    "google-bert": "bert-base-cased bert-base-uncased bert-large-cased bert-large-uncased bert-base-multilingual-cased "
+    "bert-base-multilingual-uncased bert-base-chinese bert-base-german-cased",
+    "FacebookAI": "xlm-roberta-base xlm-roberta-large",
+    "albert": "albert-base-v1 albert-large-v1 albert-xlarge-v1 albert-xxlarge-v1 albert-base-v2 albert-large-v2 "
+    "albert-xlarge-v2 albert-xxlarge-v2",
+    "distilbert": "distilbert-base-cased distilbert-base-uncased distilbert-base-multilingual-cased distilroberta-base "
+    "distilgpt2",
+    "openai-community": "gpt2 gpt2-xl",
+    "google-t5": "t5-small t5-base t5-large t5-3b t5-11b",
+    "almanach": "camembert-base",
+}
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A resolved model. `digest` covers the configuration, weights and tokenizer; `tokenizer` the tokenizer alone."""
+
+    name: str
+    path: str
+    digest: str
+    tokenizer: str
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The model's config.json."""
+        return json.loads((Path(self.path) / "config.json").read_text("utf-8"))
+
+
+def zoo() -> list[str]:
+    """Names of the embedded models, smallest first."""
+    folders = (path.parent for path in ZOO_FOLDER.glob("*/config.json"))
+    return sorted((folder.name for folder in folders), key=lambda name: (not name.endswith("micro"), name))
+
+
+def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
+    """Find a model by name. With `tokenizer_only` a hub model's weights are neither fetched nor part of the digest.
+
+    Raises PtxError for a name that means nothing, or a folder without the files of a model.
+    """
+    return _resolve(name, tokenizer_only)
+
+
+def check_name(name: str, where: str = "") -> None:
+    """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
+    if name in zoo() or Path(name).is_dir() or hub_id(name):
+        return
+    if Path(name).exists() or name.startswith((".", "/", "~")):
+        raise PtxError(f"{where}no folder {name}", "give the folder that `save_pretrained` wrote, or run `ptx models`")
+    close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
+    hint = "run `ptx models` for the names, or give a hub id or a model's folder"
+    raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
+
+
+def hub_id(name: str) -> str | None:
+    """The hub id that a name stands for, if any. No id leads out of the hub's cache ("x/..", "a/../b")."""
+    if name in PAPER:
+        return PAPER[name]
+    if HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:
+        return name
+    return next((f"{organisation}/{name}" for organisation, names in MOVED.items() if name in names.split()), None)
+
+
+@functools.lru_cache(maxsize=64)
+def _resolve(name: str, tokenizer_only: bool) -> Model:
+    check_name(name)
+    if name in zoo():
+        return _from_folder(name, ZOO_FOLDER / name, tokenizer_only)
+    if name not in PAPER and Path(name).is_dir():
+        return _from_folder(name, Path(name).absolute(), tokenizer_only)
+    repo = hub_id(name)
+    assert repo is not None
+    folder = hub.fetch_config(repo)
+    refuse_code(name, folder)
+    if not tokenizer_only:
+        hub.fetch_weights(repo, folder)
+    commit = f"{repo}@{folder.name}"  # snapshots/<commit>
+    return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
+
+
+def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
+    """A model by the digests of its files. Links in the folder are followed: the hub's own cache is made of them."""
+    tokenizer = {file: file_digest(folder / file) for file in hub.TOKENIZER_FILES if (folder / file).is_file()}
+    if not tokenizer:
+        raise PtxError(f"{folder} has no tokenizer files", "save the tokenizer into it with `save_pretrained`")
+    refuse_code(name, folder)
+    if "tokenizer_class" not in weights.read_json(folder / "tokenizer_config.json"):
+        # transformers then goes by the model's type
+        tokenizer["model_type"] = str(weights.read_json(folder / "config.json").get("model_type"))
+    files: list[Path] = []
+    if not tokenizer_only:
+        found = weights.weight_files(folder)
+        if not found or not (folder / "config.json").is_file():
+            raise PtxError(f"{folder} has no config.json or weights", "save the model into it with `save_pretrained`")
+        files = [folder / "config.json", *found]
+    digests = {file.name: file_digest(file) for file in files}
+    return Model(name, str(folder), digest({"files": digests, "tokenizer": tokenizer}), digest(tokenizer))
+
+
+def refuse_code(name: str, folder: Path) -> None:
+    """Raise PtxError for a checkpoint that wants its own Python code to run, or that is an adapter of another model."""
+    for file in ("config.json", "tokenizer_config.json"):
+        if weights.read_json(folder / file).get("auto_map"):
+            raise PtxError(
+                f"{name} brings code of its own (auto_map in {file}), which ptx never runs",
+                "choose a checkpoint that transformers reads by itself; if it has a class for this model type, "
+                "remove auto_map in a local copy and give that folder",
+            )
+    if (folder / "adapter_config.json").is_file():
+        raise PtxError(
+            f"{name} is an adapter of another model (it has an adapter_config.json)",
+            "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder",
+        )
+
+
+def anchor_models(models: Iterable[str]) -> tuple[list[str], str]:
+    """The models whose shared words serve as anchors for a command that names `models`, and a name for that set.
+
+    A set that does not depend on the target keeps encodings reusable: the masked LMs of the zoo or of the paper, and
+    their causal LMs if one is named.
+    """
+    names = list(dict.fromkeys(models))
+    for universe, whose in ((zoo(), "the zoo's"), (list(PAPER), "the paper's")):
+        if all(name in universe for name in names):
+            if any(name.startswith(CAUSAL) for name in names):
+                return universe, f"{whose} masked and causal LMs"
+            return [name for name in universe if not name.startswith(CAUSAL)], f"{whose} masked LMs"
+    return names, "the models of this command"

@@ -1,0 +1,213 @@
+"""The hub, played by a server on loopback: what is fetched, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_model
+
+from ptx.errors import PtxError
+from ptx.lms.models import MOVED, PAPER, check_name, hub_id, resolve
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def sha1(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves the models in `folders` (id -> folder); ids in `gated` are refused; `asked` are the files fetched."""
+
+    def __init__(self, folders: dict[str, Path], gated: set[str]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folders, self.gated, self.asked = folders, gated, []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        repo = "/".join(path.removeprefix("/api/models").split("/")[1:3])
+        if repo in self.server.gated:
+            return self.answer(403, {}, {"X-Error-Code": "GatedRepo"})
+        folder = self.server.folders.get(repo)
+        if folder is None:
+            return self.answer(401, {}, {"X-Error-Code": "RepoNotFound"})
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        names = [file.relative_to(folder).as_posix() for file in files]
+        if "/tree/" in path:
+            entries = [
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": file.stat().st_size,
+                    "oid": sha1(name),
+                }
+                for name, file in zip(names, files, strict=True)
+            ]
+            return self.answer(200, entries)
+        if path.startswith("/api/"):
+            return self.answer(200, {"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]})
+        name = path.split(f"/resolve/{COMMIT}/")[1]
+        if name not in names:
+            return self.answer(404, {}, {"X-Error-Code": "EntryNotFound"})
+        if self.command == "GET":
+            self.server.asked.append(name)
+        etag = {"ETag": f'"{sha1(name)}"', "X-Repo-Commit": COMMIT}
+        return self.answer(200, (folder / name).read_bytes(), etag)
+
+    do_HEAD = do_GET
+
+    def answer(self, code: int, content: Any, headers: dict[str, str] | None = None) -> None:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(code)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    root = tmp_path_factory.mktemp("hub")
+    tidy = make_model(root / "tidy")
+    (tidy / "onnx").mkdir()
+    for extra in ("pytorch_model.bin", "flax_model.msgpack", "consolidated.safetensors", "onnx/model.safetensors"):
+        (tidy / extra).write_bytes(b"not for us")
+    code = make_model(root / "code")
+    config = json.loads((code / "config.json").read_text())
+    (code / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling.Mine"}}))
+    empty = make_model(root / "empty")
+    (empty / "model.safetensors").unlink()
+    server = Hub({"org/tidy": tidy, "org/code": code, "org/empty": empty, "org/other": tidy}, {"org/gated"})
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+SCRIPT = """
+import json, sys
+from ptx.errors import PtxError
+from ptx.lms.models import resolve
+for name in sys.argv[1:]:
+    name, _, part = name.partition("#")
+    try:
+        model = resolve(name, tokenizer_only=part == "tokenizer")
+        print(json.dumps({"path": model.path, "digest": model.digest, "tokenizer": model.tokenizer}))
+    except PtxError as error:
+        print(json.dumps({"error": error.message, "hint": error.hint}))
+print(json.dumps(sorted({"torch", "transformers"} & sys.modules.keys())))
+"""
+
+
+def ask(hub: Hub, home: Path, *names: str, offline: bool = False) -> list[dict[str, str]]:
+    """What another process that talks to this hub says about each name (its libraries read the environment once)."""
+    host, port = hub.server_address[:2]
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment |= {"HF_ENDPOINT": f"http://{host}:{port}", "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
+    environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *names], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", done.stderr  # nothing but our own errors
+    *answers, heavy = map(json.loads, done.stdout.splitlines())
+    assert heavy == []
+    return answers
+
+
+def test_the_hub(hub: Hub, tmp_path: Path) -> None:
+    names = ("org/tidy#tokenizer", "org/tidy", "org/nothing", "org/gated", "org/code", "org/empty")
+    tokenizer, whole, nothing, gated, code, empty = ask(hub, tmp_path, *names)
+    assert whole["path"].endswith(COMMIT)
+    assert tokenizer["tokenizer"] == whole["tokenizer"] != whole["digest"]
+    assert nothing["error"] == "the hub has no model org/nothing, or it is private"
+    assert "hf auth login" in nothing["hint"]
+    assert "org/gated is gated" in gated["error"]
+    assert "accept them at https://huggingface.co/org/gated" in gated["hint"]
+    assert "auto_map in config.json" in code["error"]
+    assert "no weights for PyTorch" in empty["error"]
+    assert all("bert-micro" in answer["hint"] for answer in (nothing, gated, empty))
+    # one format of weights, none of what brings code, nothing of other frameworks
+    assert sorted(hub.asked) == sorted(
+        3 * ["config.json", "tokenizer.json", "tokenizer_config.json"] + ["model.safetensors"]
+    )
+
+    hub.asked.clear()
+    again, other, code = ask(hub, tmp_path, "org/tidy", "org/other", "org/code", offline=True)
+    assert again == whole
+    assert other["error"] == "org/other is not (completely) in the local cache, and the hub is out of reach"
+    assert "hf download org/other" in other["hint"]
+    assert "bert-micro" in other["hint"]
+    assert "auto_map" in code["error"]
+    assert hub.asked == []
+
+    ask(hub, tmp_path, "org/other#tokenizer")
+    (partial,) = ask(hub, tmp_path, "org/other", offline=True)
+    assert "not (completely) in the local cache" in partial["error"]
+
+
+def test_aliases_are_hub_ids() -> None:
+    assert hub_id("bert-base") == "google-bert/bert-base-cased"
+    assert hub_id("albert-large") == "albert/albert-large-v2"
+    assert hub_id("gpt2-small") == hub_id("gpt2") == "openai-community/gpt2"
+    assert hub_id("t5-small") == "google-t5/t5-small"
+    assert hub_id("org/name") == "org/name"
+    assert not {name for names in MOVED.values() for name in names.split()} & PAPER.keys()
+
+
+BAD = [
+    "..",
+    ".",
+    "../x",
+    "x/..",
+    "../../etc/passwd",
+    "bert-micro/..",
+    "bert-micro/.",
+    "a/../b",
+    "a//b",
+    "a/b/c",
+    "org/..x",
+]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_names_cannot_leave_their_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    with pytest.raises(PtxError, match=r"unknown model|no folder|has no tokenizer files"):
+        resolve(name)
+
+
+def test_a_folder_is_what_the_user_says(tiny: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absolute and relative paths are fine, and links are followed: the same files are the same model."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    for file in Path(tiny["a"]).iterdir():
+        (tmp_path / "blobs" / file.name).write_bytes(file.read_bytes())
+        (tmp_path / "snapshot" / file.name).symlink_to(Path("..") / "blobs" / file.name)
+    monkeypatch.chdir(tmp_path)
+    assert resolve("./snapshot").digest == resolve("snapshot").digest == resolve(tiny["a"]).digest
+
+
+def test_a_typo_gets_a_suggestion() -> None:
+    with pytest.raises(PtxError) as caught:
+        check_name("bert-micr")
+    assert "did you mean 'bert-micro'?" in caught.value.hint

@@ -1,0 +1,324 @@
+"""What is refused of a checkpoint, with the reason, and what is not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Result, make_model
+from families import make
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    BartForConditionalGeneration,
+    BartForSequenceClassification,
+    BartModel,
+    T5EncoderModel,
+)
+
+from ptx.errors import PtxError
+from ptx.lms import lm, models
+from ptx.lms.catalogue import describe, embedding_width
+from ptx.lms.embeddings import load_tokenizer
+from ptx.lms.lm import LanguageModel, load_embeddings, load_model
+from ptx.lms.models import Model
+
+WEIGHTS = "model.safetensors"
+
+
+def found(folder: Path) -> Model:
+    """The model in a folder as it is now: within one process, names and models are read once."""
+    for kept in (models._resolve, lm._load_model, lm._load_embeddings, load_tokenizer):
+        kept.cache_clear()
+    return models.resolve(str(folder))
+
+
+def load(folder: Path) -> LanguageModel:
+    return load_model(found(folder), "cpu")
+
+
+def change(file: Path, **values: Any) -> None:
+    """Set, or with None remove, entries of a JSON file."""
+    content = {**json.loads(file.read_text()), **values}
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def change_weights(folder: Path, how: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    how(tensors)
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_model(tmp_path / "model")
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_no_pickle_is_run(folder: Path, tmp_path: Path, zipped: bool) -> None:
+    sprung = tmp_path / "sprung"
+    tensors = {**load_file(folder / WEIGHTS), "trap": Trap(sprung)}
+    (folder / WEIGHTS).unlink()
+    file = folder / "pytorch_model.bin"
+    torch.save(tensors, file, _use_new_zipfile_serialization=zipped) if zipped else file.write_bytes(
+        pickle.dumps(tensors)
+    )
+    with pytest.raises(PtxError, match="more than tensors, which ptx does not unpickle"):
+        load(folder)
+    with pytest.raises(PtxError):
+        load_embeddings(found(folder), "cpu")
+    assert not sprung.exists()
+    torch.load(file, weights_only=False) if zipped else pickle.loads(file.read_bytes())  # the trap works
+    assert sprung.exists()
+
+
+def test_older_files_of_weights_load_as_tensors_only(folder: Path) -> None:
+    expected = load(folder).embeddings
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    model = found(folder)
+    assert torch.equal(load_model(model, "cpu").embeddings, expected)
+    assert torch.equal(load_embeddings(model, "cpu").embeddings, expected)
+    assert embedding_width(model) == 16  # by the class, as there is no header
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_of_its_own_is_refused(folder: Path, file: str, ptx: Callable[..., Result]) -> None:
+    change(folder / file, auto_map={"AutoModelForMaskedLM": "modeling.Mine"})
+    (folder / "modeling.py").write_text("raise SystemExit('run')")
+    result = ptx("tune", "--model", str(folder))
+    assert result.code == 1
+    assert f"brings code of its own (auto_map in {file}), which ptx never runs" in result.err
+    assert "hint: choose a checkpoint that transformers reads by itself" in result.err
+
+
+def test_an_adapter_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(PtxError, match="is an adapter of another model"):
+        found(folder)
+
+
+def shards(folder: Path) -> Path:
+    """The weights in two files and an index."""
+    tensors = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    names = sorted(tensors)
+    where = {name: f"part-{i % 2}.safetensors" for i, name in enumerate(names)}
+    for file in set(where.values()):
+        save_file({name: tensors[name] for name in names if where[name] == file}, folder / file, {"format": "pt"})
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return index
+
+
+def test_shards(folder: Path) -> None:
+    """Whatever they are called they are part of the identity, and the matrix is found in them."""
+    expected = load(folder).embeddings
+    parameters = describe(str(folder))["parameters"]
+    shards(folder)
+    before = found(folder).digest
+    assert torch.equal(load(folder).embeddings, expected)
+    assert torch.equal(load_embeddings(found(folder), "cpu").embeddings, expected)
+    assert describe(str(folder))["parameters"] == parameters
+    tensors = load_file(folder / "part-1.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "part-1.safetensors", {"format": "pt"})
+    assert found(folder).digest != before
+
+
+def test_an_index_cannot_lead_out_of_its_folder(folder: Path) -> None:
+    index = shards(folder)
+    change(index, weight_map={"a": "../outside.safetensors"})
+    with pytest.raises(PtxError, match="names a file outside of its folder"):
+        found(folder)
+    change(index, weight_map={"a": "part-7.safetensors"})
+    with pytest.raises(PtxError, match=r"lacks part-7.safetensors"):
+        found(folder)
+
+
+def test_missing_ignored_and_misshapen_weights(folder: Path) -> None:
+    whole = load_file(folder / WEIGHTS)
+
+    def without(name: str) -> None:
+        save_file({key: value for key, value in whole.items() if key != name}, folder / WEIGHTS, {"format": "pt"})
+
+    without("bert.encoder.layer.0.output.dense.weight")
+    with pytest.raises(PtxError, match=r"lacks 1 of its weights \(bert.encoder.layer.0.output.dense.weight is"):
+        load(folder)
+    without("cls.predictions.transform.dense.weight")
+    with pytest.raises(PtxError, match="has no trained language-model head"):
+        load(folder)
+
+
+def test_weights_that_would_be_ignored(folder: Path) -> None:
+    extra = {"bert.encoder.layer.1.output.dense.weight": torch.zeros(16, 32)}
+    change_weights(folder, lambda tensors: tensors.update(extra))
+    with pytest.raises(PtxError, match="has 1 weights that BertForMaskedLM would ignore"):
+        load(folder)
+
+
+def test_misshapen_weights(folder: Path) -> None:
+    change(folder / "config.json", intermediate_size=40)
+    with pytest.raises(PtxError, match="cannot load"):
+        load(folder)
+
+
+def test_harmless_weights_are_tolerated(folder: Path) -> None:
+    """What BERT's and RoBERTa's published checkpoints have beside the language model, and copies of tied weights."""
+
+    def add(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["bert.pooler.dense.weight"] = torch.zeros(16, 16)
+        tensors["cls.seq_relationship.bias"] = torch.zeros(2)
+        tensors["bert.embeddings.position_ids"] = torch.arange(32)[None]
+        tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
+
+    change_weights(folder, add)
+    assert load(folder).embeddings.shape[1] == 16
+
+
+def test_a_damaged_matrix_stops_every_stage(folder: Path, suite: str, ptx: Callable[..., Result]) -> None:
+    def damage(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["bert.embeddings.word_embeddings.weight"][3, 4] = float("nan")
+
+    change_weights(folder, damage)
+    for command in (["tune", "--model", folder], ["search", "--sources", folder, "--target", "bert-micro"]):
+        result = ptx(*command, "--suite", suite)
+        assert result.code == 1
+        assert f"the word embeddings of {folder} hold values that are not finite" in result.err
+    with pytest.raises(PtxError, match="not finite"):
+        load_embeddings(found(folder), "cpu")
+
+
+def test_other_damaged_weights_are_noticed(folder: Path) -> None:
+    def damage(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["bert.encoder.layer.0.output.dense.weight"][3, 4] = float("inf")
+
+    change_weights(folder, damage)
+    with pytest.raises(PtxError, match=r"answers with values that are not finite in torch\.float32"):
+        load(folder)
+
+
+def test_tuning_that_diverges_stops(tiny: dict[str, str], suite: str, ptx: Callable[..., Result]) -> None:
+    result = ptx("tune", "--model", tiny["a"], "--suite", suite, "--lr", "1e30", "--epochs", "1")
+    assert result.code == 1
+    assert "diverged: the loss or prompt of epoch 1 is not finite" in result.err
+
+
+def test_a_search_that_finds_nothing_stops(tiny: dict[str, str], suite: str, ptx: Callable[..., Result]) -> None:
+    """From a prompt of zeros: it has no direction, and Eq. 6 would divide by its spread."""
+    zeros = ["--init-scale", "0", "--lr", "1e-300", "--epochs", "1"]
+    result = ptx("search", "--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, *zeros, "--json")
+    assert result.code == 1
+    assert f"the search gave {tiny['b']} a prompt for R1 that is not finite" in result.err
+    assert all("error" in line for line in result.at("search"))
+
+
+def test_a_tokenizer_that_does_not_fit(folder: Path) -> None:
+    tokenizer = load_tokenizer(str(folder))
+    tokenizer.add_tokens(["newword"])
+    tokenizer.save_pretrained(folder / ".." / "larger")
+    for file in ("config.json", WEIGHTS):
+        (folder / file).rename(folder / ".." / "larger" / file)
+    larger = (folder / ".." / "larger").resolve()
+    with pytest.raises(PtxError, match=r"numbers tokens up to \d+, its word embeddings have \d+ rows only"):
+        load(larger)
+    with pytest.raises(PtxError, match="numbers tokens"):
+        load_embeddings(found(larger), "cpu")
+
+
+def test_a_masked_model_needs_a_mask(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", mask_token=None)
+    with pytest.raises(PtxError, match="has no mask token"):
+        load(folder)
+
+
+def test_t5_needs_its_sentinels(tmp_path: Path) -> None:
+    folder = make("t5", tmp_path / "t5")
+    make_model(tmp_path / "bert")
+    for file in folder.glob("*token*"):
+        file.unlink()
+    for file in (tmp_path / "bert").glob("*token*"):
+        file.rename(folder / file.name)
+    change(folder / "config.json", vocab_size=200)
+    change_weights(folder, lambda tensors: tensors.update({"shared.weight": torch.randn(200, 16)}))
+    with pytest.raises(PtxError, match="no sentinel <extra_id_0>"):
+        load(folder)
+
+
+def test_deberta_as_its_authors_publish_it(tmp_path: Path) -> None:
+    """Its configuration does not say that the head has another name."""
+    folder = make("deberta-v3", tmp_path / "deberta")
+    expected = {name: value.clone() for name, value in load(folder).network.state_dict().items()}
+    change(folder / "config.json", legacy=None, architectures=None)
+    again = load(folder).network.state_dict()
+    assert again.keys() == expected.keys()
+    assert all(torch.equal(again[name], expected[name]) for name in expected)
+
+
+def test_bart_as_its_authors_publish_it(tmp_path: Path) -> None:
+    """As the bare model: its head is the embedding matrix. A classifier made of it is refused."""
+    folder = make("bart", tmp_path / "bart")
+    expected = load(folder).network.state_dict()["lm_head.weight"]
+    network = BartForConditionalGeneration.from_pretrained(folder)
+    BartModel.from_pretrained(folder).save_pretrained(folder)
+    bare = load(folder)
+    assert torch.equal(bare.network.state_dict()["lm_head.weight"], expected)
+    BartForSequenceClassification(network.config).save_pretrained(folder)
+    with pytest.raises(PtxError, match="is a BartForSequenceClassification, which has no trained language-model head"):
+        load(folder)
+
+
+def test_half_of_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
+    folder = make("t5", tmp_path / "t5")
+    T5EncoderModel.from_pretrained(folder).save_pretrained(folder)
+    with pytest.raises(PtxError, match="is a T5EncoderModel"):
+        load(folder)
+
+
+def test_families_that_cannot_be_read_are_refused(folder: Path) -> None:
+    """An encoder-decoder that fills no blanks, a "causal" LM that sees the whole input, one that mixes padding in."""
+    tokenizer = load_tokenizer(str(folder))
+    size = {"vocab_size": len(tokenizer), "d_model": 16}
+    shape = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    config = AutoConfig.for_model("pegasus", **size, **shape, encoder_attention_heads=2, decoder_attention_heads=2)
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
+    with pytest.raises(PtxError, match="is a PegasusForConditionalGeneration"):
+        load(folder)
+    config = AutoConfig.for_model("xlnet", **size, n_layer=1, n_head=2, d_inner=8, initializer_range=0.4)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    with pytest.raises(PtxError, match="causal LM that looks ahead"):
+        load(folder)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8, "initializer_range": 0.4}
+    AutoModelForMaskedLM.from_config(AutoConfig.for_model("fnet", vocab_size=len(tokenizer), **shape)).save_pretrained(
+        folder
+    )
+    with pytest.raises(PtxError, match="answers otherwise when it is padded"):
+        load(folder)
+
+
+def test_a_tokenizer_that_needs_more_packages(folder: Path) -> None:
+    """A SentencePiece model alone: converting it takes packages that ptx does not depend on."""
+    for file in folder.glob("*token*"):
+        file.unlink()
+    (folder / "spiece.model").write_bytes(b"no model at all")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T5Tokenizer"}))
+    with pytest.raises(PtxError) as caught:
+        load_tokenizer(found(folder).path)
+    assert "pip install sentencepiece protobuf tiktoken" in caught.value.hint

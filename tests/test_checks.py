@@ -68,10 +68,8 @@ def test_a_bad_value_stops_its_stage_by_name(run, tmp_path, monkeypatch, stage: 
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert "hint: " in ended.err
-    if stage == "tune":
-        assert "diverged" in ended.err or "error: tune R1 on" in ended.err
-    else:
-        assert f"error: {stage} relative R1 on" in ended.err or f"error: {stage} R1 on" in ended.err
-        assert "NaN or infinite values in" in ended.err
+    (errors,) = {line.startswith("error: ") for line in ended.err.splitlines() if "R1" in line}
+    assert errors
+    assert any(word in ended.err for word in ("diverged", "not finite", "NaN or infinite values in"))
     assert not list((tmp_path / "cache" / "v1").glob(f"{stage}/*"))
     assert run().code == 0

@@ -93,10 +93,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def recipe(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, str], suite: str) -> str:
-    """A small grid over tiny random models: every method, one and two sources, two tasks."""
+    """A small grid over tiny random models: every method, one and two sources, two tasks. In full it takes longer."""
+    epochs = 40 if FULL else 8
     path = tmp_path_factory.mktemp("recipe") / "grid.toml"
     path.write_text(
-        f"suite = {json.dumps(suite)}\ntune.epochs = 8\nsources = {json.dumps([[tiny['a']], [tiny['a'], tiny['b']]])}\n"
+        f"suite = {json.dumps(suite)}\ntune.epochs = {epochs}\nsources = {json.dumps([[tiny['a']], [tiny['a'], tiny['b']]])}\n"
         f"targets = {json.dumps([tiny['b'], tiny['narrow']])}\n"
     )
     return str(path)

@@ -96,9 +96,10 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, str], suite
     """A small grid over tiny random models: every method, one and two sources, two tasks. In full it takes longer."""
     epochs = 40 if FULL else 8
     path = tmp_path_factory.mktemp("recipe") / "grid.toml"
+    sources, targets = [[tiny["a"]], [tiny["a"], tiny["b"]]], [tiny["b"], tiny["narrow"]]
     path.write_text(
-        f"suite = {json.dumps(suite)}\ntune.epochs = {epochs}\nsources = {json.dumps([[tiny['a']], [tiny['a'], tiny['b']]])}\n"
-        f"targets = {json.dumps([tiny['b'], tiny['narrow']])}\n"
+        f"suite = {json.dumps(suite)}\ntune.epochs = {epochs}\n"
+        f"sources = {json.dumps(sources)}\ntargets = {json.dumps(targets)}\n"
     )
     return str(path)
 

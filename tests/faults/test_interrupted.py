@@ -88,6 +88,7 @@ def test_a_second_signal_ends_at_once() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         began = time.monotonic()

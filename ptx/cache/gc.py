@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ptx.cache import leases
 from ptx.cache.housekeeping import check_stage, size_of
-from ptx.cache.store import Store, hidden, unwritable
+from ptx.cache.locks import is_free
+from ptx.cache.problems import unwritable
+from ptx.cache.store import Store, hidden
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
 from ptx.step import VERSIONS
@@ -151,7 +151,7 @@ def _leftovers(store: Store) -> Iterator[Path]:
     """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
     root = store.root
     yield from sorted((root / "damaged").glob("*"))
-    yield from (path for path in sorted((root / "locks").glob("*")) if _is_free(path))
+    yield from (path for path in sorted((root / "locks").glob("*")) if is_free(path))
     hidden = [*(root / "v1").glob("*/.*"), *(root / "runs").glob("*")]
     for path in sorted(hidden):
         # .<key>.<id>.<owner>, or <id>.<owner> of a run
@@ -159,18 +159,6 @@ def _leftovers(store: Store) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             if not leases.alive(owner, path.lstat().st_mtime):
                 yield path
-
-
-def _is_free(path: Path) -> bool:
-    if os.environ.get("PTX_NO_LOCKS", "0") != "0":
-        return False
-    lock = FileLock(path, fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return False
-    lock.release()
-    return True
 
 
 def _remove(path: Path) -> None:

@@ -21,25 +21,19 @@ def check_stage(stage: str) -> None:
 def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
     """One row per artifact: what it is, when it was made, its size in bytes."""
     check_stage(stage)
-    rows = []
-    for folder in store.entries(stage or None):
-        meta = meta_of(folder)
+    return [_row(folder) for folder in store.entries(stage or None)]
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    meta = meta_of(folder)
+    row = {"stage": folder.parent.name, "key": folder.name[:12], "sources": "", "model": "", "method": "", "task": ""}
+    with contextlib.suppress(AttributeError, TypeError):  # damaged
         labels = meta.get("labels", {})
         models = labels.get("model") or labels.get("target") or "+".join(labels.get("models", ()))
-        rows.append(
-            {
-                "stage": folder.parent.name,
-                "key": folder.name[:12],
-                "sources": "+".join(labels.get("sources", ())),
-                "model": models,
-                "method": labels.get("method", ""),
-                "task": labels.get("task", ""),
-                "created": meta.get("created", "unreadable"),
-                "bytes": size_of(folder),
-                "path": str(folder),
-            }
-        )
-    return rows
+        row |= {"sources": "+".join(labels.get("sources", ())), "model": str(models)}
+        row |= {name: str(labels.get(name, "")) for name in ("method", "task")}
+    created = str(meta.get("created", "unreadable"))
+    return {**row, "created": created, "bytes": size_of(folder), "path": str(folder)}
 
 
 def check(store: Store) -> tuple[int, list[dict[str, str]]]:
@@ -65,8 +59,9 @@ def foreign(store: Store) -> list[str]:
 
 def meta_of(folder: Path) -> dict[str, Any]:
     """meta.json, unverified; empty if it cannot be read."""
+    file = folder / "meta.json"
     try:
-        meta = json.loads((folder / "meta.json").read_bytes())
+        meta = json.loads(file.read_bytes()) if file.is_file() else {}  # reading a pipe would block
     except (OSError, ValueError):
         return {}
     return meta if isinstance(meta, dict) else {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import itertools
 import os
 import platform
 import shutil
@@ -23,10 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from ptx.cache import locks
 from ptx.cache.keys import canonical, digest, file_digest
 from ptx.cache.leases import owner
+from ptx.cache.problems import unreadable, unwritable
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import PtxError
 from ptx.files import fsync
@@ -36,7 +35,6 @@ PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.
 PROVENANCE = ("created", "host", "versions", "seconds", "device", "sha256")
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder cannot be renamed to where something is
-LOCKLESS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # flock, by file system
 ATTEMPTS = 100
 
 
@@ -171,29 +169,13 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold a lock for a group of artifacts; `waiting` is called once if another process holds it.
-
-        Without effect on file systems that have no locks, or with `PTX_NO_LOCKS=1` where they only pretend.
-        """
-        if os.environ.get("PTX_NO_LOCKS", "0") != "0":
-            yield
-            return
-        path = self.root / "locks" / f"{name}.lock"
-        lock = FileLock(path, fallback_to_soft=False)  # a soft lock would outlive a killed process
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        """Hold a lock for a group of artifacts; `waiting` is called once if another process holds it."""
+        with contextlib.ExitStack() as stack:
             try:
-                lock.acquire(timeout=0.5)
-            except Timeout:
-                waiting()
-                lock.acquire()
-        except OSError as error:
-            if error.errno not in LOCKLESS:
+                stack.enter_context(locks.held(self.root / "locks" / f"{name}.lock", waiting))
+            except OSError as error:
                 raise unwritable(self.root, error) from None
-        try:
             yield
-        finally:
-            lock.release()
 
     def entries(self, stage: str | None = None) -> Iterator[Path]:
         """Folders of all entries, unverified, in a fixed order. Raises PtxError if they cannot be listed."""
@@ -223,28 +205,6 @@ class Store:
         if artifact is None:
             raise PtxError(f"no {' or '.join(stages)} artifact {text} in {self.root}", "run `ptx cache ls`")
         return artifact
-
-
-def unwritable(root: Path, error: OSError) -> PtxError:
-    return PtxError(
-        f"cannot write to the cache {root}: {_reason(root, error)}",
-        "make room or mend its permissions, or choose another folder with --cache-dir or PTX_CACHE_DIR",
-    )
-
-
-def unreadable(root: Path, error: OSError) -> PtxError:
-    return PtxError(
-        f"cannot read the cache {root}: {_reason(root, error)}",
-        "mend its permissions, or choose another folder with --cache-dir or PTX_CACHE_DIR",
-    )
-
-
-def _reason(root: Path, error: OSError) -> str:
-    """What went wrong, and where in the cache, hidden folders aside."""
-    where = Path(os.fsdecode(error.filename or ""))
-    parts = where.relative_to(root).parts if where.is_relative_to(root) else ()
-    visible = "/".join(itertools.takewhile(lambda part: not part.startswith("."), parts))
-    return f"{error.strerror or error}{visible and f' ({visible})'}"
 
 
 def hidden(final: Path) -> Path:

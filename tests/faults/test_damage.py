@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptx.cache import Store
-from ptx.cache.housekeeping import check
+from ptx.cache.housekeeping import check, listing
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def test_no_fault_is_missed(grid, tmp_path, rounds, say) -> None:
         what = f"{fault.__name__} {file}"
         warnings: list[str] = []
         store = Store(cache, warnings.append)
+        assert len(listing(store)) == len(entries), what
         assert [row["path"] for row in check(store)[1]] == [str(entry)], what
         assert store.read(entry.parent.name, entry.name) is None, what
         assert store.read(entry.parent.name, entry.name) is None, what

@@ -7,6 +7,11 @@ install:
 test:
     pytest
 
+# Faults and properties in full: 200 kills, 1,000 damaged files, 10,000 examples of each property (README has the minutes).
+torture:
+    PTX_TORTURE=1 pytest tests/faults -n 0 -s
+    HYPOTHESIS_PROFILE=torture pytest -m hypothesis -n 0 --durations 20
+
 lint:
     ruff check .
     ruff format --check .

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ptx.config import CommonConfig
 from ptx.errors import PtxError
 from ptx.options import expand
+
+if TYPE_CHECKING:
+    from ptx.commands import Command
 
 cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_help=True)
 
@@ -17,12 +20,13 @@ cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_he
 @expand
 def ls(common: CommonConfig, stage: Annotated[str, typer.Option(help="Only this stage.")] = "") -> None:
     """List artifacts."""
+    from ptx.cache.housekeeping import listing
     from ptx.commands import Command
-    from ptx.housekeeping import listing
     from ptx.reporting import report
 
     command = Command(common)
     report(command.out, listing(command.store, stage), path="path")
+    _name_foreign(command)
 
 
 @cache_app.command(epilog="Example:  ptx cache show KEY")
@@ -50,13 +54,14 @@ def show(
 @expand
 def verify(common: CommonConfig) -> None:
     """Check every artifact against its digests: damaged ones are named (exit 1)."""
+    from ptx.cache.housekeeping import check
     from ptx.commands import Command
-    from ptx.housekeeping import check
     from ptx.reporting import report
 
     command = Command(common)
     count, damaged = check(command.store)
     report(command.out, damaged, path="path")
+    _name_foreign(command)
     if damaged:
         raise PtxError(f"{len(damaged)} of {count} artifacts are damaged", "run `ptx cache gc` to remove them")
     if common.json:
@@ -68,16 +73,42 @@ def verify(common: CommonConfig) -> None:
 @expand
 def gc(
     common: CommonConfig,
-    older_than: Annotated[int | None, typer.Option(min=0, help="Also artifacts made more than this many days ago.")]
-    = None,
-) -> None:  # fmt: skip
-    """Remove damaged entries, leftovers of interrupted runs, and artifacts of superseded versions of ptx."""
+    older_than: Annotated[int | None, typer.Option(min=0, help="Also artifacts not used for this many days.")] = None,
+    max_size: Annotated[
+        str, typer.Option(help="Also the longest unused artifacts, until the rest has this size: 500MB, 2GB.")
+    ] = "",
+    stage: Annotated[
+        str,
+        typer.Option(help="Of these two, only artifacts of this stage. Tuned prompts are removed with 'tune' alone."),
+    ] = "",
+) -> None:
+    """Remove damaged entries, leftovers of interrupted runs, and artifacts of older versions of ptx.
+
+    Nothing that a running command needs is removed, and no tuned prompt unless --stage tune asks for it.
+    """
+    from ptx.cache.gc import Wanted, collect_garbage, parse_size
     from ptx.commands import Command
-    from ptx.housekeeping import collect_garbage
     from ptx.reporting import report
 
     command = Command(common)
-    removed, size = collect_garbage(command.store, older_than=older_than, dry_run=common.dry_run)
-    report(command.out, [{"path": str(path)} for path in removed], path="path")
+    wanted = Wanted(older_than, parse_size(max_size), stage)
+    found = collect_garbage(command.store, wanted, dry_run=common.dry_run)
+    report(command.out, [{"path": str(path)} for path in found.paths], path="path")
     verb = "would remove" if common.dry_run else "removed"
-    command.out.message(f"{verb} {len(removed)} entries, {size / 1e6:.1f} MB, of {command.store.root}")
+    command.out.message(f"{verb} {len(found.paths)} entries, {found.bytes / 1e6:.1f} MB, of {command.store.root}")
+    if found.in_use:
+        command.out.message(f"kept {len(found.in_use)} that a running command may need")
+    if found.prompts:
+        command.out.message(f"kept {len(found.prompts)} tuned prompts; add --stage tune to remove such")
+    if found.newer:
+        command.out.message(f"kept {found.newer} of a newer version of ptx")
+    if found.over:
+        command.out.message(f"what is kept is {found.over / 1e6:.1f} MB more than {max_size}")
+    _name_foreign(command)
+
+
+def _name_foreign(command: Command) -> None:
+    from ptx.cache.housekeeping import foreign
+
+    if found := foreign(command.store):
+        command.out.message(f"left alone, from another version of ptx: {', '.join(found)} in {command.store.root}")

@@ -14,6 +14,7 @@ from ptx import plan, sources
 from ptx.cache import Artifact, Store
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.errors import PtxError, UsageError
+from ptx.files import write_whole
 from ptx.lms.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
@@ -242,8 +243,7 @@ class Command:
             self.out.data(text)
             return
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(text, "utf-8")
+            write_whole(output, text.encode("utf-8"))
         except OSError as error:
             raise PtxError(f"cannot write {output}: {error.strerror}", "choose another --output") from None
         self.out.message(f"wrote {output}")

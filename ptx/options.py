@@ -20,8 +20,9 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from ptx import interrupts
 from ptx.errors import PtxError, UsageError
-from ptx.output import Output
+from ptx.output import Output, discard_stdout
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:
@@ -90,6 +91,7 @@ class Group(typer.core.TyperGroup):
         try:
             kwargs.setdefault("default_map", self.defaults())
             code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]
+            out.flush()
         except PtxError as error:
             if "PTX_DEBUG" in os.environ:
                 raise
@@ -99,7 +101,10 @@ class Group(typer.core.TyperGroup):
             out.error(usage_error(error))
             code = 2
         except typer.Abort:
-            code = 130
+            code = interrupts.say()
+        except BrokenPipeError:  # whoever read our stdout has seen enough (`| head`)
+            discard_stdout()
+            code = 1
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code

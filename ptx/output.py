@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from ptx.errors import PtxError
+from ptx.errors import PtxError
 
 
 class Output:
@@ -22,12 +23,18 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._advance: Any = None
 
     def data(self, text: str) -> None:
-        """One or more lines of data."""
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        """One or more lines of data. Raises PtxError if they cannot be written."""
+        with _stdout():
+            sys.stdout.write(text.rstrip("\n") + "\n")
+
+    def flush(self) -> None:
+        """Have all data written while a failure can still be told. Raises PtxError."""
+        with _stdout():
+            sys.stdout.flush()
 
     def json(self, value: Mapping[str, Any]) -> None:
         """One JSON object on one line."""
@@ -40,14 +47,14 @@ class Output:
             numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
             table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(_plain, row))
         self.table(table)
 
     def table(self, table: Table) -> None:
         """A rich table as data, never cut to the terminal's width, without trailing blanks."""
-        console = Console(file=sys.stdout, highlight=False, width=10_000)
+        console = Console(file=sys.stdout, highlight=False, emoji=False, width=10_000)
         console.width = max(console.measure(table).maximum, 1)
-        with console.capture() as captured:
+        with _stdout(), console.capture() as captured:
             console.print(table)
         self.data("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
@@ -90,8 +97,25 @@ class Output:
             self._advance(amount)
 
 
+@contextlib.contextmanager
+def _stdout() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # `| head` has seen enough: no failure
+        raise
+    except OSError as error:
+        discard_stdout()
+        raise PtxError(f"cannot write to stdout: {error.strerror}", "make room, or write somewhere else") from None
+
+
+def discard_stdout() -> None:
+    """What is still to be written would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+    """Users' names may look like rich's markup."""
+    return escape(text)
 
 
 def _is_number(text: str) -> bool:

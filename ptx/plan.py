@@ -97,6 +97,7 @@ def some(names: Sequence[str]) -> str:
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed}
+    own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
     if settings.tune.init != "random":
         del own["init_scale"]
     step = Step(
@@ -113,6 +114,14 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     if not settings.initial:
         raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
     return warm_step(step, settings.initial, settings.suite, n_tasks=len(settings.chosen_tasks("train", "dev")))
+
+
+def shortest(number: str) -> str:
+    """One spelling of a number for the key: "0.10" and "1e-1" are "0.1". A word stays what it is."""
+    try:
+        return repr(float(number)).removesuffix(".0")
+    except ValueError:
+        return number
 
 
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:

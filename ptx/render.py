@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html
 import io
 import json
@@ -32,8 +33,11 @@ TEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "±": r"$\pm$", "†": r"$^\dagger$",
     "−": "$-$",
     "[": "{[}",  # after a line's \\ a bracket would be read as a length
+    "*": "{*}",  # and an asterisk as part of the command
     "<": "$<$", ">": "$>$",
 }  # fmt: skip
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Sheet:
         """With bold, underline and dim on a terminal that has them; with the plain marks anywhere else."""
         from rich.console import Console
 
-        out.data(_text(self, styled=Console(file=sys.stdout).color_system is not None))
+        out.data(_text(_tidy(self), styled=Console(file=sys.stdout).color_system is not None))
 
 
 def render(table: Sheet, format: str) -> str:
@@ -75,7 +79,26 @@ def render(table: Sheet, format: str) -> str:
     }  # fmt: skip
     if format not in writers:
         raise UsageError(f"no format named {format!r}", f"choose one of {', '.join(FORMATS)}")
-    return writers[format](table)
+    return writers[format](table if format in ("csv", "json") else _tidy(table))
+
+
+def one_line(text: str) -> str:
+    """Names come from users' data: without line breaks, which end a comment or a cell, and terminals' control codes."""
+    return CONTROL.sub(" ", text)
+
+
+def _tidy(table: Sheet) -> Sheet:
+    def item(of: Item) -> Item:
+        return Item(one_line(of.text), of.mark, one_line(of.after))
+
+    return dataclasses.replace(
+        table,
+        title=one_line(table.title),
+        notes=[*map(one_line, table.notes)],
+        header=[*map(one_line, table.header)],
+        rows=[[*map(item, row)] for row in table.rows],
+        among=one_line(table.among),
+    )
 
 
 def _write(item: Item, format: str, escape: Callable[[str], str]) -> str:
@@ -89,7 +112,7 @@ def _legend(table: Sheet, write: Callable[[Item], str]) -> Iterator[str]:
     parts = []
     if "best" in used:
         second = f" and {write(Item('second best', 'second'))}" if "second" in used else ""
-        parts.append(f"{write(Item('best', 'best'))}{second} {table.among}")
+        parts.append(f"{write(Item('best', 'best'))}{second} {write(Item(table.among))}")
     if "self" in used:
         parts.append(f"{write(Item('self-transfer', 'self'))}: the target is among the sources")
     if parts:
@@ -114,8 +137,9 @@ def _text(table: Sheet, *, styled: bool = False) -> str:
         grid.add_row(*(write(item).replace(" + ", " +\n") for item in row))
     file = io.StringIO()
     console = Console(
-        file=file, width=10_000, highlight=False, force_terminal=styled, color_system="standard" if styled else None
-    )
+        file=file, width=10_000, highlight=False, emoji=False, force_terminal=styled,
+        color_system="standard" if styled else None,
+    )  # fmt: skip
     console.print(markup.escape(table.title) + "\n")
     console.print(grid)
     console.print()
@@ -128,7 +152,7 @@ def _md(table: Sheet) -> str:
     def write(item: Item) -> str:
         return _write(item, "md", lambda text: text.replace("|", r"\|"))
 
-    header = [name.replace(" (for ", "<br>(for ") for name in table.header]
+    header = [name.replace("|", r"\|").replace(" (for ", "<br>(for ") for name in table.header]
     rules = ["---"] * table.labels + ["---:"] * (len(header) - table.labels)
     lines = [f"**{table.title}**", ""]
     lines += ["| " + " | ".join(line) + " |" for line in (header, rules, *([*map(write, row)] for row in table.rows))]

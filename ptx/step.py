@@ -61,6 +61,17 @@ class Step:
         return [parent for parent in self.parents if parent.stage == stage]
 
 
+def stage_versions(step: Step) -> dict[str, int]:
+    """The versions of the step's stage and of all before it."""
+    if step.stored is not None:
+        meta = step.stored.meta
+        return dict(meta.get("stages", {meta["stage"]: meta["version"]}))
+    whole: dict[str, int] = {}
+    for parent in step.parents:
+        whole |= stage_versions(parent)
+    return whole | {step.stage: VERSIONS[step.stage]}
+
+
 def stored_step(artifact: Artifact) -> Step:
     """An artifact of the cache as the parent of a new one."""
     return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)

@@ -24,7 +24,12 @@ from transformers import (
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
-settings.register_profile("torture", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile=torture
+
+# Property tests: few examples, the same ones every time; `HYPOTHESIS_PROFILE=torture` (or pytest's
+# `--hypothesis-profile torture`) draws 10,000 new ones for every test that sets no number itself.
+settings.register_profile("default", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.register_profile("torture", max_examples=10_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COUNTRIES = ["France", "Japan", "Peru", "Kenya", "Norway"]

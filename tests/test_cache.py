@@ -141,17 +141,3 @@ def test_a_cache_path_that_is_a_file_is_an_error_with_a_hint(tmp_path: Path) -> 
     with pytest.raises(PtxError, match="cannot write to the cache") as raised:
         put(Store(tmp_path / "cache"))
     assert "--cache-dir" in raised.value.hint
-
-
-def test_leftovers_are_old_unfinished_folders_and_free_locks(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    put(store)
-    (tmp_path / "v1" / "tune" / ".unfinished").mkdir()
-    with store.lock("held"), store.lock("free"):
-        pass
-    with store.lock("held"):
-        names = [path.name for path in store.leftovers()]
-        assert ".unfinished" not in names
-        assert "held.lock" not in names
-        later = (tmp_path / "v1" / "tune" / ".unfinished").stat().st_mtime + 2 * 24 * 3600
-        assert ".unfinished" in [path.name for path in store.leftovers(now=later)]

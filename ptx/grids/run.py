@@ -21,7 +21,7 @@ from ptx.lms.models import zoo
 from ptx.paper.cells import Cell
 from ptx.pipeline import Outcome
 from ptx.plan import Settings, default_anchors, grid
-from ptx.stages.table import collect
+from ptx.stages.table import result_of
 from ptx.step import Step
 
 ENDINGS = {"text": "txt", "md": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
@@ -145,9 +145,10 @@ def run_recipe(recipe: Recipe, common: CommonConfig, *, jobs: int, format: str, 
             made = [artifact for artifact in artifacts.values() if artifact.meta["stage"] in ("anchors", "eval")]
             show(recipe, measured(planned, artifacts), made, command, format=format, output=output)
         else:
-            keys = [goal.key for goal in goals]
-            results = collect(command.store, split=evals.split, keys=keys)
-            command.show_tables(results, by="method", format=format, output=output)
+            keys = sorted({goal.key for goal in goals} & artifacts.keys())
+            if keys:
+                results = [result_of(artifacts[key]) for key in keys]
+                command.show_tables(results, by="method", format=format, output=output)
     _name_failures(planned, outcomes, command)
 
 

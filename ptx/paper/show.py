@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact
 from ptx.commands import Command
 from ptx.errors import PtxError, UsageError
+from ptx.files import write_whole
 from ptx.grids.recipe import PAPER, Recipe, load_recipe
 from ptx.grids.run import measured, plan_cells
 from ptx.lms.catalogue import describe
 from ptx.paper.cells import Cell
-from ptx.pipeline import Payload, Pipeline, Stopwatch, publish
+from ptx.pipeline import Payload, Stopwatch, fresh, publish
 from ptx.step import Step, stored_step
 
 if TYPE_CHECKING:
@@ -81,9 +81,8 @@ def _show_figure(
     where = kept.path
     if output is not None:
         try:
-            output.mkdir(parents=True, exist_ok=True)
             for name in kept.meta["payload"]:
-                shutil.copyfile(kept.path / name, output / name)
+                write_whole(output / name, (kept.path / name).read_bytes())
         except OSError as error:
             raise PtxError(f"cannot write into {output}: {error.strerror}", "choose another --output") from None
         where = output
@@ -147,9 +146,10 @@ def _keep(
     evals = sorted((a for a in artifacts if a.meta["stage"] == "eval"), key=lambda a: a.key)
     settings = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}
     step = Step(stage, settings, parents=tuple(map(stored_step, evals)), labels={"recipe": recipe.name})
-    if (kept := Pipeline(command.store, command.out).fresh(step)) is not None:
+    if (kept := fresh(step, command.store)) is not None:
         return kept, True
-    return publish(step, Payload(files(), {}, watch.lap()), command.store, ""), False
+    old = command.store.read(stage, step.key)
+    return publish(step, Payload(files(), {}, watch.lap()), command.store, "", replacing=old), False
 
 
 def _print(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store
 from ptx.lms.models import STAND_INS
-from ptx.pipeline import Payload, Stopwatch, publish
-from ptx.render import Item, Sheet
+from ptx.pipeline import Payload, Stopwatch, fresh, publish
+from ptx.render import Item, Sheet, one_line
 from ptx.render import render as render_sheet
-from ptx.step import Step, stored_step
+from ptx.step import VERSIONS, Step, stored_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,23 +69,38 @@ class Table:
     sheets: Sequence[Sheet]
 
     def print(self, out: Output) -> None:
-        out.data("\n".join([self.title, *self.notes]))
+        out.data("\n".join(map(one_line, [self.title, *self.notes])))
         for sheet in self.sheets:
             out.data("")
             sheet.print(out)
 
 
 def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = None) -> list[Result]:
-    """The verified evaluations in a store on one split: all of them, or those with these keys."""
+    """The verified evaluations in a store on one split: all of them, or those with these keys.
+
+    What another version of a stage had a part in is left out with a warning: it would compute something else today.
+    """
     wanted = None if keys is None else set(keys)
     results = []
+    others = 0
     for folder in store.entries("eval"):
         if wanted is not None and folder.name not in wanted:
             continue
         artifact = store.read("eval", folder.name)
-        if artifact is not None and artifact.meta["labels"]["split"] == split:
-            results.append(Result(artifact, artifact.meta["labels"], artifact.meta["metrics"], _settings(artifact)))
+        if artifact is None or artifact.meta["labels"]["split"] != split:
+            continue
+        stages = artifact.meta.get("stages", {"eval": artifact.meta["version"]})
+        if any(VERSIONS.get(stage) != version for stage, version in stages.items()):
+            others += 1
+            continue
+        results.append(result_of(artifact))
+    if others:
+        store.warn(f"{others} evaluations by other versions of ptx are left out; `ptx cache gc` removes older ones")
     return results
+
+
+def result_of(artifact: Artifact) -> Result:
+    return Result(artifact, artifact.meta["labels"], artifact.meta["metrics"], _settings(artifact))
 
 
 def _settings(artifact: Artifact) -> dict[str, Any]:
@@ -262,9 +277,10 @@ def keep(made: Sequence[Table], results: Sequence[Result], by: str, store: Store
     watch = Stopwatch()
     parents = sorted((stored_step(result.artifact) for result in results), key=lambda step: step.key)
     step = Step("table", {"by": by}, parents=tuple(parents), labels={"by": by})
-    if (artifact := store.read("table", step.key)) is not None:
+    if (artifact := fresh(step, store)) is not None:
         return artifact, True
-    return publish(step, Payload({FILE: _csv(made).encode("utf-8")}, {}, watch.lap()), store, ""), False
+    payload = Payload({FILE: _csv(made).encode("utf-8")}, {}, watch.lap())
+    return publish(step, payload, store, "", replacing=store.read("table", step.key)), False
 
 
 def render(made: Sequence[Table], format: str) -> str:
@@ -278,7 +294,7 @@ def render(made: Sequence[Table], format: str) -> str:
 
 
 def _head(table: Table, format: str) -> str:
-    lines = [table.title, *table.notes]
+    lines = [one_line(line) for line in (table.title, *table.notes)]
     if format == "html":
         return "".join(f"<p>{html.escape(line)}</p>\n" for line in lines)
     if format == "latex":

@@ -1,0 +1,26 @@
+"""`ptx` and `python -m ptx`."""
+
+from __future__ import annotations
+
+import atexit
+import os
+
+from ptx import interrupts
+
+
+def main() -> None:
+    interrupts.install()  # before anything that takes long to import
+    try:
+        from ptx.cli import app
+
+        app()
+    except BaseException:
+        if interrupts.received():  # whatever the interruption broke on its way
+            code = interrupts.say()
+            atexit._run_exitfuncs()  # worker processes
+            os._exit(code)  # taking down torch would need another second
+        raise
+
+
+if __name__ == "__main__":
+    main()

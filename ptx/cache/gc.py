@@ -1,0 +1,169 @@
+"""`ptx cache gc`: remove what nobody needs any more, and never what a live run may need (see leases.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptx.cache import leases
+from ptx.cache.housekeeping import check_stage, size_of
+from ptx.cache.locks import is_free
+from ptx.cache.problems import unwritable
+from ptx.cache.store import Store, hidden
+from ptx.cache.verify import Damaged, verified
+from ptx.errors import UsageError
+from ptx.step import VERSIONS
+
+DAY = 24 * 3600.0
+UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to remove besides leftovers, damaged entries and those of older versions of ptx.
+
+    Entries not used for `older_than` days; the longest unused ones until the rest has `max_size` bytes. Both may be
+    restricted to one stage. Tuned prompts cost the most: they go only if that stage is named.
+    """
+
+    older_than: int | None = None
+    max_size: int | None = None
+    stage: str = ""
+
+    def __post_init__(self) -> None:
+        check_stage(self.stage)
+
+
+@dataclass
+class Collected:
+    """What was removed (or would be), and what was spared, with the reason."""
+
+    paths: list[Path] = field(default_factory=list)
+    bytes: int = 0
+    in_use: set[Path] = field(default_factory=set)
+    prompts: set[Path] = field(default_factory=set)
+    newer: int = 0
+    over: int = 0  # bytes above `max_size` that are left
+
+
+def parse_size(text: str) -> int | None:
+    """ "500 MB" or "2GB" in bytes; None for an empty text."""
+    if not text:
+        return None
+    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+    unit = text.strip()[len(number) :].strip().lower()
+    with contextlib.suppress(ValueError, OverflowError, KeyError):
+        if (size := int(float(number) * UNITS[unit])) >= 0:
+            return size
+    raise UsageError(f"--max-size {text!r} is no size", "write it like --max-size 500MB or --max-size 2GB")
+
+
+def collect_garbage(store: Store, wanted: Wanted = Wanted(), *, dry_run: bool = False) -> Collected:
+    """Remove leftovers, damaged and superseded entries, and what is `wanted` besides.
+
+    Raises PtxError if something cannot be removed.
+    """
+    found = Collected()
+    doomed = list(_doomed(store, wanted, found))
+    gone: list[Path] = []
+    try:
+        # Runs announce themselves under this lock: none begins between the look at who is there and the removal.
+        with contextlib.nullcontext() if dry_run else store.lock(leases.GC_LOCK):
+            used = leases.in_use(store.root)
+            for path in doomed:
+                if (path.parent.name, path.name) in used:
+                    found.in_use.add(path)
+                    continue
+                found.paths.append(path)
+                found.bytes += size_of(path)
+                if not dry_run:
+                    aside = hidden(path)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rename(path, aside)  # at once, so that no reader finds half an entry
+                        gone.append(aside)
+            leftovers = list(_leftovers(store))
+            found.paths += leftovers
+            found.bytes += sum(map(size_of, leftovers))
+        for path in [] if dry_run else [*gone, *leftovers]:
+            _remove(path)
+    except OSError as error:
+        raise unwritable(store.root, error) from None
+    return found
+
+
+def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
+    """Entries to remove unless they are in use; counts in `found` what is spared."""
+    used = leases.in_use(store.root)
+    now = time.time()
+    rest: list[tuple[float, int, Path]] = []
+    for folder in store.entries():
+        stage = folder.parent.name
+        try:
+            age = _age(stage, verified(folder))
+            touched = folder.stat().st_mtime
+        except Damaged:
+            yield folder
+            continue
+        except OSError:  # gone, or unreadable, which says nothing about it
+            continue
+        old = wanted.older_than is not None and now - touched >= wanted.older_than * DAY
+        chosen = age < 0 or (old and wanted.stage in ("", stage))
+        found.newer += age > 0
+        if chosen and stage == "tune" and wanted.stage != "tune":
+            found.prompts.add(folder)
+        elif chosen:
+            yield folder
+            continue
+        rest.append((touched, size_of(folder), folder))
+    if wanted.max_size is None:
+        return
+    left = sum(size for _, size, _ in rest)
+    for _, size, folder in sorted(rest):
+        stage = folder.parent.name
+        if left <= wanted.max_size:
+            break
+        if wanted.stage not in ("", stage):
+            continue
+        if stage == "tune" and wanted.stage != "tune":
+            found.prompts.add(folder)
+        elif (stage, folder.name) in used:
+            found.in_use.add(folder)
+        else:
+            left -= size
+            yield folder
+    found.over = max(0, left - wanted.max_size)
+
+
+def _age(stage: str, meta: dict[str, Any]) -> int:
+    """-1 for an entry that an older version of some stage had a part in, 1 for a newer one, 0 for those of today."""
+    made = meta.get("stages") or {stage: meta.get("version", 0)}
+    differ = [VERSIONS.get(name, 0) - version for name, version in made.items()]
+    return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
+
+
+def _leftovers(store: Store) -> Iterator[Path]:
+    """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
+    root = store.root
+    yield from sorted((root / "damaged").glob("*"))
+    yield from (path for path in sorted((root / "locks").glob("*")) if is_free(path))
+    hidden = [*(root / "v1").glob("*/.*"), *(root / "runs").glob("*")]
+    for path in sorted(hidden):
+        # .<key>.<id>.<owner>, or <id>.<owner> of a run
+        owner = path.name.split(".", 3 if path.name.startswith(".") else 1)[-1]
+        with contextlib.suppress(FileNotFoundError):
+            if not leases.alive(owner, path.lstat().st_mtime):
+                yield path
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another gc was first
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

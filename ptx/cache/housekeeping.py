@@ -1,0 +1,80 @@
+"""What `ptx cache` does beyond reading one artifact: list and check. Removing is in gc.py."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ptx.cache.store import STAGES, Store
+from ptx.cache.verify import damage
+from ptx.errors import UsageError
+
+
+def check_stage(stage: str) -> None:
+    if stage and stage not in STAGES:
+        raise UsageError(f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
+
+
+def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
+    """One row per artifact: what it is, when it was made, its size in bytes."""
+    check_stage(stage)
+    return [_row(folder) for folder in store.entries(stage or None)]
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    meta = meta_of(folder)
+    row = {"stage": folder.parent.name, "key": folder.name[:12], "sources": "", "model": "", "method": "", "task": ""}
+    with contextlib.suppress(AttributeError, TypeError):  # damaged
+        labels = meta.get("labels", {})
+        models = labels.get("model") or labels.get("target") or "+".join(labels.get("models", ()))
+        row |= {"sources": "+".join(labels.get("sources", ())), "model": str(models)}
+        row |= {name: str(labels.get(name, "")) for name in ("method", "task")}
+    created = str(meta.get("created", "unreadable"))
+    return {**row, "created": created, "bytes": size_of(folder), "path": str(folder)}
+
+
+def check(store: Store) -> tuple[int, list[dict[str, str]]]:
+    """How many artifacts there are, and what is wrong with the damaged ones."""
+    folders = list(store.entries())
+    found = [(folder, _problem(folder)) for folder in folders]
+    return len(folders), [{"path": str(folder), "problem": problem} for folder, problem in found if problem]
+
+
+def _problem(folder: Path) -> str | None:
+    try:
+        return damage(folder)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def foreign(store: Store) -> list[str]:
+    """Folders of the cache that another version of ptx has written and this one leaves alone."""
+    layouts = (path for path in store.root.glob("v*") if path.name[1:].isdecimal() and path.name != "v1")
+    stages = (path for path in (store.root / "v1").glob("*") if path.name not in STAGES)
+    return [str(path.relative_to(store.root)) for path in sorted([*layouts, *stages]) if path.is_dir()]
+
+
+def meta_of(folder: Path) -> dict[str, Any]:
+    """meta.json, unverified; empty if it cannot be read."""
+    file = folder / "meta.json"
+    try:
+        meta = json.loads(file.read_bytes()) if file.is_file() else {}  # reading a pipe would block
+    except (OSError, ValueError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file or of all files in a folder; what vanishes meanwhile has none."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    if not path.is_dir():
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total

@@ -1,0 +1,46 @@
+"""Keys: one spelling for every value, and SHA-256 of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ptx.errors import PtxError
+
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with one spelling per value. Raises PtxError for what has none: it could not be keyed exactly."""
+    try:
+        _check_names(value)
+        return ENCODER.encode(value).encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise PtxError(
+            f"a setting cannot be keyed exactly: {error}", "use plain text, whole and finite numbers, lists and tables"
+        ) from None
+
+
+def _check_names(value: Any) -> None:
+    """Raise TypeError for a name that is no text: JSON would write {1: x} and {"1": x} alike."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name {name!r} is no text")
+            _check_names(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_names(item)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def file_digest(path: Path | str) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,60 @@
+"""Locks between processes, which save double work. Nothing is wrong without them.
+
+They have no effect on file systems that have none, and with `PTX_NO_LOCKS=1`, for those that only pretend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+LOCKLESS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # flock's, by file system
+
+
+def _off() -> bool:
+    return os.environ.get("PTX_NO_LOCKS", "0") != "0"
+
+
+def _lock(path: Path) -> FileLock:
+    return FileLock(path, fallback_to_soft=False)  # a soft lock would outlive a killed process
+
+
+@contextlib.contextmanager
+def held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock; `waiting` is called once if another process holds it. Raises OSError."""
+    if _off():
+        yield
+        return
+    lock = _lock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            waiting()
+            lock.acquire()
+    except OSError as error:
+        if error.errno not in LOCKLESS:
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds a lock, as far as that can be told."""
+    if _off():
+        return False
+    lock = _lock(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return False
+    lock.release()
+    return True

@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file or a folder's list of files is on disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a user's file by rename, in folders made if need be: whoever looks sees the old file or the new one.
+
+    What is no plain file (a pipe, /dev/stdout) is written to directly; a link's target is replaced, not the link.
+    Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
+    partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial")  # a name of its own: long ones have no room for more
+    try:
+        partial.write_bytes(content)
+        if path.exists():
+            partial.chmod(path.stat().st_mode & 0o7777)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,148 @@
+"""`ptx cache gc` removes what it is asked to, and nothing that a live run needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from ptx.cache import Store, gc, leases
+from ptx.cache.housekeeping import check
+from ptx.errors import PtxError
+from ptx.step import VERSIONS
+
+GREEDY = (["--older-than", 0], ["--older-than", 0, "--stage", "tune"], ["--max-size", "0"], [])
+
+
+def put(store: Store, stage: str, letter: str, size: int = 1000, version: int | None = None) -> Path:
+    meta = {"version": VERSIONS[stage] if version is None else version, "parents": [], "labels": {}}
+    return store.publish(stage, letter * 32, meta, lambda f: (f / "file").write_bytes(b"x" * size) and None).path
+
+
+def test_what_a_live_run_needs_is_kept(server, recipe, tmp_path, rounds, say) -> None:
+    """Prompts, encodings and some evaluations are there; the run stops half way while gc removes all it can."""
+    began = time.monotonic()
+    draw = random.Random(0)
+    (tmp_path / "whole").mkdir()
+    whole = server.run(tmp_path / "whole", "run", recipe, "--jobs", 1)
+    removed = 0
+    for number in range(rounds(20, 2)):
+        folder = tmp_path / f"round{number}"
+        shutil.copytree(tmp_path / "whole", folder)
+        cache = folder / "cache"
+        for entry in (cache / "v1" / "eval").iterdir():
+            if draw.random() < 0.5:
+                shutil.rmtree(entry)
+        shutil.rmtree(cache / "v1" / "table")
+        strangers = [put(Store(cache), stage, "f") for stage in ("tune", "encode", "search")]
+        marker = str(folder / "marker")
+        run = {"argv": ["run", recipe, "--jobs", 1], "cwd": folder}
+        run["stall"] = {"stage": "eval", "in": ("build", "write")[number % 2], "how": "briefly", "marker": marker}
+        collect = [{"argv": ["cache", "gc", *map(str, how)], "cwd": folder, "wait_for": marker} for how in GREEDY]
+        entries = {path.relative_to(cache) for path in Store(cache).entries()}
+        ended, *collected = server.at_once(run, *collect)
+        assert ended.code == 0, ended.err
+        assert ended.out == whole.out
+        assert "built 2 tune" not in ended.err
+        assert "; reused 1 anchors, " in ended.err
+        for one in collected:
+            assert one.code == 0, one.err
+        assert "that a running command may need" in collected[0].err
+        assert not any(path.exists() for path in strangers)
+        gone = entries - {path.relative_to(cache) for path in Store(cache).entries()}
+        assert gone == {path.relative_to(cache) for path in strangers}
+        assert check(Store(cache))[1] == []
+        removed += len(gone)
+    say(f"{rounds(20, 2)} rounds of {len(GREEDY)} gc, {removed} others removed; {time.monotonic() - began:.0f} s")
+
+
+def test_by_default_only_what_is_of_no_use_goes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = [put(store, stage, "a") for stage in VERSIONS]
+    older = [put(store, stage, "b", version=VERSIONS[stage] - 1) for stage in VERSIONS]
+    newer = put(store, "search", "c", version=VERSIONS["search"] + 1)
+    broken = put(store, "tune", "d")
+    (broken / "file").write_bytes(b"")
+    dead = kept[0].with_name(f".{'a' * 32}.00000000.{2**22 + 1}-{leases.owner().partition('-')[2]}")
+    mine = kept[0].with_name(f".{'a' * 32}.00000000.{leases.owner()}")
+    abroad = kept[0].with_name(f".{'a' * 32}.00000000.1-0-elsewhere")
+    for folder in (dead, mine, abroad):
+        folder.mkdir()
+    found = gc.collect_garbage(store, dry_run=True)
+    assert dead.exists()
+    assert set(gc.collect_garbage(store).paths) == set(found.paths)
+    (old_prompt,) = [path for path in older if path.parent.name == "tune"]
+    assert set(found.paths) == {*older, broken, dead} - {old_prompt}
+    assert found.prompts == {old_prompt}
+    assert found.newer == 1
+    assert all(path.exists() for path in (*kept, newer, old_prompt, mine, abroad))
+    os.utime(abroad, (0, 0))
+    assert gc.collect_garbage(store).paths == [abroad]
+    assert gc.collect_garbage(store, gc.Wanted(stage="tune")).paths == [old_prompt]
+
+
+def test_unused_entries_go_by_age_and_by_size_but_never_prompts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    entries = {letter: put(store, "search", letter) for letter in "abcd"} | {"t": put(store, "tune", "t")}
+    for days, letter in enumerate("tabcd"):
+        then = time.time() - (10 - days) * gc.DAY
+        os.utime(entries[letter], (then, then))
+    assert gc.collect_garbage(store, gc.Wanted(older_than=9), dry_run=True).paths == [entries["a"]]
+    store.read("search", "a" * 32)  # a use
+    assert gc.collect_garbage(store, gc.Wanted(older_than=9), dry_run=True).paths == []
+    size = gc.size_of(entries["a"])
+    found = gc.collect_garbage(store, gc.Wanted(max_size=3 * size + 10), dry_run=True)
+    assert found.paths == [entries["b"], entries["c"]]
+    assert found.prompts == {entries["t"]}
+    assert gc.collect_garbage(store, gc.Wanted(max_size=0)).over == gc.size_of(entries["t"])
+    assert list(store.entries()) == [entries["t"]]
+    assert gc.collect_garbage(store, gc.Wanted(older_than=1, stage="tune")).paths == [entries["t"]]
+
+
+def test_a_lease_protects_while_its_owner_lives(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    entry = put(store, "search", "a")
+    everything = gc.Wanted(older_than=0)
+    with leases.held(store, [("search", "a" * 32)]):
+        assert gc.collect_garbage(store, everything).in_use == {entry}
+    assert list((tmp_path / "runs").iterdir()) == []
+    lease = tmp_path / "runs" / "00000000.1-0-elsewhere"  # another host on a shared folder
+    lease.write_text(json.dumps([f"search/{'a' * 32}"]))
+    assert gc.collect_garbage(store, everything).in_use == {entry}
+    os.utime(lease, (time.time() - 2 * leases.STALE,) * 2)
+    assert set(gc.collect_garbage(store, everything).paths) == {entry, lease}
+
+
+def test_locks_nobody_holds_go(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.lock("free"):
+        pass
+    with store.lock("held"):
+        assert [path.name for path in gc.collect_garbage(store).paths] == ["free.lock"]
+
+
+@pytest.mark.parametrize(("text", "size"), [("", None), ("0", 0), ("1.5GB", 1_500_000_000), ("20 k", 20_000)])
+def test_sizes(text: str, size: int | None) -> None:
+    assert gc.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "3 apples", "nan", "inf", "1e400"])
+def test_bad_sizes_are_wrong_usage(text: str) -> None:
+    with pytest.raises(PtxError, match="is no size"):
+        gc.parse_size(text)
+
+
+def test_other_layouts_are_left_alone_with_a_word(ptx, tmp_path: Path) -> None:
+    put(Store(tmp_path / "cache"), "search", "a")
+    for name in ("v0/tune/x", "v2/tune/x", "v1/distill/x"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+    for command in (["ls"], ["verify"], ["gc", "--older-than", "0"]):
+        result = ptx("cache", *command)
+        assert result.code == 0
+        assert "left alone, from another version of ptx: v0, v1/distill, v2 in" in result.err
+    assert (tmp_path / "cache" / "v2" / "tune" / "x").is_dir()

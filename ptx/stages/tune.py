@@ -143,7 +143,7 @@ def _one_epoch(
     after: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
-    totals = [0.0] * len(tasks)
+    losses: list[tuple[list[tuple[int, int]], Tensor]] = []  # of each step: tasks with their numbers of facts, means
     shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
     for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
         present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
@@ -151,15 +151,18 @@ def _one_epoch(
         answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
         stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
         logits = model.logits(model.collate(rows), stacked)
-        losses = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
-        means = [part.mean() for part in losses.split([len(batch) for _, batch in present])]
+        each = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
+        means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(means).sum().backward()
+        means.sum().backward()
         optimizer.step()
-        for (i, batch), mean in zip(present, means, strict=True):
-            totals[i] += mean.item() * len(batch) / len(tasks[i].train)
+        losses.append(([(i, len(batch)) for i, batch in present], means.detach()))
         if after is not None:
             after(number)
+    totals = [0.0] * len(tasks)
+    for counts, means in losses:  # read at the end: a GPU would have to be waited for after each step
+        for (i, count), mean in zip(counts, means.tolist(), strict=True):
+            totals[i] += mean * count / len(tasks[i].train)
     return totals
 
 

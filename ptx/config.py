@@ -15,6 +15,8 @@ from ptx.errors import UsageError
 Layout = Literal["postfix", "prefix"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
+LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
+
 
 def option(default: Any, help: str) -> Any:
     """A dataclass field that the command line shows as an option with this help text."""
@@ -60,8 +62,8 @@ class TuneConfig:
     def __post_init__(self) -> None:
         _at_least(1, self, "prompt_length", "epochs", "batch_size")
         _number("--init-scale", self.init_scale, "paper")
-        if not 0 < self.lr < math.inf:
-            raise UsageError(f"--lr {self.lr} is not a positive number", "choose a rate like --lr 0.01")
+        if not 0 < self.lr <= LARGEST_LR:
+            raise UsageError(f"--lr {self.lr} is not between 0 and {LARGEST_LR:g}", "choose a rate like --lr 0.01")
 
 
 @dataclass(frozen=True)

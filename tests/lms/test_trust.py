@@ -221,6 +221,13 @@ def test_tuning_that_diverges_stops(tiny: dict[str, str], suite: str, ptx: Calla
     assert "diverged: the loss or prompt of epoch 1 is not finite" in result.err
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e38"])
+def test_rates_that_cannot_work(rate: str, ptx: Callable[..., Result]) -> None:
+    result = ptx("tune", "--model", "bert-micro", "--lr", rate)
+    assert result.code == 2
+    assert f"--lr {float(rate)} is not between 0 and 1e+30" in result.err
+
+
 def test_a_search_that_finds_nothing_stops(tiny: dict[str, str], suite: str, ptx: Callable[..., Result]) -> None:
     """From a prompt of zeros: it has no direction, and Eq. 6 would divide by its spread."""
     zeros = ["--init-scale", "0", "--lr", "1e-300", "--epochs", "1"]

@@ -19,8 +19,7 @@ from ptx.lms.lm import load_embeddings
 from ptx.lms.models import PAPER, Model, resolve, zoo
 from ptx.pipeline import Payload, Stopwatch, Tick
 from ptx.prompts import FILE, to_bytes
-from ptx.sources import IMPORTED
-from ptx.step import Step
+from ptx.step import IMPORTED, Step
 from ptx.suites import Task, load_suite
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import resolve
 from ptx.plan import ONE_SOURCE, SOURCELESS, Settings, search_step
-from ptx.step import Step, stored_step
+from ptx.step import IMPORTED, Step, stored_step
 from ptx.suites import load_suite
 
-IMPORTED = "imported"  # the method, and the setting `init`, by which tables keep such prompts apart from tuned ones
 FAR = 10  # standard deviations that differ by this factor deserve a warning
 
 

@@ -14,6 +14,7 @@ from ptx.suites import Task
 
 # Raised when a stage computes something else from the same settings; older artifacts are then left alone.
 VERSIONS = {"anchors": 1, "tune": 1, "encode": 1, "search": 1, "eval": 1, "table": 1, "figure": 1}
+IMPORTED = "imported"  # the method, and the setting `init`, by which tables keep such prompts apart from tuned ones
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ from ptx.errors import PtxError
 from ptx.lms.inputs import LAYOUTS, Row, fact_rows
 from ptx.lms.lm import FLOAT32, LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
-from ptx.sources import IMPORTED
 from ptx.stages.strict import refuse_dropped
-from ptx.step import Step
+from ptx.step import IMPORTED, Step
 from ptx.suites import Fact, Task
 from ptx.warm import DRAWN
 

@@ -25,6 +25,6 @@ docs:
 results:
     python docs/generate.py --results cache
 
-# Measure what README's table of times shows (half an hour; `python -m benchmarks --quick` takes two minutes).
+# Measure what README's table of times shows (a quarter of an hour; `python -m benchmarks --quick` takes two minutes).
 bench:
     python -m benchmarks --readme

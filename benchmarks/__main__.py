@@ -1,6 +1,6 @@
 """Measure what ptx costs: `python -m benchmarks` prints one table of ratios.
 
-Takes about half an hour on two cores, `--quick` less than three minutes (smaller sizes, fewer repeats).
+Takes a quarter of an hour on two cores, `--quick` less than three minutes (smaller sizes, fewer repeats).
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         args.json.write_text(report.as_json(rows, about, **more), "utf-8")
     if args.readme and growth:
         growth.save(series, ROOT / "docs" / "performance")
-        below = "How cost grows with tasks, anchors, width and facts: [docs/performance](docs/performance/growth.md)."
+        below = "How cost grows with tasks, anchors, width and facts: [growth.md](docs/performance/growth.md). "
+        below += "What was tried: [ideas.md](docs/performance/ideas.md)."
         report.write_readme(ROOT / "README.md", rows, about, below)
 
 

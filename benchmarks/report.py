@@ -20,7 +20,8 @@ class Row:
     """One comparison. `ours` and `theirs` are in `unit` (seconds or MB); None where there is nothing to compare with.
 
     With `at_least`, more is better: the ratio is theirs to ours, and the goal its least value. Otherwise it is ours to
-    theirs (a bound rather than a rival), and the goal its greatest value. Without `theirs` the goal is in `unit`.
+    theirs (a bound rather than a rival), and the goal its greatest value. Without `theirs` the goal is in `unit`. `why`
+    says what stands in the way of a goal that is missed.
     """
 
     what: str
@@ -30,6 +31,7 @@ class Row:
     at_least: bool = True
     unit: str = "s"
     note: str = ""
+    why: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -61,9 +63,8 @@ class Row:
     def _goal(self) -> str:
         if self.goal is None:
             return ""
-        if self.ratio is None:
-            return f"at most {self.goal:g} {self.unit}"
-        return f"at {'least' if self.at_least else 'most'} {times(self.goal)}"
+        bound = f"{self.goal:g} {self.unit}" if self.ratio is None else times(self.goal)
+        return f"at {'least' if self.at_least and self.ratio else 'most'} {bound}{'' if self.met else ': missed'}"
 
 
 def quantity(value: float, unit: str) -> str:
@@ -89,6 +90,11 @@ def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *rows])
 
 
+def reasons(rows: Sequence[Row]) -> list[str]:
+    """Why goals were missed, each reason once."""
+    return list(dict.fromkeys(row.why for row in rows if row.met is False and row.why))
+
+
 def show(rows: Sequence[Row], title: str) -> None:
     """The table on stdout, as wide as the terminal."""
     from rich import box
@@ -100,6 +106,8 @@ def show(rows: Sequence[Row], title: str) -> None:
         table.add_row(*row.cells, style="yellow" if row.met is False else None)
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
+    for reason in reasons(rows):
+        print(f"missed: {reason}")
 
 
 def as_json(rows: Sequence[Row], environment: dict[str, Any], **more: Any) -> str:
@@ -113,6 +121,8 @@ def write_readme(path: Path, rows: Sequence[Row], environment: dict[str, Any], b
     if not re.search(r"<!-- times -->.*<!-- /times -->", text, flags=re.DOTALL):
         raise ValueError(f"{path} has no block between <!-- times --> and <!-- /times -->")
     head = f"Measured by `python -m benchmarks` in one run: {described(environment)}."
-    parts = [head, markdown(HEADER, [row.cells for row in rows]), below]
+    missed = [f"- {reason}" for reason in reasons(rows)]
+    why = "\n".join(["What was missed, and why:", "", *missed]) if missed else ""
+    parts = [head, markdown(HEADER, [row.cells for row in rows]), why, below]
     block = "<!-- times -->\n" + "\n\n".join(part for part in parts if part) + "\n<!-- /times -->"
     path.write_text(re.sub(r"<!-- times -->.*<!-- /times -->", lambda _: block, text, flags=re.DOTALL), "utf-8")

@@ -18,13 +18,13 @@ from ptx.lms.models import resolve
 from ptx.stages.tune import Examples
 
 FAST = report.Row("search", 0.5, 1600.0, 3000, note="scaled")
-HEAVY = report.Row("memory", 650.0, 500.0, 1.2, at_least=False, unit="MB")
+HEAVY = report.Row("memory", 650.0, 500.0, 1.2, at_least=False, unit="MB", why="It is heavy.")
 SIZE = report.Row("package", 28.4, goal=50, unit="MB")
 
 
 def test_ratios_and_goals_read_as_they_are_meant() -> None:
     assert FAST.cells == ("search", "0.50 s", "1,600 s", "3,200×", "at least 3,000×", "scaled")
-    assert HEAVY.cells == ("memory", "650 MB", "500 MB", "1.30×", "at most 1.20×", "")
+    assert HEAVY.cells == ("memory", "650 MB", "500 MB", "1.30×", "at most 1.20×: missed", "")
     assert SIZE.cells == ("package", "28.4 MB", "", "", "at most 50 MB", "")
     assert (FAST.met, HEAVY.met, SIZE.met, report.Row("x", 1.0, 2.0).met) == (True, False, True, None)
     assert report.quantity(0.0123, "s") == "12.3 ms"
@@ -43,7 +43,8 @@ def test_json_and_the_readme_hold_every_row(tmp_path: Path) -> None:
     text = page.read_text("utf-8")
     assert text.startswith("before\n<!-- times -->\nMeasured by")
     assert text.endswith("below\n<!-- /times -->\nafter\n")
-    assert "| memory | 650 MB | 500 MB | 1.30× | at most 1.20× |" in text
+    assert "| memory | 650 MB | 500 MB | 1.30× | at most 1.20×: missed |" in text
+    assert "What was missed, and why:\n\n- It is heavy.\n" in text
     assert "old" not in text
     page.write_text("nothing")
     with pytest.raises(ValueError, match="no block"):

@@ -216,7 +216,12 @@ def save(made: Sequence[Series], folder: Path) -> None:
         f"similarities kept. Anchors vary at width {NARROW}, the width at {MANY:,} anchors and 8 tasks, and "
         f"`{FEW}` has 1,000 anchors."
     )
-    parts = ["# How cost grows", fixed, text(made), "![seconds against size](growth.svg)", "Data: [CSV](growth.csv)."]
+    powers = (
+        "Everything grows linearly with tasks and facts, and nearly so with anchors. With width, products with all "
+        "anchors are linear, B'B grows with its square and the factor of that with its third power."
+    )
+    figure, data = "![seconds against size](growth.svg)", "Data: [CSV](growth.csv)."
+    parts = ["# How cost grows", fixed, text(made), powers, figure, data]
     (folder / "growth.md").write_text("\n\n".join(parts) + "\n", "utf-8")
     with (folder / "growth.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["what", "against", "size", "seconds"], lineterminator="\n")
@@ -232,10 +237,13 @@ def _plot(made: Sequence[Series], folder: Path) -> None:
     from matplotlib import pyplot
 
     with matplotlib.rc_context({"svg.hashsalt": "ptx", "svg.fonttype": "none"}):
-        figure, axes = pyplot.subplots(1, len(SIZES), figsize=(12, 3), sharey=True, layout="constrained")
+        figure, axes = pyplot.subplots(1, len(SIZES), figsize=(13, 3.5), sharey=True, layout="constrained")
         for axis, against in zip(axes, SIZES, strict=True):
             for one in (one for one in made if one.against == against):
                 axis.loglog(*zip(*one.points, strict=True), "o-", label=f"{one.what} ({one.exponent:.2f})")
+            ticks = SIZES[against]
+            axis.set_xticks(ticks, [f"{n:,}" for n in ticks], fontsize="small")
+            axis.minorticks_off()
             axis.set_xlabel(against)
             axis.legend(frameon=False, fontsize="small", title="exponent in brackets", title_fontsize="x-small")
         axes[0].set_ylabel("seconds")

@@ -21,6 +21,11 @@ def bad_value(step: Step, payload: Payload) -> PtxError | None:
         return None
     labels = step.labels
     model = labels.get("target") or labels.get("model") or ""
+    if step.stage == "search" and where.startswith(tuple(payload.files)):
+        return PtxError(
+            f"the search gave {model} a prompt for {labels['task']} that is not finite",
+            "look at the source's prompt with `ptx cache show`: it may be all zeros",
+        )
     of = " ".join(part for part in (step.stage, labels.get("method", ""), labels.get("task", "")) if part)
     hint = f"check that the weights of {model} are finite numbers, or try --device cpu"
     if step.stage == "tune":

@@ -21,6 +21,7 @@ from ptx.config import (
     SearchConfig,
     SuiteConfig,
     TuneConfig,
+    listed,
 )
 from ptx.errors import PtxError, UsageError
 from ptx.options import Group, expand
@@ -216,7 +217,7 @@ def table(
 ) -> None:
     """Show the evaluations in the cache, one table for each differing setting; builds none."""
     from ptx.commands import Command
-    from ptx.stages.table import collect
+    from ptx.stages.results import collect
 
     command = Command(common)
     if curve:
@@ -307,7 +308,7 @@ add_prompt_commands(app)
 
 def names(text: str, flag: str) -> list[str]:
     """A comma-separated list of models. Raises UsageError if it names none."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
+    found = listed(text)
     if not found:
         raise UsageError(f"{flag} names no model", f"write it like {flag} bert-micro,roberta-micro")
     return list(dict.fromkeys(found))

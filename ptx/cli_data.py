@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptx.config import CommonConfig
+from ptx.config import CommonConfig, listed
 from ptx.errors import PtxError
 from ptx.options import expand
 
@@ -40,7 +40,7 @@ def check(
     problems = Problems()
     found = read_suite(suite, problems.add)
     words = words_of(anchors) if anchors else []
-    allowed, whose = allowed_words([name.strip() for name in models.split(",") if name.strip()], words)
+    allowed, whose = allowed_words(listed(models), words)
     rows = list(examine(found, allowed))
     for task in found.tasks:
         for word in label_problems(task, allowed):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptx import plan, sources
 from ptx.cache import Artifact, Store
-from ptx.config import CommonConfig, SuiteConfig
+from ptx.config import CommonConfig, SuiteConfig, listed
 from ptx.errors import PtxError, UsageError
 from ptx.files import write_whole
 from ptx.lms.models import resolve
@@ -21,12 +21,13 @@ from ptx.pipeline import Outcome, Pipeline
 from ptx.plan import Settings
 from ptx.reporting import COLUMNS, as_json, averages, cell, figures_of, name_of, report, summary
 from ptx.stages.strict import strictly
-from ptx.step import Step, is_file, shared_words, stored_step
+from ptx.step import Step, is_file, made_for, shared_words, stored_step
 from ptx.suites import load_suite
 from ptx.warm import find_initial
 
 if TYPE_CHECKING:
-    from ptx.stages.table import Result, Table
+    from ptx.stages.results import Result
+    from ptx.stages.table import Table
 
 # Who is told: the terminal, unless a Python function collects what the command would print (api.py).
 LISTENER: ContextVar[Callable[..., Output]] = ContextVar("listener", default=Output)
@@ -42,7 +43,7 @@ class Command:
         self.out = LISTENER.get()(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.store = Store(Path(common.cache_dir), self.out.warn)
         suite = suite or SuiteConfig()
-        tasks = tuple(part.strip() for part in suite.tasks.split(",") if part.strip())
+        tasks = tuple(listed(suite.tasks))
         more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
         if "tune" in configs:
             more["initial"] = find_initial(configs["tune"].init, self.store)
@@ -250,10 +251,8 @@ class Command:
 
 
 def _check_target(artifact: Artifact, target: str) -> None:
-    made_for = artifact.meta["inputs"].get("target") or artifact.meta["inputs"]["model"]
-    if made_for != resolve(target).digest:
-        labels = artifact.meta["labels"]
-        name = labels.get("target") or labels["model"]
+    name, digest = made_for(artifact)
+    if digest != resolve(target).digest:
         hint = f"use --target {name}"
         if artifact.meta["stage"] == "tune":
             hint += f", or transfer it: ptx search --prompt {artifact.key[:12]} --target {target}"

@@ -23,6 +23,11 @@ def option(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated setting."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _at_least(minimum: int, config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)

@@ -21,7 +21,7 @@ from ptx.lms.models import Model, resolve
 from ptx.prompts import FILE, read_prompt
 from ptx.stages import relative
 from ptx.stages.anchors import read_words, shared_words
-from ptx.step import is_file, stored_step
+from ptx.step import is_file, made_for, stored_step
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -134,10 +134,9 @@ def inspect(
         title = f"{Path(named).name}, for {side.model.name}"
         return _report(title, {"path": str(Path(named).absolute())}, side, [], None, top)
     artifact = _prompt_of(store.find(named, ("search", "tune", "eval")), store)
-    labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
-    own = labels.get("target") or labels["model"]
-    prompt = read_prompt(artifact.path / FILE)
-    side = _side(prompt, _same(model or own, inputs.get("target") or inputs["model"], "--model"), device)
+    labels = artifact.meta["labels"]
+    own, digest = made_for(artifact)
+    side = _side(read_prompt(artifact.path / FILE), _same(model or own, digest, "--model"), device)
     head = {name: labels[name] for name in ("method", "suite", "task") if name in labels}
     stage = artifact.meta["stage"]
     title = f"{stage} {artifact.key[:12]}: {labels['task']} of {labels['suite']}"
@@ -172,7 +171,7 @@ def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str]
     for found in tuned:
         if found is not None:
             try:
-                model = _same(found.meta["labels"]["model"], found.meta["inputs"]["model"], "")
+                model = _same(*made_for(found), "")
                 sides.append(_side(read_prompt(found.path / FILE), model, device))
             except PtxError as error:
                 warn(error.message)
@@ -184,12 +183,7 @@ def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str]
 
 def _side(prompt: Float[Tensor, "m d"], model: Model, device: str) -> Side:
     embeddings = load_embeddings(model, device)
-    if prompt.shape[1] != (width := embeddings.embeddings.shape[1]):
-        raise PtxError(
-            f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {model.name} {width}",
-            "name the model that the prompt was made for as --model",
-        )
-    return Side(prompt.to(embeddings.device), embeddings)
+    return Side(embeddings.fit(prompt, "name the model that the prompt was made for as --model"), embeddings)
 
 
 def _same(name: str, digest: str, option: str) -> Model:

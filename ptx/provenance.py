@@ -17,6 +17,7 @@ from ptx.lms.inputs import LAYOUTS
 from ptx.lms.models import Model, resolve
 from ptx.prompts import FILE, read_prompt
 from ptx.sources import layout_of
+from ptx.step import made_for
 from ptx.suites import Task, load_suite
 
 # What the card of an imported prompt said about its making stays true.
@@ -25,9 +26,9 @@ INHERITED = ("method", "train_facts", "seed", "dev_accuracy", "matching_loss", "
 
 def model_of(artifact: Artifact) -> Model:
     """The model that a prompt is for. Raises PtxError if its files are not those any more that it was made for."""
-    labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
-    model = resolve(labels.get("target") or labels["model"])
-    if model.digest != (inputs.get("target") or inputs["model"]):
+    name, digest = made_for(artifact)
+    model = resolve(name)
+    if model.digest != digest:
         raise PtxError(
             f"the files of {model.name} have changed since prompt {artifact.key[:12]} was made for it",
             "make the prompt again with the model as it is now",

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ptx.cache import Artifact, Store
+from ptx.config import listed
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import resolve
 from ptx.plan import ONE_SOURCE, SOURCELESS, Settings, search_step
@@ -17,7 +18,7 @@ FAR = 10  # standard deviations that differ by this factor deserve a warning
 
 def keys(text: str) -> list[str]:
     """The parts of `--prompt KEY[,KEY...]`, once each. Raises UsageError if there is none."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
+    found = listed(text)
     if not found:
         raise UsageError("--prompt names no artifact", "write it like --prompt KEY,KEY; `ptx cache ls` lists keys")
     return list(dict.fromkeys(found))

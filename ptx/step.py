@@ -65,17 +65,27 @@ class Step:
 def stage_versions(step: Step) -> dict[str, int]:
     """The versions of the step's stage and of all before it."""
     if step.stored is not None:
-        meta = step.stored.meta
-        return dict(meta.get("stages", {meta["stage"]: meta["version"]}))
+        return versions_of(step.stored.meta)
     whole: dict[str, int] = {}
     for parent in step.parents:
         whole |= stage_versions(parent)
     return whole | {step.stage: VERSIONS[step.stage]}
 
 
+def versions_of(meta: Mapping[str, Any]) -> dict[str, int]:
+    """The versions of the stages that had a part in an artifact, by its meta.json; early ones named their own only."""
+    return dict(meta.get("stages") or {meta["stage"]: meta.get("version", 0)})
+
+
 def stored_step(artifact: Artifact) -> Step:
     """An artifact of the cache as the parent of a new one."""
     return Step(artifact.meta["stage"], {}, labels=artifact.meta["labels"], stored=artifact)
+
+
+def made_for(artifact: Artifact) -> tuple[str, str]:
+    """The name and the digest of the model that the prompt of a tuning or search fits."""
+    labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
+    return labels.get("target") or labels["model"], inputs.get("target") or inputs["model"]
 
 
 def is_file(name: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
-from ptx.step import Step, is_file, stored_step
+from ptx.step import Step, is_file, made_for, stored_step
 from ptx.suites import Task
 
 DRAWN = ("random", "words")  # what `--init` says where no prompt is given
@@ -85,10 +85,9 @@ def initial_for(initial: Sequence[Artifact | Path], model: Model, task: Task, *,
     if not of_task:
         tasks = ",".join(dict.fromkeys(artifact.meta["labels"]["task"] for artifact in artifacts))
         raise PtxError(f"--init has no prompt for task {task.name}", f"give one, or add --tasks {tasks}")
-    fitting = {artifact.key: artifact for artifact in of_task if _made_for(artifact) == model.digest}
+    fitting = {artifact.key: artifact for artifact in of_task if made_for(artifact)[1] == model.digest}
     if not fitting:
-        labels = of_task[0].meta["labels"]
-        name = labels.get("target") or labels["model"]
+        name, _ = made_for(of_task[0])
         raise PtxError(
             f"prompt {of_task[0].key[:12]} was made for {name}, not for {model.name}",
             f"use --model {name}, or give the key that this prints: "
@@ -98,8 +97,3 @@ def initial_for(initial: Sequence[Artifact | Path], model: Model, task: Task, *,
         keys = " and ".join(key[:12] for key in fitting)
         raise UsageError(f"--init has {len(fitting)} prompts for task {task.name}: {keys}", "give one for each task")
     return next(iter(fitting.values()))
-
-
-def _made_for(artifact: Artifact) -> str:
-    inputs = artifact.meta["inputs"]
-    return inputs.get("target") or inputs["model"]

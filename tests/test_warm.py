@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ptx.prompts import FILE, read_prompt
+from ptx.step import VERSIONS
 
 
 @pytest.fixture
@@ -136,6 +137,15 @@ def test_the_curve_is_the_mean_of_the_histories(paths, tune, ptx, tiny, tmp_path
     text = ptx("table", "--curve", "--format", "md").out
     assert "labels are used" in text
     assert f"dev split: tuning on {tiny['b']}, 2 tasks" in text
+
+
+def test_the_curve_leaves_out_other_versions(tune, ptx, monkeypatch) -> None:
+    tune("--epochs", "1")
+    assert ptx("table", "--curve").code == 0
+    monkeypatch.setitem(VERSIONS, "tune", 2)
+    shown = ptx("table", "--curve")
+    assert shown.code == 1
+    assert "2 tuned prompts by other versions of ptx are left out" in shown.err
 
 
 def test_the_curve_compares_the_same_tasks_only(paths, tune, ptx, tiny) -> None:

@@ -18,7 +18,7 @@ from ptx.cache.problems import unwritable
 from ptx.cache.store import Store, hidden
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
-from ptx.step import VERSIONS
+from ptx.step import VERSIONS, versions_of
 
 DAY = 24 * 3600.0
 UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12}
@@ -105,7 +105,7 @@ def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
     for folder in store.entries():
         stage = folder.parent.name
         try:
-            age = _age(stage, verified(folder))
+            age = _age(verified(folder))
             touched = folder.stat().st_mtime
         except Damaged:
             yield folder
@@ -140,10 +140,9 @@ def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
     found.over = max(0, left - wanted.max_size)
 
 
-def _age(stage: str, meta: dict[str, Any]) -> int:
+def _age(meta: dict[str, Any]) -> int:
     """-1 for an entry that an older version of some stage had a part in, 1 for a newer one, 0 for those of today."""
-    made = meta.get("stages") or {stage: meta.get("version", 0)}
-    differ = [VERSIONS.get(name, 0) - version for name, version in made.items()]
+    differ = [VERSIONS.get(name, 0) - version for name, version in versions_of(meta).items()]
     return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
 
 

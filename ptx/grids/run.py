@@ -21,7 +21,7 @@ from ptx.lms.models import zoo
 from ptx.paper.cells import Cell
 from ptx.pipeline import Outcome
 from ptx.plan import Settings, default_anchors, grid
-from ptx.stages.table import result_of
+from ptx.stages.results import result_of
 from ptx.step import Step
 
 ENDINGS = {"text": "txt", "md": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}

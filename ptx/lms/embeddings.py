@@ -20,6 +20,8 @@ from ptx.lms.weights import word_matrix
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
+
 
 class WordEmbeddings:
     """The word-embedding matrix [v, d] in float32, and the tokenizer that numbers its rows.
@@ -56,13 +58,13 @@ class WordEmbeddings:
         """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
         return one_token_words(self.tokenizer, words)
 
-    def fit(self, prompt: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+    def fit(self, prompt: Float[Tensor, "m d"], hint: str = FITTING) -> Float[Tensor, "m d"]:
         """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
         width = self.embeddings.shape[1]
         if prompt.shape[1] != width:
             raise PtxError(
                 f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {self.name} {width}",
-                "name the model that the prompt was made for as --target, or transfer it with `ptx search`",
+                hint,
             )
         return prompt.to(self.device)
 

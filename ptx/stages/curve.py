@@ -12,7 +12,8 @@ from typing import Any
 
 from ptx.cache import Artifact, Store, digest
 from ptx.render import Item, Sheet
-from ptx.stages.table import NOT_SETTINGS, Result, Table
+from ptx.stages.results import NOT_SETTINGS, Result, of_today
+from ptx.stages.table import Table
 from ptx.stages.tune import steps_per_epoch
 
 # A curve does not depend on how much longer it goes on; the beginnings are what the columns differ in.
@@ -47,7 +48,7 @@ def collect(store: Store) -> list[Result]:
     """The verified tuned prompts in a store; imported ones have no history."""
     artifacts = [store.read("tune", folder.name) for folder in store.entries("tune")]
     tuned = [a for a in artifacts if a is not None and "history" in a.meta["metrics"]]
-    return [Result(a, a.meta["labels"], a.meta["metrics"], {}) for a in tuned]
+    return [Result(a, a.meta["labels"], a.meta["metrics"], {}) for a in of_today(tuned, "tuned prompts", store.warn)]
 
 
 def points(artifact: Artifact) -> dict[When, dict[str, Any]]:

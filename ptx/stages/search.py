@@ -5,14 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-import torch
-from safetensors.torch import load as load_safetensors
-
 from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.lms.lm import FLOAT32, load_embeddings, load_model
 from ptx.pipeline import Payload, Tick
-from ptx.prompts import FILE
 from ptx.stages.methods import BUILDERS
 from ptx.step import Step
 
@@ -29,14 +25,4 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     for method, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
         for step, payload in BUILDERS[method](list(of_method), model, store):
             tick(1)
-            if not _finite(payload):
-                payload = PtxError(
-                    f"the search gave {step.labels['target']} a prompt for {step.labels['task']} that is not finite",
-                    "look at the source's prompt with `ptx cache show`: it may be all zeros",
-                )
             yield step, payload
-
-
-def _finite(payload: Payload | PtxError) -> bool:
-    """Whether every number of a found prompt is finite; a failure passes."""
-    return isinstance(payload, PtxError) or bool(torch.isfinite(load_safetensors(payload.files[FILE])["prompt"]).all())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ptx.cache import Store
 from ptx.errors import PtxError
@@ -22,6 +22,13 @@ def refuse_dropped(task: Task, dropped: Sequence[Fact], of: int, why: str) -> No
             f"task {task.name}: {len(dropped)} of {of} objects {why}: {named}",
             "correct or remove these facts (`ptx data check` lists them), or leave out --strict to drop them",
         )
+
+
+def refuse_unknown(task: Task, known: Container[str], model: str) -> None:
+    """The same for objects that tuning leaves out, since they are not one token in the model (not `known`)."""
+    for split in ("train", "dev"):
+        dropped = [fact for fact in task.splits[split] if fact.object not in known]
+        refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model}")
 
 
 def strictly(outcome: Outcome, store: Store) -> Outcome:
@@ -46,8 +53,5 @@ def strictly(outcome: Outcome, store: Store) -> Outcome:
 def _check_tuned(task: Task, tokenizer: str, model: str) -> None:
     from ptx.lms.embeddings import load_tokenizer, one_token_words
 
-    for split in ("train", "dev"):
-        facts = task.splits[split]
-        known = one_token_words(load_tokenizer(tokenizer), {fact.object for fact in facts})
-        dropped = [fact for fact in facts if fact.object not in known]
-        refuse_dropped(task, dropped, len(facts), f"of {split} are not one token in {model}")
+    objects = {fact.object for split in ("train", "dev") for fact in task.splits[split]}
+    refuse_unknown(task, one_token_words(load_tokenizer(tokenizer), objects), model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from ptx.lms.models import STAND_INS
 from ptx.pipeline import Payload, Stopwatch, fresh, publish
 from ptx.render import Item, Sheet, one_line
 from ptx.render import render as render_sheet
-from ptx.step import VERSIONS, Step, stored_step
+from ptx.stages.results import Result, comparable, newest
+from ptx.step import Step, stored_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,19 +45,6 @@ FIGURES = (
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
 )
 LABELS = ("task", "method", "sources")  # the columns before the targets
-# Settings that name a row, are averaged over, or follow from the task are no reason for another table.
-NOT_SETTINGS = {"seed", "task", "template", "method", "weights", "split"}
-SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
-
-
-@dataclass(frozen=True)
-class Result:
-    """One evaluation: what it is of (`labels`), its figures, and every setting that it depends on."""
-
-    artifact: Artifact
-    labels: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,82 +63,14 @@ class Table:
             sheet.print(out)
 
 
-def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = None) -> list[Result]:
-    """The verified evaluations in a store on one split: all of them, or those with these keys.
-
-    What another version of a stage had a part in is left out with a warning: it would compute something else today.
-    """
-    wanted = None if keys is None else set(keys)
-    results = []
-    others = 0
-    for folder in store.entries("eval"):
-        if wanted is not None and folder.name not in wanted:
-            continue
-        artifact = store.read("eval", folder.name)
-        if artifact is None or artifact.meta["labels"]["split"] != split:
-            continue
-        stages = artifact.meta.get("stages", {"eval": artifact.meta["version"]})
-        if any(VERSIONS.get(stage) != version for stage, version in stages.items()):
-            others += 1
-            continue
-        results.append(result_of(artifact))
-    if others:
-        store.warn(f"{others} evaluations by other versions of ptx are left out; `ptx cache gc` removes older ones")
-    return results
-
-
-def result_of(artifact: Artifact) -> Result:
-    return Result(artifact, artifact.meta["labels"], artifact.meta["metrics"], _settings(artifact))
-
-
-def _settings(artifact: Artifact) -> dict[str, Any]:
-    labels = artifact.meta["labels"]
-    # Classification answers among its label words instead of the shared ones.
-    words = next((parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "anchors"), "labels")
-    settings = {"suite": labels["suite"], "split": labels["split"], "words": words}
-    if "tuned_on" in labels:  # another suite than the one scored
-        settings["tuned on"] = labels["tuned_on"]
-    for stage, config in artifact.meta["config"].items():
-        for name, value in config.items():
-            if name not in NOT_SETTINGS:
-                settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
-        if stage in ("tune", "eval"):
-            settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
-    return settings
-
-
 def tables(
     results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None
 ) -> list[Table]:
-    """One table for each differing setting. A result that lacks a setting (manual prompts have no learning rate)
-    joins every table that it does not contradict."""
-    results = _newest(results, warn)
-    distinct: list[Mapping[str, Any]] = []
-    for result in sorted(results, key=lambda r: (-len(r.settings), r.artifact.key)):
-        if not any(_agree(result.settings, other) for other in distinct):
-            distinct.append(result.settings)
-        else:
-            distinct = [{**other, **result.settings} if _agree(result.settings, other) else other for other in distinct]
-    unique = list({json.dumps(settings, sort_keys=True): settings for settings in distinct}.values())
-    common = {name for name in unique[0] if all(s.get(name) == unique[0][name] for s in unique)} if unique else set()
-    return [_table([r for r in results if _agree(r.settings, s)], s, common, by) for s in unique]
-
-
-def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    return all(b[name] == value for name, value in a.items() if name in b)
-
-
-def _newest(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
-    """Of results that say the same thing about the same names, the newest: a model of that name has changed since."""
-    latest: dict[str, Result] = {}
-    older = 0
-    for result in sorted(results, key=lambda r: (r.artifact.meta["created"], r.artifact.key)):
-        identity = json.dumps([result.labels, result.settings], sort_keys=True)
-        older += identity in latest
-        latest[identity] = result
-    if older:
-        warn(f"{older} older results for the same names are left out: a model, suite or imported prompt changed since")
-    return list(latest.values())
+    """One table for each differing setting."""
+    groups = comparable(newest(results, warn))
+    settings = [shared for shared, _ in groups]
+    common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
+    return [_table(of, shared, common, by) for shared, of in groups]
 
 
 def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Table:

@@ -26,7 +26,7 @@ from ptx.errors import PtxError
 from ptx.lms.inputs import LAYOUTS, Row, fact_rows
 from ptx.lms.lm import FLOAT32, LanguageModel, load_model
 from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
-from ptx.stages.strict import refuse_dropped
+from ptx.stages.strict import refuse_unknown
 from ptx.step import IMPORTED, Step
 from ptx.suites import Fact, Task
 from ptx.warm import DRAWN
@@ -209,10 +209,9 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
         made = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
         return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
 
+    refuse_unknown(task, known, model.name)
     for split in ("train", "dev"):
-        dropped = [fact for fact in task.splits[split] if fact.object not in known]
-        refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model.name}")
-        if len(dropped) == len(task.splits[split]):
+        if not any(fact.object in known for fact in task.splits[split]):
             raise PtxError(
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",

@@ -11,7 +11,8 @@ from ptx.lms.models import ZOO_FOLDER, zoo
 from ptx.output import Output
 from ptx.pipeline import Pipeline
 from ptx.plan import Settings, default_anchors, grid
-from ptx.stages.table import collect, tables
+from ptx.stages.results import collect
+from ptx.stages.table import tables
 
 METHODS = ("random", "manual", "tuned")
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ptx.stages.table import Result, tables
+from ptx.stages.results import Result
+from ptx.stages.table import tables
 
 BASE = {"suite": "facts", "split": "test", "words": "w"}
 TUNED = {**BASE, "tune.lr": 0.01}

@@ -27,8 +27,9 @@ from ptx.cache import Store
 from ptx.lms.embeddings import load_tokenizer
 from ptx.lms.models import resolve
 from ptx.pipeline import Outcome, Payload, Pipeline, publish
-from ptx.plan import Settings, Step
+from ptx.plan import Step
 from ptx.prompts import FILE, to_bytes
+from ptx.settings import Settings
 from ptx.stages import relative, search
 from ptx.stages.anchors import read_words
 from ptx.stages.methods import relative as method

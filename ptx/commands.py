@@ -18,8 +18,8 @@ from ptx.files import write_whole
 from ptx.lms.models import resolve
 from ptx.output import Output
 from ptx.pipeline import Outcome, Pipeline
-from ptx.plan import Settings
 from ptx.reporting import COLUMNS, as_json, averages, cell, figures_of, name_of, report, summary
+from ptx.settings import Settings
 from ptx.stages.strict import strictly
 from ptx.step import Step, is_file, made_for, shared_words, stored_step
 from ptx.suites import load_suite

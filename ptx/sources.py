@@ -9,7 +9,8 @@ from ptx.cache import Artifact, Store
 from ptx.config import listed
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import resolve
-from ptx.plan import ONE_SOURCE, SOURCELESS, Settings, search_step
+from ptx.plan import ONE_SOURCE, SOURCELESS, search_step
+from ptx.settings import Settings
 from ptx.step import IMPORTED, Step, stored_step
 from ptx.suites import load_suite
 

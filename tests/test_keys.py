@@ -16,7 +16,8 @@ from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, Tu
 from ptx.errors import PtxError
 from ptx.grids.recipe import load_recipe
 from ptx.lms.models import resolve
-from ptx.plan import Settings, anchors_step, encode_step, eval_step, search_step, tune_step
+from ptx.plan import anchors_step, encode_step, eval_step, search_step, tune_step
+from ptx.settings import Settings
 from ptx.step import VERSIONS, Step
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

@@ -8,7 +8,8 @@ import pytest
 
 from ptx.config import TuneConfig
 from ptx.lms.models import resolve
-from ptx.plan import Settings, anchors_step, tune_step
+from ptx.plan import anchors_step, tune_step
+from ptx.settings import Settings
 
 FAST = ["--epochs", "2"]
 

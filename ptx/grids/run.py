@@ -20,7 +20,8 @@ from ptx.grids.recipe import PAPER, Recipe, Variant, load_recipe
 from ptx.lms.models import zoo
 from ptx.paper.cells import Cell
 from ptx.pipeline import Outcome
-from ptx.plan import Settings, default_anchors, grid
+from ptx.plan import default_anchors, grid
+from ptx.settings import Settings
 from ptx.stages.results import result_of
 from ptx.step import Step
 

@@ -10,7 +10,8 @@ from ptx.lms.catalogue import card
 from ptx.lms.models import ZOO_FOLDER, zoo
 from ptx.output import Output
 from ptx.pipeline import Pipeline
-from ptx.plan import Settings, default_anchors, grid
+from ptx.plan import default_anchors, grid
+from ptx.settings import Settings
 from ptx.stages.results import collect
 from ptx.stages.table import tables
 

@@ -14,8 +14,9 @@ from ptx.config import SearchConfig
 from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.plan import Settings, anchors_step, encode_step, eval_step, search_step, tune_step
+from ptx.plan import anchors_step, encode_step, eval_step, search_step, tune_step
 from ptx.prompts import FILE, read_prompt
+from ptx.settings import Settings
 from ptx.suites import load_suite
 
 

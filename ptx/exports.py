@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
+from ptx.files import put_folder
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
 from ptx.lms.families import kind_of, read_config
@@ -157,20 +157,13 @@ def _write_file(path: Path, content: bytes) -> None:
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """A folder that is in the way is replaced only if it holds nothing but such files."""
-    mark = uuid.uuid4().hex[:8]
-    partial, old = (folder.absolute().with_name(f".{folder.name}.{mark}.{part}") for part in ("new", "old"))
+    partial = folder.absolute().with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
     if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {*files}):
         raise PtxError(f"{folder} is no adapter, or holds other files too", "choose another --output")
     try:
         partial.mkdir()
         for name, content in files.items():
             _write_file(partial / name, content)
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(partial, folder)
+        put_folder(partial, folder.absolute())
     finally:
-        with contextlib.suppress(OSError):
-            if old.exists() and not folder.exists():
-                os.rename(old, folder)
-        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(partial, ignore_errors=True)

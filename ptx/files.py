@@ -1,8 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -37,3 +39,17 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def put_folder(new: Path, folder: Path) -> None:
+    """Let a complete folder take the place of another by rename; the old one is back if that fails. Raises OSError."""
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
+    try:
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(new, folder)
+    finally:
+        with contextlib.suppress(OSError):
+            if old.exists() and not folder.exists():
+                os.rename(old, folder)
+        shutil.rmtree(old, ignore_errors=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from ptx.cache import file_digest
 from ptx.data.archive import unpack
 from ptx.data.download import Progress, download
 from ptx.errors import PtxError
+from ptx.files import put_folder, write_whole
 from ptx.output import Output
 
 SOURCES = {
@@ -85,7 +85,7 @@ def fetch(source: str, folder: Path, *, sha256: str, force: bool, out: Output) -
             if archive != local:
                 archive.unlink(missing_ok=True)
         kept = {"source": source, "sha256": found, "bytes": size}
-        _write_record(record, kept)
+        write_whole(record, (json.dumps(kept, indent=2) + "\n").encode())
     return Fetched(folder, found, size, reused=False, known=bool(expected))
 
 
@@ -98,11 +98,7 @@ def _place(archive: Path, folder: Path) -> None:
         whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else partial
         if not inside:
             raise PtxError(f"{archive} is empty", "check what it should hold")
-        old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(whole, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        put_folder(whole, folder)
     except OSError as error:
         raise PtxError(f"cannot write {folder}: {error.strerror}", "choose another --output") from None
     finally:
@@ -132,12 +128,6 @@ def _read_record(path: Path) -> dict[str, Any]:
         if isinstance(found["sha256"], str) and isinstance(found["bytes"], int):
             return found
     return {}
-
-
-def _write_record(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    os.replace(partial, path)
 
 
 @contextlib.contextmanager

@@ -47,9 +47,8 @@ def exact(
     penalty = torch.full((len(c),), 0.0 if ridge == "gcv" else float(ridge), dtype=torch.float64, device=c.device)
     if ridge == "gcv":
         penalty = gcv(c if mask is None else c * mask, b, *anchors.eigen)
-    inverse = _inverse(anchors, penalty * unit)
     if mask is None or bool(mask.all()):
-        return normalize(inverse(c @ b), dim=-1)
+        return normalize(_inverse(anchors, penalty * unit)(c @ b), dim=-1)
     d = b.shape[1]
     u = torch.empty(len(c), d, dtype=torch.float64, device=c.device)
     # With few entries per vector B'MB is (nearly) singular: solve those directly.

@@ -1,0 +1,39 @@
+"""Folders take the place of others whole, or leave them as they were."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ptx.files import put_folder
+
+
+def folder(path: Path, content: str) -> Path:
+    path.mkdir()
+    (path / "file").write_text(content)
+    return path
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    there, new = folder(tmp_path / "there", "old"), folder(tmp_path / "new", "new")
+    put_folder(new, there)
+    assert (there / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_the_old_folder_is_back_if_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, new = folder(tmp_path / "there", "old"), folder(tmp_path / "new", "new")
+    rename = os.rename
+
+    def refuse(source: Path, target: Path) -> None:
+        if source == new:
+            raise OSError("no")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="no"):
+        put_folder(new, there)
+    assert (there / "file").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]

@@ -7,7 +7,7 @@ install:
 test:
     pytest
 
-# Faults and properties in full: 200 kills, 1,000 damaged files, 10,000 examples of each property (README has the minutes).
+# Faults and properties in full: 200 kills, 1,000 damaged files, 10,000 examples of each property (half an hour).
 torture:
     PTX_TORTURE=1 pytest tests/faults -n 0 -s
     HYPOTHESIS_PROFILE=torture pytest -m hypothesis -n 0 --durations 20
@@ -16,8 +16,9 @@ lint:
     ruff check .
     ruff format --check .
     mypy
+    python docs/generate.py --check
 
-# Rewrite the generated parts of README.md and docs/commands.md (runs the demo).
+# Rewrite what is generated in README.md and docs/ (runs the demo: a few minutes).
 docs:
     python docs/generate.py
 
@@ -25,6 +26,6 @@ docs:
 results:
     python docs/generate.py --results cache
 
-# Measure what README's table of times shows (a quarter of an hour; `python -m benchmarks --quick` takes two minutes).
+# Measure what docs/performance/README.md shows (a quarter of an hour; `python -m benchmarks --quick` takes two minutes).
 bench:
     python -m benchmarks --readme

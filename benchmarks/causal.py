@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +23,8 @@ from ptx.config import TuneConfig
 from ptx.lms import inputs
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
-from ptx.stages.tune import Examples, examples
 from ptx.suites import load_suite
+from ptx.transfer.tuning import Examples, examples
 
 BATCH, LR = 16, 1e-2
 TOLERANCE = 1e-4
@@ -55,7 +57,8 @@ def read_subjects(model: LanguageModel, rows: Sequence[inputs.Row], *, size: int
         model.network.base_model(
             input_ids=ids, attention_mask=attention, position_ids=positions, past_key_values=cache, use_cache=True
         )
-        states.append(torch.stack([torch.stack([layer.keys, layer.values]) for layer in cache.layers]))
+        layers: list[Any] = cache.layers
+        states.append(torch.stack([torch.stack([layer.keys, layer.values]) for layer in layers]))
         masks.append(attention)
     return Subjects(torch.cat(states, 2), torch.cat(masks))
 
@@ -107,6 +110,12 @@ def epoch(scores: Scores, of: Examples, prompt: Tensor, *, batch: int = BATCH) -
     return losses
 
 
+def epochs(scores: Sequence[Scores], tasks: Sequence[Examples], prompt: Tensor, *, batch: int) -> None:
+    """One epoch of each task."""
+    for scores_of, task in zip(scores, tasks, strict=True):
+        epoch(scores_of, task, prompt, batch=batch)
+
+
 def largest_difference(model: LanguageModel, tasks: Sequence[Examples], prompt: Tensor, *, batch: int = BATCH) -> float:
     """Between the losses of all steps of an epoch, the one way and the other."""
     differences = []
@@ -134,8 +143,8 @@ def rows(quick: bool) -> list[Row]:
     made = []
     for batch in (BATCH, 8 * BATCH):
         recompute, reuse = medians(
-            lambda batch=batch: [epoch(s, task, prompt, batch=batch) for s, task in zip(whole, tasks, strict=True)],
-            lambda batch=batch: [epoch(s, task, prompt, batch=batch) for s, task in zip(parts, tasks, strict=True)],
+            partial(epochs, whole, tasks, prompt, batch=batch),
+            partial(epochs, parts, tasks, prompt, batch=batch),
             repeats=2 if quick else 5,
         )
         note = f"a prototype in place of theirs; losses agree to {worst:.0e}; its cache took {quantity(making)}, once"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import ptx
 from benchmarks.measure import medians, once
 from benchmarks.report import Row
 
+ROOT = Path(__file__).parent.parent
 BARE = """import typer
 
 app = typer.Typer()
@@ -59,13 +61,20 @@ def rows(quick: bool) -> list[Row]:
     ]
 
 
-def command(folder: Path, *args: str) -> None:
-    """`ptx` as its entry point starts it."""
-    python(folder, "-c", "from ptx.cli import app; app(prog_name='ptx')", *args)
+def command(folder: Path, *args: str, checkout: Path = ROOT) -> None:
+    """`ptx` as its entry point starts it, of this checkout or another."""
+    python(folder, "-c", "from ptx.__main__ import main; main()", *args, checkout=checkout)
 
 
-def python(folder: Path, *args: str) -> None:
-    subprocess.run([sys.executable, *args], cwd=folder, capture_output=True, check=True)
+def python(folder: Path, *args: str, checkout: Path = ROOT) -> str:
+    """What a program prints. `ptx` in it is the checkout's, whatever is installed, with no settings but its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PTX_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
+    program = [sys.executable, *args]
+    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(program)} of {checkout}: exit {done.returncode}\n{done.stderr}")
+    return done.stdout
 
 
 def package_size() -> float:

@@ -1,8 +1,9 @@
 """Evaluation of one prompt per task on all test facts, on bert-micro.
 
-Ours is `evaluate.questions` and `evaluate.answer`: inputs of up to 16 tasks in batches of 256 sorted by length, scores
-at the answer only. Theirs is `optiprompt.predictions`: batches of 8 of one task, log-softmax over the full vocabulary
-at every position. Both make their inputs from the facts, and answer among the words that the zoo's masked LMs share.
+Ours is `facts_to_score` and `answer` of ptx/transfer/scoring.py: inputs of up to 16 tasks in batches of 256 sorted by
+length, scores at the answer only. Theirs is `optiprompt.predictions`: batches of 8 of one task, log-softmax over the
+full vocabulary at every position. Both make their inputs from the facts, and answer among the words that the zoo's
+masked LMs share.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from torch import Tensor
 from benchmarks import optiprompt
 from benchmarks.measure import medians
 from benchmarks.report import Row
-from ptx.lms.inputs import LAYOUTS, fact_rows
-from ptx.lms.lm import LanguageModel, load_model
+from ptx.lms.inputs import LAYOUTS
+from ptx.lms.lm import LanguageModel, fact_rows, load_model
 from ptx.lms.models import anchor_models, resolve
-from ptx.stages import evaluate
-from ptx.stages.anchors import shared_words
+from ptx.stages.eval import TOGETHER
 from ptx.suites import Task, load_suite
+from ptx.transfer.scoring import answer, facts_to_score
+from ptx.transfer.words import shared_words
 
 VECTORS = 5
 
@@ -62,13 +64,13 @@ def ours(
 ) -> list[list[int]]:
     """Per task the places of the predicted words."""
     found: list[list[int]] = []
-    for start in range(0, len(tasks), evaluate.TOGETHER):
-        part = slice(start, start + evaluate.TOGETHER)
+    for start in range(0, len(tasks), TOGETHER):
+        part = slice(start, start + TOGETHER)
         asked = [
-            (evaluate.questions(model, task, "test", words, prompt_length=VECTORS), prompt)
+            (facts_to_score(model, task, "test", words, prompt_length=VECTORS).questions, prompt)
             for task, prompt in zip(tasks[part], prompts[part], strict=True)
         ]
-        found += [answers.predicted for answers in evaluate.answer(model, asked)]
+        found += [answers.predicted for answers in answer(model, asked)]
     return found
 
 

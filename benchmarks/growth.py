@@ -1,10 +1,10 @@
 """How cost grows: seconds against tasks, anchors, width and facts, one of them varied at a time.
 
 `search` is what benchmarks.search times, in the batches of 64 tasks that the stage makes; `encode` is
-`relative.cosines`, likewise. `eval` and `tune` are `evaluate.answer` and one epoch of `tune_prompts` on bert-micro with
-the facts of one task, repeated to the number wanted. One timing per point after a warm-up at the first; a series ends
-at the first point that takes longer than `LIMIT`. The exponent is the slope of log seconds over log size, by least
-squares over the last `FITTED` points; up to `LINEAR` counts as linear.
+`relative_representation`, likewise. `eval` and `tune` are `scoring.answer` and one epoch of `tune_prompts` on
+bert-micro with the facts of one task, repeated to the number wanted. One timing per point after a warm-up at the
+first; a series ends at the first point that takes longer than `LIMIT`. The exponent is the slope of log seconds over
+log size, by least squares over the last `FITTED` points; up to `LINEAR` counts as linear.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.measure import once
 from benchmarks.report import markdown, quantity
@@ -25,10 +27,12 @@ from benchmarks.search import VECTORS, Problem, problem, whole
 from ptx.config import TuneConfig
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.stages import evaluate, relative
+from ptx.stages import encode
 from ptx.stages.methods.relative import TOGETHER
-from ptx.stages.tune import Examples, examples, tune_prompts
 from ptx.suites import load_suite
+from ptx.transfer.equations import relative_representation, unit_rows
+from ptx.transfer.scoring import Questions, answer, facts_to_score
+from ptx.transfer.tuning import Examples, examples, tune_prompts
 
 LIMIT, FITTED, LINEAR = 10.0, 3, 1.15
 TASKS, ANCHORS, WIDTH, SHARE = 64, 10_000, 768, 0.48
@@ -86,11 +90,9 @@ def measure(quick: bool) -> list[Series]:
     for against, at in bases.items():
         sizes = SIZES[against][:3] if quick else SIZES[against]
         for what, action in (("search", _search), ("encode", _encode)):
-            made.append(series(what, against, sizes, lambda size, a=action, b=at, of=against: a(b, of, size), at.limit))
+            made.append(series(what, against, sizes, partial(action, at, against), at.limit))
     few = replace(base, anchors=1000)
-    made.append(
-        series(FEW, "tasks", (1, 2) if quick else (1, 2, 4, 8, 16), lambda n: _search(few, "tasks", n), few.limit)
-    )
+    made.append(series(FEW, "tasks", (1, 2) if quick else (1, 2, 4, 8, 16), partial(_search, few, "tasks"), few.limit))
     facts = SIZES["facts"][: 3 if quick else None]
     made.append(series("eval", "facts", facts, _evaluate, base.limit))
     made.append(series("tune, one epoch", "facts", facts, _tune, base.limit))
@@ -141,16 +143,22 @@ def _encode(base: Base, against: str, size: int) -> Callable[[], Any]:
     random = torch.Generator().manual_seed(0)
     anchors = torch.randn(at.anchors, at.width, generator=random)
     prompts = torch.randn(at.tasks * VECTORS, at.width, generator=random)
-    return lambda: [
-        relative.cosines(part, anchors=anchors).float() for part in prompts.split(relative.TOGETHER * VECTORS)
-    ]
+
+    def similarities() -> list[Tensor]:
+        unit = unit_rows(anchors)
+        parts = prompts.split(encode.TOGETHER * VECTORS)
+        return [relative_representation(part, anchors=unit).float() for part in parts]
+
+    return similarities
 
 
 def _facts(size: int) -> Examples:
     """One task with `size` train facts, repeated if need be, and few dev facts."""
     model = load_model(resolve("bert-micro"), "cpu")
     made = examples(model, load_suite("facts").tasks[0], TuneConfig())
-    return replace(made, train=tuple(itertools.islice(itertools.cycle(made.train), size)), dev=made.dev[:8])
+    assert made.dev.objects is not None
+    few = Questions(made.dev.rows[:8], made.dev.words, made.dev.objects[:8])
+    return replace(made, train=tuple(itertools.islice(itertools.cycle(made.train), size)), dev=few)
 
 
 def _tune(size: int) -> Callable[[], Any]:
@@ -164,8 +172,8 @@ def _evaluate(size: int) -> Callable[[], Any]:
     task = replace(task, splits={**task.splits, "test": test})
     words = tuple(sorted(model.words({fact.object for fact in test})))
     prompt = torch.zeros(VECTORS, model.embeddings.shape[1])
-    return lambda: evaluate.answer(
-        model, [(evaluate.questions(model, task, "test", words, prompt_length=VECTORS), prompt)]
+    return lambda: answer(
+        model, [(facts_to_score(model, task, "test", words, prompt_length=VECTORS).questions, prompt)]
     )
 
 

@@ -22,21 +22,24 @@ import torch
 
 from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
-from ptx import plan
+from ptx import formats
 from ptx.cache import Store
-from ptx.lms.embeddings import load_tokenizer
+from ptx.engine.build import Outcome, publish
+from ptx.engine.pipeline import Pipeline
+from ptx.engine.step import Payload, Step
+from ptx.formats.tensors import to_bytes
+from ptx.lms import lm
 from ptx.lms.models import resolve
-from ptx.pipeline import Outcome, Payload, Pipeline, publish
-from ptx.plan import Step
-from ptx.prompts import FILE, to_bytes
-from ptx.settings import Settings
-from ptx.stages import relative, search
-from ptx.stages.anchors import read_words
-from ptx.stages.methods import relative as method
+from ptx.stages.anchors import word_file_step
+from ptx.stages.encode import encode_step
+from ptx.stages.search import search_step
+from ptx.stages.settings import Settings
+from ptx.stages.tune import FILE, tune_step
 from ptx.suites import Fact, Task
+from ptx.transfer import equations, solvers, target
 
 STAGES = ("encode", "search")
-IMPORTED = (relative, search, method, read_words, load_tokenizer)  # what the stages import when they are needed
+IMPORTED = (formats, lm, equations, solvers, target)  # what the stages import when they are needed
 VECTORS = 5
 
 
@@ -48,6 +51,7 @@ class Quiet:
 
     def advance(self, amount: float) -> None: ...
     def message(self, text: str) -> None: ...
+    def detail(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
 
 
@@ -55,13 +59,13 @@ def steps(folder: Path, tasks: int) -> dict[str, list[Step]]:
     """The steps of all stages for the model and words in a folder. Only their files are read."""
     settings = Settings()
     model = resolve(str(folder / "model"))
-    anchors = plan.word_file_step(folder / "words.txt", [model.name], settings)
+    anchors = word_file_step(folder / "words.txt", [model.name], settings)
     facts = {split: (Fact("w1", "w2"),) for split in ("train", "dev", "test")}
     named = [Task(f"T{i}", "", None, facts) for i in range(tasks)]
-    tuned = [plan.tune_step(model, task, settings) for task in named]
-    encoded = [plan.encode_step(step, anchors, settings) for step in tuned]
+    tuned = [tune_step(model, task, settings) for task in named]
+    encoded = [encode_step(step, anchors, settings) for step in tuned]
     pairs = zip(tuned, named, strict=True)
-    searched = [plan.search_step("relative", [step], model, task, anchors, settings) for step, task in pairs]
+    searched = [search_step("relative", [step], model, task, anchors, settings) for step, task in pairs]
     return {"anchors": [anchors], "tune": tuned, "encode": encoded, "search": searched}
 
 

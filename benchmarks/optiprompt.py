@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,14 +31,14 @@ BATCH, EVAL_BATCH = 16, 8
 class Prober:
     """A copy of the model with new tokens, and the optimiser of its word embeddings; `size` is that of the old ones."""
 
-    network: torch.nn.Module
+    network: Any  # a masked LM of transformers, which is typed in parts only
     optimizer: torch.optim.Optimizer
     size: int
     pad_id: int
 
 
 def prober(model: LanguageModel, *, frozen: bool, lr: float = 3e-3) -> Prober:
-    network = copy.deepcopy(model.network)
+    network: Any = copy.deepcopy(model.network)
     size = len(network.get_input_embeddings().weight)
     network.resize_token_embeddings(size + NEW_TOKENS, mean_resizing=False)
     network.requires_grad_(not frozen)

@@ -1,4 +1,4 @@
-"""Rows, and how they are shown: a table on the terminal, JSON, and the table of times in README.md."""
+"""Rows, and how they are shown: a table on the terminal, JSON, and the table of times in docs/performance/README.md."""
 
 from __future__ import annotations
 
@@ -95,15 +95,16 @@ def reasons(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.why for row in rows if row.met is False and row.why))
 
 
-def show(rows: Sequence[Row], title: str) -> None:
-    """The table on stdout, as wide as the terminal."""
+def show(rows: Sequence[Row], title: str, header: Sequence[str] = HEADER) -> None:
+    """The table on stdout, as wide as the terminal, without columns that are empty."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*HEADER, title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    filled = [i for i in range(len(header)) if any(row.cells[i] for row in rows)]
+    table = Table(*(header[i] for i in filled), title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for row in rows:
-        table.add_row(*row.cells, style="yellow" if row.met is False else None)
+        table.add_row(*(row.cells[i] for i in filled), style="yellow" if row.met is False else None)
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
     for reason in reasons(rows):

@@ -1,6 +1,6 @@
 """The search: our exact solution against the authors' gradient descent.
 
-Ours is all that the stage does between reading the cosines and writing the prompts: `relative.combine` for each task
+Ours is all that the stage does between reading the cosines and writing the prompts: `equations.combine` for each task
 (top-k, unit length), one `solvers.exact` for all tasks, the matching losses, and Eq. 6. Theirs is the loop of
 `Rel2abs_Decoder.search` in rel2abs_GO.py of PTfer: per task, 2,000 steps of Adam (lr 5e-3) in float32; each step takes
 the cosines of the 5 vectors to all anchors, masks them, and takes the cosine embedding loss. As written, each step also
@@ -22,8 +22,9 @@ from torch.nn.functional import normalize
 
 from benchmarks.measure import medians
 from benchmarks.report import Row
-from ptx.stages import relative, solvers
-from ptx.stages.target import TargetAnchors
+from ptx.transfer import solvers
+from ptx.transfer.equations import combine, matching_loss, normalize_statistics, relative_representation, unit_rows
+from ptx.transfer.target import TargetAnchors
 
 TASKS, VECTORS, ANCHORS, TOP_K = 41, 5, 17230, 8192
 STEPS, LR, TIMED = 2000, 5e-3, 50
@@ -55,15 +56,13 @@ def problem(tasks: int, k: int, top_k: int, *, source: int = 768, target: int = 
     b = mapped + 0.5 * mapped.std() * torch.randn(k, target, generator=random)
     words = torch.randint(k, (tasks, VECTORS, 3), generator=random)
     prompts = a[words].mean(2) + 0.3 * torch.randn(tasks, VECTORS, source, generator=random)
-    rows = relative.cosines(prompts.flatten(0, 1), anchors=a).float()  # as they are stored
+    rows = relative_representation(prompts.flatten(0, 1), anchors=unit_rows(a)).float()  # as they are stored
     return Problem(rows.split(VECTORS), b, top_k)
 
 
 def ours(of: Problem, mask: str, target: TargetAnchors) -> tuple[Tensor, Tensor, Tensor | None]:
     """The target's directions [n, d], what they were matched to, and the mask."""
-    combined = [
-        relative.combine([cosines.double()], weights=[1.0], top_k=of.top_k, mask=mask) for cosines in of.cosines
-    ]
+    combined = [combine([cosines.double()], weights=[1.0], top_k=of.top_k, mask=mask) for cosines in of.cosines]
     c = torch.cat([c for c, _ in combined])
     masks = [m for _, m in combined if m is not None]
     shared = torch.cat(masks) if masks else None
@@ -77,8 +76,8 @@ def whole(of: Problem, mask: str, target: TargetAnchors | None = None) -> Tensor
     """
     target = target or TargetAnchors(of.anchors)
     u, c, shared = ours(of, mask, target)
-    relative.matching_loss(c, target.cosines(u), mask=shared)
-    return relative.normalize_statistics(u.view(len(of.cosines), VECTORS, -1), mean=0.0, std=0.05)
+    matching_loss(c, relative_representation(u, anchors=target.b), mask=shared)
+    return normalize_statistics(u.view(len(of.cosines), VECTORS, -1), mean=0.0, std=0.05)
 
 
 def theirs(of: Problem, mask: str, *, task: int, steps: int, as_written: bool = False) -> Tensor:
@@ -108,7 +107,7 @@ def theirs(of: Problem, mask: str, *, task: int, steps: int, as_written: bool = 
 
 def matching(u: Tensor, c: Tensor, anchors: Tensor, mask: Tensor | None) -> float:
     """Mean cosine between target and source representations: 1 - the matching loss (Eq. 5)."""
-    r = relative.cosines(u, anchors=anchors)
+    r = relative_representation(u, anchors=unit_rows(anchors))
     r = r if mask is None else r * mask
     return torch.nn.functional.cosine_similarity(r, c.double(), dim=-1).mean().item()
 
@@ -165,6 +164,9 @@ def _compared(k: int, top_k: int, width: int, mask: str, quick: bool) -> list[Ro
         Row(f"{what}, {how}", ours, theirs * scale, goal, note="; ".join(filter(None, (note, scaled))), why=why)
         for how, ours, theirs, goal, note in lines
     ]
+
+
+_of: Problem  # in a worker process
 
 
 def _prepare(k: int, top_k: int, width: int) -> None:

@@ -1,10 +1,11 @@
 """Tuning: our step against OptiPrompt's, one step at BERT-base size and an epoch of the `facts` suite.
 
-Ours is ptx/stages/tune.py: no gradients on weights, scores at the answer only, Adam over m x d numbers, 8 tasks a pass.
-Theirs is optiprompt.py. The floor of a step at BERT-base size is the arithmetic of its encoder, at the rate at which
-this machine multiplies by the encoder's own matrices, which it has to read from memory: 4 x encoder weights x tokens
-operations, since each weight and token costs 2 operations (a multiplication and an addition) forward and 2 backward, to
-the inputs only. These products are timed in turn with the steps. Attention, layer norms and the head come on top.
+Ours is ptx/transfer/tuning.py: no gradients on weights, scores at the answer only, Adam over m x d numbers, 8 tasks a
+pass. Theirs is optiprompt.py. The floor of a step at BERT-base size is the arithmetic of its encoder, at the rate at
+which this machine multiplies by the encoder's own matrices, which it has to read from memory: 4 x encoder weights x
+tokens operations, since each weight and token costs 2 operations (a multiplication and an addition) forward and 2
+backward, to the inputs only. These products are timed in turn with the steps. Attention, layer norms and the head come
+on top.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,10 +23,12 @@ from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
 from ptx.config import TuneConfig
 from ptx.lms.inputs import LAYOUTS
+from ptx.lms.inputs import Row as Input
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
-from ptx.stages.tune import TASKS_TOGETHER, Examples, examples, tune_prompts
+from ptx.stages.tune import TASKS_TOGETHER
 from ptx.suites import load_suite
+from ptx.transfer.tuning import Examples, examples, tune_prompts
 
 BATCH, TOKENS, VECTORS = 16, 14, 5
 STEP_WHY = (
@@ -47,6 +51,7 @@ def _bert_base(quick: bool) -> list[Row]:
     layers = 3 if quick else 12
     with tempfile.TemporaryDirectory() as folder:
         model = LanguageModel(resolve(str(save_bert(Path(folder), layers=layers))))
+    network: Any = model.network  # transformers is typed in parts only
     frame = 4 + VECTORS  # [CLS], the mask, the full stop, [SEP], and the prompt
     subjects = [" ".join(f"w{BATCH * i + j}" for i in range(TOKENS - frame)) for j in range(BATCH)]
     inputs = model.rows(LAYOUTS["postfix"], subjects, prompt_length=VECTORS)
@@ -57,12 +62,12 @@ def _bert_base(quick: bool) -> list[Row]:
         _our_step(model, inputs, answers),
         lambda: optiprompt.step(frozen, inputs, answers, VECTORS),
         lambda: optiprompt.step(released, inputs, answers, VECTORS),
-        _products(BATCH * TOKENS, model.network.bert.encoder),
+        _products(BATCH * TOKENS, network.bert.encoder),
         repeats=3 if quick else 9,
     )
     size = "BERT-base size" if layers == 12 else f"BERT-base width, {layers} layers"
     what = f"one tuning step at {size}, batch {BATCH}, {TOKENS} tokens"
-    weights = sum(p.numel() for p in model.network.bert.encoder.parameters())
+    weights = sum(p.numel() for p in network.bert.encoder.parameters())
     rate = 4 * weights * BATCH * TOKENS / floor
     note = f"4 x {weights / 1e6:.1f} M encoder weights x {BATCH * TOKENS} tokens at {rate / 1e9:.0f} GFLOP/s"
     off = "random weights; dropout off in both"
@@ -73,7 +78,7 @@ def _bert_base(quick: bool) -> list[Row]:
     ]
 
 
-def _our_step(model: LanguageModel, inputs: Sequence, answers: Sequence[int]) -> Callable[[], None]:
+def _our_step(model: LanguageModel, inputs: Sequence[Input], answers: Sequence[int]) -> Callable[[], None]:
     """What `tune` does for one batch of one task."""
     prompt = (0.002 * torch.randn(VECTORS, model.embeddings.shape[1])).requires_grad_()
     optimizer = torch.optim.Adam([prompt], lr=1e-2)
@@ -141,4 +146,4 @@ def theirs(model: LanguageModel, tasks: Sequence[Examples], epochs: int, *, froz
             for start in range(0, len(task.train), optiprompt.BATCH):
                 batch = task.train[start : start + optiprompt.BATCH]
                 optiprompt.step(of, [row for row, _ in batch], [answer for _, answer in batch], VECTORS)
-            optiprompt.predictions(of, [row for row, _ in task.dev], VECTORS)
+            optiprompt.predictions(of, task.dev.rows, VECTORS)

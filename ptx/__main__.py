@@ -1,17 +1,15 @@
 """`ptx` and `python -m ptx`."""
 
-from __future__ import annotations
-
 import atexit
 import os
 
-from ptx import interrupts
+from ptx.cli import interrupts
 
 
 def main() -> None:
     interrupts.install()  # before anything that takes long to import
     try:
-        from ptx.cli import app
+        from ptx.cli.main import app
 
         app()
     except BaseException:

@@ -3,79 +3,277 @@
     found = search(sources=["bert-micro"], target="roberta-micro", tasks=["P27"])
 
 A function takes the options of the command of its name as Python values: a list where the command takes commas, a
-number, a Path, True or False. What is not given comes from PTX_* variables, ptx.toml, or the same defaults, so that a
-call and a command with the same settings share their artifacts. The frame holds what `--json` prints: for the stages
-a row for every artifact touched, upstream ones included. Mistakes raise PtxError, with its hint as a note; nothing is
-printed without `progress=True`.
+number, a Path, True or False. What is not given comes from PTX_* variables, ptx.toml, or the defaults that the
+signature shows, so that a call and a command with the same settings share their artifacts. Frames hold what `--json`
+prints: for the stages a row for every artifact touched, upstream ones included. Mistakes raise PtxError, with its hint
+as a note; nothing is printed without `progress=True`.
 """
 
-from __future__ import annotations
-
 import functools
-import typing
+import inspect as python_inspect
+import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import Parameter, Signature, getdoc, signature
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-import typer.core
-import typer.main
-
-from ptx import cli
-from ptx.commands import LISTENER
-from ptx.errors import PtxError, UsageError
-from ptx.grids.recipe import nearest
-from ptx.options import Group, usage_error
-from ptx.output import Output
-from ptx.step import is_file
-
-__all__ = [
-    "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "run", "search", "table", "tune",
-]  # fmt: skip
+from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, SuiteConfig, listed
+from ptx.config.validation import nearest
+from ptx.errors import PtxError, UsageError, raise_last
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-HIDDEN = ("json", "quiet", "verbose", "format", "output")  # about printing
+    from ptx.engine.build import Built
+    from ptx.session import Session
+
+__all__ = [
+    "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "run", "search", "table", "tune",
+]  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Names = str | Iterable[str]  # one, several in a list, or several with commas between them
+File = str | Path
 FIRST = ("stage", "model", "sources", "target", "method", "suite", "task")  # columns, where a frame has them
 
 
-class Collector(Output):
-    """Keeps the rows that a command prints with `--json`, and its warnings."""
-
-    def __init__(self, rows: list[dict[str, Any]], warned: list[str], *, progress: bool) -> None:
-        super().__init__(as_json=True, quiet=not progress)
-        self.rows = rows
-        self.warned = warned
-
-    def data(self, text: str) -> None: ...
-
-    def json(self, value: Mapping[str, Any]) -> None:
-        self.rows.append(dict(value))
-
-    def warn(self, text: str) -> None:
-        self.warned.append(text)
-
-    def error(self, error: PtxError) -> None:
-        self.warn(f"{error.message} ({error.hint})")
+# Of the call under way: which options were given, and warnings for the caller's line.
+GIVEN: ContextVar[frozenset[str]] = ContextVar("given")
+WARNED: ContextVar[list[str]] = ContextVar("warned")
 
 
-def _function(name: str) -> Callable[..., pd.DataFrame]:
-    """The command of this name as a function, with a signature that says what it takes."""
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """What is not given is looked up and everything checked before the function sees it; mistakes come with a hint."""
+    signature = python_inspect.signature(function)
 
-    def function(*args: Any, progress: bool = False, **options: Any) -> pd.DataFrame:
-        return _frame(_rows(name, args, options, progress=progress))
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        warned: list[str] = []
+        tokens = GIVEN.set(frozenset(options)), WARNED.set(warned)
+        try:
+            return function(*args, **_looked_up(function.__name__, signature, args, options))
+        except PtxError as error:
+            error.add_note(f"hint: {error.hint}")
+            raise error from None
+        finally:
+            GIVEN.reset(tokens[0])
+            WARNED.reset(tokens[1])
+            for text in warned:
+                warnings.warn(text, stacklevel=2)  # the caller's line
 
-    command = getattr(cli, name)
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{getdoc(command)}\n\nOptions are those of `ptx {name} --help`; see ptx.api."
-    function.__signature__ = _signature(command)  # type: ignore[attr-defined]
-    return function
+    return called
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+@command
+def tune(
+    *, model: str,
+    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
+    lr: float = 1e-2, batch_size: int = 16,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Tune one soft prompt per task on a model (Eq. 2)."""
+    return _built(locals(), lambda session: session.tune(model))
+
+
+@command
+def anchors(
+    *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random",
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Find the words that are one token in every model."""
+    return _built(locals(), lambda session: session.anchors(listed(_text(models))))
+
+
+@command
+def encode(
+    *, model: str = "", prompt: Names = "", anchors: File = "",
+    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
+    lr: float = 1e-2, batch_size: int = 16,
+    count: int | None = None, order: Literal["random", "rank"] = "random", top_k: int | str = "8192",
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Write a model's prompts, or finished ones by key, as similarities to the anchors (Eq. 3)."""
+    return _built(locals(), lambda session: session.encode(model, _text(prompt), str(anchors)))
+
+
+@command
+def search(
+    *, target: str, sources: Names = "", method: str = "relative", prompt: Names = "", anchors: File = "",
+    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
+    lr: float = 1e-2, batch_size: int = 16,
+    count: int | None = None, order: Literal["random", "rank"] = "random", top_k: int | str = "8192",
+    solver: Literal["exact", "adam"] = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
+    ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
+    normalize: bool = True,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another method."""
+    given = listed(_text(sources)), target, method, _text(prompt), str(anchors)
+    return _built(locals(), lambda session: session.search(*given))
+
+
+@command
+def eval(
+    *, target: str, sources: Names = "", method: str | None = None, prompt: Names = "", anchors: File = "",
+    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
+    lr: float = 1e-2, batch_size: int = 16,
+    count: int | None = None, order: Literal["random", "rank"] = "random", top_k: int | str = "8192",
+    solver: Literal["exact", "adam"] = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
+    ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
+    normalize: bool = True, split: Literal["train", "dev", "test"] = "test", on: File = "",
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Score prompts on a target: accuracy (P@1) per task. `method` is relative with sources, else tuned.
+
+    `prompt` names finished prompts by key or file; with a `suite` given, they are scored on its tasks.
+    """
+    where = str(suite) if prompt and "suite" in GIVEN.get() else ""
+    given = target, listed(_text(sources)), method, _text(prompt), str(anchors)
+    return _built(locals(), lambda session: session.eval(*given, on=where))
+
+
+@command
+def table(
+    *, paper: int | str = "", compare: bool = False, models: Literal["zoo", "paper"] | None = None,
+    by: Literal["method", "task"] = "method", split: Literal["train", "dev", "test"] = "test", curve: bool = False,
+    cache_dir: File = "cache", seed: int = 0, dtype: Dtype = "float32", progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """The evaluations in the cache, a row for each cell; builds none.
+
+    `paper` is a table of the paper (1 to 6) or "claims", `curve` dev accuracy against gradient steps.
+    """
+    session = _session(locals())
+    if paper == "claims":
+        return _frame([claim.record() for claim in session.claims(models)[0]])
+    shown = session.table(paper=str(paper), compare=compare, models=models, by=by, split=split, curve=curve)
+    return _frame(shown.records())
+
+
+@command
+def run(
+    *names: File, models: Literal["zoo", "paper"] | None = None, jobs: int = 0,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Run whole grids, by a recipe's name (`ptx recipe` lists them) or TOML file: their artifacts, then their cells.
+
+    `jobs` are processes side by side; 0 is one a core for embedded models, else one.
+    """
+    from ptx import session as sessions
+    from ptx.engine.build import row_of
+    from ptx.paper.recipe import load_recipes
+
+    session = _session(locals())
+    rows: list[Mapping[str, Any]] = []
+    failures: list[PtxError] = []
+    for recipe in load_recipes([str(name) for name in names], models):
+        ran = sessions.run(recipe, session.common, session.tell, jobs=jobs)
+        rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
+        rows += ran.shown.records() if ran.shown else []
+        failures += ran.failures
+    raise_last(failures, _warn)
+    return _frame(rows)
+
+
+@command
+def predict(
+    *texts: str, target: str, prompt: File, file: File | None = None, top: int = 5, layout: Layout | None = None,
+    anchors: File = "",
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    from ptx.suites.lines import subjects_of
+
+    subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
+    if not subjects:
+        raise UsageError("no subjects", 'give them first: predict("Dante", target=..., prompt=...)')
+    session = _session(locals())
+    return _frame(session.predict(target, str(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
+
+
+@command
+def inspect(
+    prompt: File, *, model: str = "", top: int = 5,
+    cache_dir: File = "cache", device: str = "auto", dtype: Dtype = "float32", progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Read a soft prompt: the words nearest to each vector, and for a transferred one before and after."""
+    return _frame(_session(locals()).inspect(str(prompt), model, top=top).rows)
+
+
+@command
+def models(*, progress: bool = False) -> "pd.DataFrame":
+    """The models that ship with ptx and the aliases of the paper's models."""
+    from ptx.lms.catalogue import catalogue
+
+    return _frame(catalogue())
+
+
+@command
+def prompt(named: File, *, cache_dir: File = "cache", progress: bool = False) -> "Tensor":
+    """The soft prompt [m, d] in a file, or of an artifact by key or path: of a tuning, a search, or an evaluation."""
+    from ptx import formats
+    from ptx.cache import STAGES
+    from ptx.prompts.given import find
+    from ptx.stages.tune import FILE
+
+    found = find(str(named), _session(locals()).store, STAGES)
+    return formats.read_prompt(found if isinstance(found, Path) else found.path / FILE)
+
+
+def _built(values: Mapping[str, Any], act: Callable[["Session"], "Built"]) -> "pd.DataFrame":
+    """What a session built, as rows; a failure is raised, the last of several."""
+    from ptx.engine.build import row_of
+
+    session = _session(values)
+    built = act(session)
+    session.tell.message(built.summary)
+    raise_last(built.errors, _warn)
+    return _frame([row_of(outcome, session.store, dry_run=session.common.dry_run) for outcome in built.outcomes])
+
+
+def _warn(error: PtxError) -> None:
+    WARNED.get().append(f"{error.message} ({error.hint})")
+
+
+def _session(values: Mapping[str, Any]) -> "Session":
+    """A session from a function's arguments: each config takes those of its fields."""
+    from ptx.cli.output import Output
+    from ptx.session import Session
+
+    class Listener(Output):
+        def warn(self, text: str) -> None:
+            WARNED.get().append(text)
+
+    def config(kind: Any) -> Any:
+        texts = {field.name for field in fields(kind) if field.type is str}
+        own = {field.name: values[field.name] for field in fields(kind) if field.name in values}
+        return kind(**{name: _text(value) if name in texts else value for name, value in own.items()})
+
+    stages = {name: config(kind) for name, kind in CONFIGS.items() if all(f.name in values for f in fields(kind))}
+    listener = Listener(quiet=not values["progress"])
+    return Session(config(CommonConfig), listener, config(SuiteConfig), **stages)
+
+
+def _text(value: Any) -> str:
+    """A value as the command line spells it: several with commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """Rows of different stages in one frame: whole numbers stay whole where some rows have none."""
     import pandas as pd
 
@@ -88,109 +286,39 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame[first + [name for name in frame.columns if name not in first]]
 
 
-def _signature(command: Callable[..., None]) -> Signature:
-    """A command's options as keyword arguments with plain types, its arguments as positional ones."""
-    parameters: list[Parameter] = []
-    for parameter in signature(command).parameters.values():
-        if parameter.annotation is typer.Context:
-            continue
-        kind, info = typing.get_args(parameter.annotation)
-        parameter = parameter.replace(annotation=kind)
-        if isinstance(info, typer.models.ArgumentInfo):
-            positional = Parameter(parameter.name, Parameter.VAR_POSITIONAL, annotation=str)
-            parameters.insert(0, positional)
-        elif parameter.name not in HIDDEN:
-            parameters.append(parameter)
-    progress = Parameter("progress", Parameter.KEYWORD_ONLY, default=False, annotation=bool)
-    return Signature([*parameters, progress], return_annotation="pandas.DataFrame")
+def _looked_up(
+    name: str, signature: python_inspect.Signature, args: Sequence[Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Keyword arguments as given, else from PTX_* variables, else from the nearest settings file, each checked.
 
-
-@functools.cache
-def _commands() -> Group:
-    return typing.cast(Group, typer.main.get_command(cli.app))
-
-
-def _rows(
-    name: str, args: Iterable[Any], options: Mapping[str, Any], *, progress: bool = False
-) -> list[dict[str, Any]]:
-    """Run a command ("cache show" for one of a group's) and return what it prints with `--json`."""
-    rows: list[dict[str, Any]] = []
-    warned: list[str] = []
-    listening = LISTENER.set(lambda **_: Collector(rows, warned, progress=progress))
-    try:
-        command: Any = _commands()
-        defaults: Any = command.defaults()
-        for part in name.split():
-            command, defaults = command.commands[part], defaults.get(part, {})
-        words = [*_words(name, command, options), "--", *(str(arg) for arg in args)]
-        with command.make_context(f"ptx {name}", words, default_map=defaults) as context:
-            context.params |= {"json": True, "quiet": False, "verbose": False}
-            command.invoke(context)
-    except typer.TyperException as error:
-        raise _with_note(usage_error(error)) from None
-    except PtxError as error:
-        raise _with_note(error) from None
-    finally:
-        LISTENER.reset(listening)
-        for text in warned:
-            warnings.warn(text, stacklevel=3)  # the caller's line
-    return rows
-
-
-def _with_note(error: PtxError) -> PtxError:
-    """The error with its hint where a traceback shows it."""
-    error.add_note(f"hint: {error.hint}")
-    return error
-
-
-def _words(name: str, command: typer.core.TyperCommand, options: Mapping[str, Any]) -> Iterator[str]:
-    """Options as the words of a command line, whose parser then checks and converts them."""
-    known = {p.name: p for p in command.params if isinstance(p, typer.core.TyperOption) and p.name not in HIDDEN}
-    for option, value in options.items():
-        if option not in known:
-            raise UsageError(f"{name} has no option {option!r}", nearest(option, [str(key) for key in known]))
-        parameter = known[option]
-        if isinstance(value, bool) and parameter.is_flag:
-            yield from (parameter.opts if value else parameter.secondary_opts)[:1]
-        elif isinstance(value, Iterable) and not isinstance(value, str):
-            yield from (parameter.opts[0], ",".join(map(str, value)))
-        elif value is not None:
-            yield from (parameter.opts[0], str(value))
-
-
-tune = _function("tune")
-anchors = _function("anchors")
-encode = _function("encode")
-search = _function("search")
-eval = _function("eval")
-table = _function("table")
-run = _function("run")
-models = _function("models")
-inspect = _function("inspect")
-_predict = _function("predict")
-
-
-@functools.wraps(_predict)
-def predict(*texts: str, **options: Any) -> pd.DataFrame:
-    if not texts and options.get("file") is None:  # the command would read stdin
-        raise _with_note(UsageError("no subjects", 'give them first: predict("Dante", target=..., prompt=...)'))
-    return _predict(*texts, **options)
-
-
-def prompt(named: str | Path, **options: Any) -> Tensor:
-    """The soft prompt [m, d] in a file, or of an artifact by key or path: of a tuning, a search, or an evaluation.
-
-    Options are those of `ptx cache show`, `cache_dir` among them.
+    Raises UsageError for an option that there is not, that is missing, or of another type.
     """
-    from ptx.prompts import FILE, read_prompt
+    from pydantic import TypeAdapter, ValidationError
 
-    if is_file(str(named)):
-        return read_prompt(Path(named))
-    (shown,) = _rows("cache show", [named], options)
-    if shown["stage"] in ("tune", "search"):
-        return read_prompt(Path(shown["path"]) / FILE)
-    for parent in shown["parents"] if shown["stage"] == "eval" else ():
-        if parent["stage"] in ("tune", "search"):
-            return prompt(parent["key"], **options)
-    hint = "give the key of a tuning or search: `ptx cache ls --stage tune`"
-    raise _with_note(PtxError(f"{shown['stage']} {shown['key'][:12]} has no soft prompt", hint))
+    from ptx.config.settings import configured, variable
+
+    for option in options:
+        if option not in signature.parameters:
+            raise UsageError(f"{name} has no option {option!r}", nearest(option, [*signature.parameters]))
+    try:
+        signature.bind_partial(*args, **options)
+    except TypeError as error:
+        raise UsageError(f"{name}: {error}", f"see help(ptx.{name})") from None
+    given = {option: value for option, value in options.items() if value is not None}
+    of_configs = {field.name for kind in (CommonConfig, SuiteConfig, *CONFIGS.values()) for field in fields(kind)}
+    variables = {option: value for option in of_configs if (value := os.environ.get(variable(option)))}
+    settings = configured(lambda: import_module("ptx.cli.main").COMMANDS).get(name, {}) | variables | given
+    values = {}
+    for option, parameter in signature.parameters.items():
+        flag, hint = f"'--{option.replace('_', '-')}'", f"run `ptx {name} --help`"
+        if option in settings and parameter.kind is parameter.KEYWORD_ONLY:
+            value = settings[option]
+            if isinstance(value, Iterable) and not isinstance(value, str):  # a list, a column of a frame
+                value = _text(value)
+            try:
+                values[option] = TypeAdapter(parameter.annotation).validate_python(value)
+            except ValidationError as error:
+                raise UsageError(f"Invalid value for {flag}: {value!r} ({error.errors()[-1]['msg']})", hint) from None
+        elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
+            raise UsageError(f"Missing option {flag}", hint)
+    return values

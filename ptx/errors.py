@@ -1,5 +1,7 @@
 """What a user can cause: every error says what is wrong and what to run next."""
 
+from collections.abc import Callable, Sequence
+
 
 class PtxError(Exception):
     """An expected failure (exit code 1): `message` says what is wrong, `hint` names a next step."""
@@ -19,3 +21,16 @@ class UsageError(PtxError):
     """Wrong usage of the command line (exit code 2)."""
 
     exit_code = 2
+
+
+def raise_last(errors: Sequence[PtxError], tell: Callable[[PtxError], None]) -> None:
+    """Raise the last error, if there is any, the others having been told."""
+    for error in errors[:-1]:
+        tell(error)
+    if errors:
+        raise errors[-1]
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, or else its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

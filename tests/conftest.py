@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub, which looks once
+
+import dataclasses
+import importlib
+import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +28,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
 
 # Property tests: few examples, the same ones every time; `HYPOTHESIS_PROFILE=torture` (or pytest's
@@ -84,13 +89,13 @@ def make_model(
     random.Random(seed).shuffle(words)
     tokenizer = make_tokenizer(words)
     torch.manual_seed(seed)
-    shape = {
+    shape: dict[str, Any] = {
         "vocab_size": len(tokenizer), "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32,
         "pad_token_id": tokenizer.pad_token_id, "initializer_range": 0.5,
     }  # fmt: skip
     if family == "albert":
         config = AlbertConfig(**shape, embedding_size=width, hidden_size=24, intermediate_size=32)
-        network = AlbertForMaskedLM(config)
+        network: AlbertForMaskedLM | BertForMaskedLM = AlbertForMaskedLM(config)
     else:
         network = BertForMaskedLM(BertConfig(**shape, hidden_size=width, intermediate_size=32))
     network.save_pretrained(folder)
@@ -147,6 +152,21 @@ def write_topics(
         'files = { train = "train", dev = "dev", test = "test" }\n'
     )
     return folder
+
+
+def set_version(monkeypatch: pytest.MonkeyPatch, name: str, version: int) -> None:
+    """Let a stage be of another version."""
+    module = importlib.import_module(f"ptx.stages.{name}")
+    monkeypatch.setattr(module, "STAGE", dataclasses.replace(module.STAGE, version=version))
+
+
+def one_file(name: str, content: bytes) -> Callable[[Path], None]:
+    """Writes the payload of an artifact, as `Store.publish` asks for it."""
+
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return write
 
 
 class Result:

@@ -25,7 +25,7 @@ def cell(method: str, sources: tuple[str, ...], target: str, accuracy: float, **
 
 def grid(number: int, *, shift: float = 0.2) -> list[Cell]:
     """A miniature's cells for one table: the published numbers plus `shift`, so that their order is kept."""
-    cells = {}
+    cells: dict[Any, Cell] = {}
     for place, percent in published(number).items():
         sources, target = tuple(MINI[s] or "" for s in place.sources), MINI[place.target]
         if target and all(sources):

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -131,12 +130,12 @@ def test_settings_come_from_the_environment_and_files_too(ptx, tiny, tmp_path, m
 @pytest.mark.parametrize(
     ("call", "message", "note"),
     [
-        (lambda: api.tune(), "Missing option '--model'", "ptx tune --help"),
+        (lambda: api.tune(), "Missing option '--model'", "ptx tune --help"),  # type: ignore[call-arg]
         (lambda: api.tune(model="bert-nano"), "unknown model 'bert-nano'", "did you mean 'bert-mini'?"),
-        (lambda: api.tune(model="bert-micro", epcohs=3), "tune has no option 'epcohs'", "did you mean 'epochs'?"),
+        (lambda: api.tune(model="bert-micro", epcohs=3), "tune has no option 'epcohs'", "did you mean 'epochs'?"),  # type: ignore[call-arg]
         (lambda: api.tune(model="bert-micro", epochs=0), "--epochs 0 is less than 1", "--epochs 1"),
-        (lambda: api.tune(model="bert-micro", epochs=2.5), "Invalid value for '--epochs'", "--help"),
-        (lambda: api.tune(model="bert-micro", layout="mid"), "Invalid value for '--layout'", "--help"),
+        (lambda: api.tune(model="bert-micro", epochs=2.5), "Invalid value for '--epochs'", "--help"),  # type: ignore[arg-type]
+        (lambda: api.tune(model="bert-micro", layout="mid"), "Invalid value for '--layout'", "--help"),  # type: ignore[arg-type]
         (lambda: api.search(target="bert-micro"), "--sources names no model", "--sources"),
         (lambda: api.predict(target="bert-micro", prompt="x"), "no subjects", "predict("),
         (lambda: api.prompt("zz"), "artifact zz", "ptx cache ls"),
@@ -151,15 +150,15 @@ def test_mistakes_raise_with_the_hint_as_a_note(ptx, call, message: str, note: s
     assert len(raised.value.__notes__) == 1
 
 
-def test_warnings_are_pythons_and_point_at_the_caller(ptx, tiny, settings) -> None:
+def test_warnings_are_pythons_and_point_at_the_caller(ptx, tiny, settings, tmp_path) -> None:
     found = api.tune(model=tiny["a"], **settings)
     (Path(found.path[0]) / "prompt.safetensors").write_bytes(b"junk")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        again = api.tune(model=tiny["a"], **settings)
-    assert [w.filename for w in caught] == [__file__]
-    assert "damaged tune" in str(caught[0].message)
-    assert again.reused.tolist() == [False, True]
+    given = {**settings, "suite": str(settings["suite"]), "model": tiny["a"]}
+    script = tmp_path / "script.py"
+    script.write_text(f"import ptx\n\nagain = ptx.tune(**{given!r})\nprint(again.reused.tolist())\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "[False, True]\n"
+    assert f"{script}:3: UserWarning: damaged tune" in done.stderr
 
 
 def test_progress_is_told_on_stderr(ptx, tiny, settings, capsys) -> None:

@@ -15,7 +15,8 @@ from benchmarks import __main__, causal, growth, report, search
 from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import resolve
-from ptx.stages.tune import Examples
+from ptx.transfer.scoring import Questions
+from ptx.transfer.tuning import Examples
 
 FAST = report.Row("search", 0.5, 1600.0, 3000, note="scaled")
 HEAVY = report.Row("memory", 650.0, 500.0, 1.2, at_least=False, unit="MB", why="It is heavy.")
@@ -72,7 +73,7 @@ def test_a_cache_of_the_subjects_changes_no_loss(tiny: dict[str, str]) -> None:
     model = LanguageModel(resolve(tiny["next"]))
     subjects = ["name1", "name2 name3 name4", "name5 name6", "name7", "name8 name9"]
     rows = model.rows(LAYOUTS["postfix"], subjects, prompt_length=3)
-    task = Examples("T", [(row, 5 + i) for i, row in enumerate(rows)], [])
+    task = Examples("T", [(row, 5 + i) for i, row in enumerate(rows)], Questions([], None, []))
     prompt = torch.randn(3, model.embeddings.shape[1], generator=torch.Generator().manual_seed(0))
     assert causal.largest_difference(model, [task], prompt, batch=2) < causal.TOLERANCE
 
@@ -93,5 +94,5 @@ def test_memory_drives_the_stages_on_a_small_model(tmp_path: Path) -> None:
     assert bound > 4 * 40 * 64
     for stage in memory.STAGES:
         outcomes = memory.run(memory.steps(tmp_path, 2)[stage], Store(tmp_path / "cache"))
-        assert sum(o.step.stage == stage and not o.reused for o in outcomes) == 2
+        assert sum(o.step.stage.name == stage and not o.reused for o in outcomes) == 2
     assert memory.peak() > 1_000_000

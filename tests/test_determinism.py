@@ -20,8 +20,10 @@ import torch
 from safetensors.torch import load_file
 
 from ptx.cache import STAGES, Store
-from ptx.stages import evaluate, relative, tune
+from ptx.stages import encode, eval, tune
 from ptx.stages.methods import relative as method
+from ptx.transfer import scoring
+from ptx.transfer.tuning import examples, tune_prompts
 
 TOLERANCE = 1e-5  # of prompts, similarities and matching losses
 PROBABILITY = 1e-4
@@ -73,13 +75,13 @@ def results(ptx, tiny, suite, tmp_path):
         args = ["eval", "--sources", f"{tiny['a']},{tiny['b']}", "--target", tiny["narrow"], "--suite", suite]
         ended = ptx(*args, "--epochs", "5", "--cache-dir", name, "--json", *more)
         assert ended.code == 0, ended.err
-        found = {}
+        found: dict[tuple[str, str], Any] = {}
         for line in ended.lines:
             for file in Path(line["path"]).glob("*.safetensors"):
                 ((_, tensor),) = load_file(file).items()
                 found[line["stage"], line["key"]] = (tensor, line)
             if line["stage"] == "eval":
-                lines = (Path(line["path"]) / evaluate.FILE).read_text("utf-8").splitlines()
+                lines = (Path(line["path"]) / eval.FILE).read_text("utf-8").splitlines()
                 found[line["stage"], line["key"]] = ([json.loads(text) for text in lines], line)
         return found
 
@@ -106,7 +108,7 @@ def agree(one: dict[tuple[str, str], Any], two: dict[tuple[str, str], Any]) -> N
 def test_batches_of_the_evaluation_and_the_search_do_not_matter(results, monkeypatch, size: int) -> None:
     usual = results("usual")
     for module, name in (
-        (evaluate, "BATCH"), (evaluate, "TOGETHER"), (tune, "EVAL_BATCH"), (relative, "TOGETHER"), (method, "TOGETHER"),
+        (scoring, "BATCH"), (eval, "TOGETHER"), (encode, "TOGETHER"), (method, "TOGETHER"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, size)
     agree(usual, results("other"))
@@ -129,9 +131,9 @@ def test_prompts_of_the_zoo_alone_and_together() -> None:
 
     model = load_model(resolve("bert-micro"), "cpu")
     config = TuneConfig(epochs=2)
-    tasks = [tune.examples(model, task, config) for task in load_suite("facts").choose(["P37", "P103"])]
-    together = tune.tune_prompts(model, tasks, config)
-    alone = tune.tune_prompts(model, tasks[:1], config)[0]
+    tasks = [examples(model, task, config) for task in load_suite("facts").choose(["P37", "P103"])]
+    together = tune_prompts(model, tasks, config)
+    alone = tune_prompts(model, tasks[:1], config)[0]
     torch.testing.assert_close(together[0].prompt, alone.prompt, rtol=0, atol=TOLERANCE)
     assert together[0].epoch == alone.epoch
 
@@ -143,7 +145,7 @@ def test_worker_processes_do_not_matter(ptx, tiny, suite, tmp_path) -> None:
         f'targets = {json.dumps([tiny["a"], tiny["narrow"]])}\nmethods = ["relative", "tuned", "manual"]\n'
         "tune.epochs = 3\n"
     )
-    found = {}
+    found: dict[str, dict[tuple[str, str], Any]] = {}
     for jobs in ("1", "2"):
         assert ptx("run", str(recipe), "--jobs", jobs, "--cache-dir", jobs).code == 0
         found[jobs] = {}
@@ -152,7 +154,7 @@ def test_worker_processes_do_not_matter(ptx, tiny, suite, tmp_path) -> None:
                 meta = json.loads((entry / "meta.json").read_text("utf-8"))
                 line = {"matching_loss": 0.0} | meta["metrics"]
                 if stage == "eval":
-                    lines = (entry / evaluate.FILE).read_text("utf-8").splitlines()
+                    lines = (entry / eval.FILE).read_text("utf-8").splitlines()
                     found[jobs][stage, entry.name] = ([json.loads(text) for text in lines], line)
                 else:
                     ((_, tensor),) = load_file(next(entry.glob("*.safetensors"))).items()

@@ -1,12 +1,10 @@
 """`ptx cache gc`: remove what nobody needs any more, and never what a live run may need (see leases.py)."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ from ptx.cache import leases
 from ptx.cache.housekeeping import check_stage, size_of
 from ptx.cache.locks import is_free
 from ptx.cache.problems import unwritable
-from ptx.cache.store import Store, hidden
+from ptx.cache.store import Store, hidden, versions_of
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
-from ptx.step import VERSIONS, versions_of
 
 DAY = 24 * 3600.0
 UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12}
@@ -64,13 +61,15 @@ def parse_size(text: str) -> int | None:
     raise UsageError(f"--max-size {text!r} is no size", "write it like --max-size 500MB or --max-size 2GB")
 
 
-def collect_garbage(store: Store, wanted: Wanted = Wanted(), *, dry_run: bool = False) -> Collected:
-    """Remove leftovers, damaged and superseded entries, and what is `wanted` besides.
+def collect_garbage(
+    store: Store, versions: Mapping[str, int], wanted: Wanted = Wanted(), *, dry_run: bool = False
+) -> Collected:
+    """Remove leftovers, damaged entries, those of older `versions` of a stage, and what is `wanted` besides.
 
     Raises PtxError if something cannot be removed.
     """
     found = Collected()
-    doomed = list(_doomed(store, wanted, found))
+    doomed = list(_doomed(store, versions, wanted, found))
     gone: list[Path] = []
     try:
         # Runs announce themselves under this lock: none begins between the look at who is there and the removal.
@@ -91,13 +90,17 @@ def collect_garbage(store: Store, wanted: Wanted = Wanted(), *, dry_run: bool = 
             found.paths += leftovers
             found.bytes += sum(map(size_of, leftovers))
         for path in [] if dry_run else [*gone, *leftovers]:
-            _remove(path)
+            with contextlib.suppress(FileNotFoundError):  # another gc was first
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
     except OSError as error:
         raise unwritable(store.root, error) from None
     return found
 
 
-def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
+def _doomed(store: Store, versions: Mapping[str, int], wanted: Wanted, found: Collected) -> Iterator[Path]:
     """Entries to remove unless they are in use; counts in `found` what is spared."""
     used = leases.in_use(store.root)
     now = time.time()
@@ -105,7 +108,7 @@ def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
     for folder in store.entries():
         stage = folder.parent.name
         try:
-            age = _age(verified(folder))
+            age = _age(verified(folder), versions)
             touched = folder.stat().st_mtime
         except Damaged:
             yield folder
@@ -140,9 +143,9 @@ def _doomed(store: Store, wanted: Wanted, found: Collected) -> Iterator[Path]:
     found.over = max(0, left - wanted.max_size)
 
 
-def _age(meta: dict[str, Any]) -> int:
+def _age(meta: dict[str, Any], versions: Mapping[str, int]) -> int:
     """-1 for an entry that an older version of some stage had a part in, 1 for a newer one, 0 for those of today."""
-    differ = [VERSIONS.get(name, 0) - version for name, version in versions_of(meta).items()]
+    differ = [versions.get(name, 0) - version for name, version in versions_of(meta).items()]
     return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
 
 
@@ -151,18 +154,9 @@ def _leftovers(store: Store) -> Iterator[Path]:
     root = store.root
     yield from sorted((root / "damaged").glob("*"))
     yield from (path for path in sorted((root / "locks").glob("*")) if is_free(path))
-    hidden = [*(root / "v1").glob("*/.*"), *(root / "runs").glob("*")]
-    for path in sorted(hidden):
+    for path in sorted([*(root / "v1").glob("*/.*"), *(root / "runs").glob("*")]):
         # .<key>.<id>.<owner>, or <id>.<owner> of a run
         owner = path.name.split(".", 3 if path.name.startswith(".") else 1)[-1]
         with contextlib.suppress(FileNotFoundError):
             if not leases.alive(owner, path.lstat().st_mtime):
                 yield path
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):  # another gc was first
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

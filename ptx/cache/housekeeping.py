@@ -1,7 +1,5 @@
 """What `ptx cache` does beyond reading one artifact: list and check. Removing is in gc.py."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -69,12 +67,9 @@ def meta_of(folder: Path) -> dict[str, Any]:
 
 def size_of(path: Path) -> int:
     """Bytes of a file or of all files in a folder; what vanishes meanwhile has none."""
+    inside = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
     total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(folder, name)).st_size
-    if not path.is_dir():
+    for file in inside if path.is_dir() else [path]:
         with contextlib.suppress(OSError):
-            total += path.lstat().st_size
+            total += os.lstat(file).st_size
     return total

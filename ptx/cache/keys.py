@@ -1,7 +1,5 @@
 """Keys: one spelling for every value, and SHA-256 of it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -18,9 +16,8 @@ def canonical(value: Any) -> bytes:
         _check_names(value)
         return ENCODER.encode(value).encode("utf-8")
     except (TypeError, ValueError) as error:
-        raise PtxError(
-            f"a setting cannot be keyed exactly: {error}", "use plain text, whole and finite numbers, lists and tables"
-        ) from None
+        hint = "use plain text, whole and finite numbers, lists and tables"
+        raise PtxError(f"a setting cannot be keyed exactly: {error}", hint) from None
 
 
 def _check_names(value: Any) -> None:

@@ -5,56 +5,36 @@ the end. An owner is a process: one of this machine is alive if its number is; o
 on a shared folder) if it touched its file within a day, which it does every ten minutes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ptx.cache.locks import here
+from ptx.cache.locks import owner as owner
+from ptx.cache.store import Store
 from ptx.errors import PtxError
 from ptx.files import write_whole
-
-if TYPE_CHECKING:
-    from ptx.cache.store import Store
 
 HEARTBEAT = 600.0  # seconds
 STALE = 24 * 3600.0
 GC_LOCK = "gc"
 
 
-def owner() -> str:
-    """This process, as part of a file name."""
-    return f"{os.getpid()}-{_machine()}"
-
-
-def _machine() -> str:
-    """Host and process namespace: containers may share a host's name, but not its process numbers."""
-    try:
-        namespace = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        namespace = 0
-    return f"{namespace}-{socket.gethostname()}"
-
-
-def alive(name: str, touched: float, now: float | None = None) -> bool:
+def alive(name: str, touched: float) -> bool:
     """Whether the owner named in `name` may still be at work; without one, whether `touched` was within a day."""
     pid, _, machine = name.partition("-")
-    if machine == _machine() and pid.isdecimal() and os.name == "posix":
+    if machine == here() and pid.isdecimal() and os.name == "posix":
         try:
             os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return False
-        except OSError:  # another user's
-            return True
+        except OSError as error:
+            return not isinstance(error, ProcessLookupError)  # otherwise another user's
         return True
-    return (time.time() if now is None else now) - touched < STALE
+    return time.time() - touched < STALE
 
 
 @contextlib.contextmanager
@@ -85,15 +65,8 @@ def _beat(path: Path, done: threading.Event) -> None:
 def in_use(root: Path) -> set[tuple[str, str]]:
     """The entries (stage, key) that live runs have announced."""
     found = set()
-    for path in leases(root):
+    for path in (root / "runs").glob("[!.]*"):
         with contextlib.suppress(OSError, ValueError):
             if alive(path.name.partition(".")[2], path.stat().st_mtime):
-                for line in json.loads(path.read_bytes()):
-                    stage, _, key = line.partition("/")
-                    found.add((stage, key))
+                found |= {tuple(line.split("/", 1)) for line in json.loads(path.read_bytes())}
     return found
-
-
-def leases(root: Path) -> list[Path]:
-    """The files of all runs, dead ones included."""
-    return [path for path in sorted((root / "runs").glob("*")) if not path.name.startswith(".")]

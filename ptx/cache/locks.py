@@ -1,13 +1,12 @@
-"""Locks between processes, which save double work. Nothing is wrong without them.
+"""Locks between processes, which save double work, and who this process is. Nothing is wrong without locks.
 
 They have no effect on file systems that have none, and with `PTX_NO_LOCKS=1`, for those that only pretend.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,3 +57,17 @@ def is_free(path: Path) -> bool:
         return False
     lock.release()
     return True
+
+
+def owner() -> str:
+    """This process, as part of a file name."""
+    return f"{os.getpid()}-{here()}"
+
+
+def here() -> str:
+    """Host and process namespace: containers may share a host's name, but not its process numbers."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{namespace}-{socket.gethostname()}"

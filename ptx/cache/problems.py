@@ -1,7 +1,5 @@
 """What to say of a cache that cannot be read or written."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from pathlib import Path
@@ -10,17 +8,13 @@ from ptx.errors import PtxError
 
 
 def unwritable(root: Path, error: OSError) -> PtxError:
-    return PtxError(
-        f"cannot write to the cache {root}: {_reason(root, error)}",
-        "make room or mend its permissions, or choose another folder with --cache-dir or PTX_CACHE_DIR",
-    )
+    hint = "make room or mend its permissions, or choose another folder with --cache-dir or PTX_CACHE_DIR"
+    return PtxError(f"cannot write to the cache {root}: {_reason(root, error)}", hint)
 
 
 def unreadable(root: Path, error: OSError) -> PtxError:
-    return PtxError(
-        f"cannot read the cache {root}: {_reason(root, error)}",
-        "mend its permissions, or choose another folder with --cache-dir or PTX_CACHE_DIR",
-    )
+    hint = "mend its permissions, or choose another folder with --cache-dir or PTX_CACHE_DIR"
+    return PtxError(f"cannot read the cache {root}: {_reason(root, error)}", hint)
 
 
 def _reason(root: Path, error: OSError) -> str:

@@ -5,8 +5,6 @@ checked against its SHA-256 digests. Locks only save double work. Locks, running
 outside `v1/`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import functools
@@ -24,18 +22,20 @@ from typing import Any
 
 from ptx.cache import locks
 from ptx.cache.keys import canonical, digest, file_digest
-from ptx.cache.leases import owner
+from ptx.cache.locks import owner
 from ptx.cache.problems import unreadable, unwritable
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import PtxError
 from ptx.files import fsync
 
+# In the order in which they build on each other. Each is a folder below v1/, and a file of ptx/stages.
 STAGES = ("anchors", "tune", "encode", "search", "eval", "table", "figure")
 PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.
 PROVENANCE = ("created", "host", "versions", "seconds", "device", "sha256")
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder cannot be renamed to where something is
 ATTEMPTS = 100
+Meta = Mapping[str, Any]  # what meta.json says
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Artifact:
     """A verified entry: its folder and what `meta.json` says."""
 
     path: Path
-    meta: Mapping[str, Any]
+    meta: Meta
 
     @property
     def key(self) -> str:
@@ -107,13 +107,7 @@ class Store:
                 os.rename(aside, folder)
 
     def publish(
-        self,
-        stage: str,
-        key: str,
-        meta: Mapping[str, Any],
-        write: Callable[[Path], None],
-        *,
-        replacing: Artifact | None = None,
+        self, stage: str, key: str, meta: Meta, write: Callable[[Path], None], *, replacing: Artifact | None = None
     ) -> Artifact:
         """Write the payload with `write(folder)`, add `meta.json`, and let the entry appear by rename.
 
@@ -126,7 +120,9 @@ class Store:
             partial.mkdir(parents=True)
             write(partial)
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
-            full = {**meta, "stage": stage, "key": key, "payload": payload, **_provenance()}
+            versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+            made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname()}
+            full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)
             (partial / "meta.json").write_bytes(canonical(full) + b"\n")
             for file in partial.iterdir():
@@ -207,18 +203,15 @@ class Store:
         return artifact
 
 
+def versions_of(meta: Meta) -> dict[str, int]:
+    """The versions of the stages that had a part in an artifact, by its meta.json; early ones named their own only."""
+    return dict(meta.get("stages") or {meta["stage"]: meta.get("version", 0)})
+
+
 def hidden(final: Path) -> Path:
     """A sibling that no reader looks at; its name tells gc whose it is."""
     return final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.{owner()}")
 
 
-def _says(meta: Mapping[str, Any]) -> dict[str, Any]:
+def _says(meta: Meta) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name not in PROVENANCE}
-
-
-def _provenance() -> dict[str, Any]:
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": socket.gethostname(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-    }

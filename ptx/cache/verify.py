@@ -1,7 +1,5 @@
 """Is an entry of the cache just what was published?"""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

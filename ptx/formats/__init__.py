@@ -1,26 +1,22 @@
 """Soft prompts in the files of other programs. A file's content says what it is; `--format` overrides that."""
 
-from __future__ import annotations
-
+import functools
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from jaxtyping import Float
+from torch import Tensor
+
+from ptx.config import Layout
 from ptx.errors import PtxError
 from ptx.formats import card, koboldai, npy, peft, tensors, torch_files
 from ptx.formats.card import Record
 from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from ptx.config import Layout
-
 READERS: Mapping[str, Callable[[Path], Matrix]] = {
-    "optiprompt": npy.read_optiprompt,
+    "optiprompt": functools.partial(npy.read, layout="postfix"),  # [X] V1..Vm [Y]
     "npy": npy.read,
     "torch": torch_files.read,  # thunlp's and OpenPrompt's
     "safetensors": tensors.read,
@@ -103,3 +99,8 @@ def detect(path: Path, record: Record | None = None) -> str:
     elif head[8:] == b"{":  # behind the length of the header
         return "safetensors"
     raise PtxError(f"{path} is in no format that ptx knows", f"it reads {', '.join(READERS)}; {SAVE_AGAIN}")
+
+
+def read_prompt(path: Path) -> Float[Tensor, "m d"]:
+    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError."""
+    return read(path).prompt

@@ -3,33 +3,37 @@
 A folder's card is its README.md, a file's stands beside it under the same name with `.md` behind.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ptx.errors import PtxError
-
-if TYPE_CHECKING:
-    from ptx.config import Layout
+from ptx.config import Layout
+from ptx.config.validation import validated
+from ptx.errors import PtxError, first_line
 
 FOLDER_CARD = "README.md"
 MAX_BYTES = 2**20
-LAYOUTS = ("postfix", "prefix")
-# What YAML makes of the record's fields, by their declared types, and of what its lists hold.
-KINDS: Mapping[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "Layout": str,
-    "Sequence": (list, tuple),
-    "Mapping": dict,
-}
-EVALUATION: Mapping[str, Any] = {"split": str, "accuracy": (int, float), "facts": int}
-SOURCE: Mapping[str, Any] = {"model": str}
+OPEN = {"extra": "ignore"}  # later versions of ptx may write more
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is read of one of a record's evaluations."""
+
+    __pydantic_config__ = OPEN
+    split: str = field(metadata={"strict": True})
+    accuracy: float
+    facts: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read of one of a record's sources."""
+
+    __pydantic_config__ = OPEN
+    model: str = field(metadata={"strict": True})
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Record:
     `leading` rows stand before the prompt in the file: the embeddings of what the model expects first.
     """
 
+    __pydantic_config__ = OPEN
     version: str
     key: str
     method: str
@@ -46,12 +51,12 @@ class Record:
     model_digest: str
     tokenizer_digest: str
     width: int
-    vectors: int
+    vectors: int = field(metadata={"gt": 0})
     layout: Layout
     suite: str
     task: str
     sha256: str
-    leading: int = 0
+    leading: int = field(default=0, metadata={"ge": 0})
     commit: str | None = None  # of a hub model
     input: str = ""  # the layout spelled out
     task_label: str = ""
@@ -67,22 +72,13 @@ class Record:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, values: Any) -> Record:
-        """From the front matter. Raises ValueError if something needed is missing or of another kind."""
-        if not isinstance(values, dict):
-            raise ValueError("`ptx` is not a table")
-        kinds = {f.name: str(f.type).split("[")[0].split(" ")[0] for f in dataclasses.fields(cls)}
-        given = {name: value for name, value in values.items() if name in kinds and value is not None}
-        for name, value in given.items():
-            if not isinstance(value, KINDS[kinds[name]]) or isinstance(value, bool):
-                raise ValueError(f"{name} is {value!r}")
-        record = cls(**given)
-        if record.layout not in LAYOUTS or record.vectors < 1 or record.leading < 0:
-            raise ValueError(f"layout {record.layout!r}, {record.vectors} vectors behind {record.leading} others")
-        for rows, wanted in ((record.evaluations, EVALUATION), (record.sources, SOURCE)):
-            for row in rows:
-                if not isinstance(row, dict) or any(not isinstance(row.get(name), wanted[name]) for name in wanted):
-                    raise ValueError(f"{row!r} lacks one of {', '.join(wanted)}")
+    def parse(cls, values: Any) -> "Record":
+        """From the front matter. Raises PtxError if something needed is missing or of another kind."""
+        if isinstance(values, dict):  # YAML's nothing is as good as no key
+            values = {name: value for name, value in values.items() if value is not None}
+        record = validated(cls, values, "ptx")
+        validated(list[Evaluation], record.evaluations, "ptx", "evaluations")
+        validated(list[Source], record.sources, "ptx", "sources")
         return record
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,10 +110,8 @@ def read(path: Path) -> Record | None:
         values = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get("ptx")
         return None if values is None else Record.parse(values)
     except Exception as error:  # YAML, and whatever else is wrong with an edited card
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise PtxError(
-            f"the card {where} cannot be read: {reason}", "export the prompt again, or move the card away"
-        ) from None
+        hint = "export the prompt again, or move the card away"
+        raise PtxError(f"the card {where} cannot be read: {first_line(error)}", hint) from None
 
 
 def render(record: Record, *, usage: str, tags: Sequence[str], base: str | None, library: str | None = None) -> str:

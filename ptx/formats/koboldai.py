@@ -1,19 +1,15 @@
 """KoboldAI's soft prompts: a zip of `tensor.npy` (float32, float16 or bfloat16) and `meta.json`, read in place."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor
 
 from ptx.formats import npy
 from ptx.formats.matrix import Matrix
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
 
 MOST = 2047  # vectors that KoboldAI accepts
 TENSOR, META = "tensor.npy", "meta.json"

@@ -1,7 +1,5 @@
 """What every prompt file comes down to: a matrix of finite numbers. Nothing that a file holds is ever run."""
 
-from __future__ import annotations
-
 import contextlib
 import pickle
 import re
@@ -9,27 +7,21 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from ptx.errors import PtxError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from ptx.config import Layout
+from ptx.config import Layout
+from ptx.errors import PtxError, first_line
 
 MAX_NUMBERS = 2**26  # 256 MB in float32; the largest released prompts have 100 x 12,288
 SAVE_AGAIN = "save its matrix of shape (vectors, width) with safetensors or numpy.save, and give that file"
 # The last part of a tensor's name in files of several: PEFT, OpenPrompt, thunlp's prompts, ptx; and where those stand.
 NAMES: Mapping[str, Layout | None] = {
-    "prompt_embeddings": "prefix",
-    "soft_embeds": "prefix",
-    "model": "prefix",
-    "prompt": None,
-}
+    "prompt_embeddings": "prefix", "soft_embeds": "prefix", "model": "prefix", "prompt": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,16 +51,11 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         what = f"asks for {asked[1]}, which is code and not data" if asked else "is damaged or holds more than tensors"
-        raise PtxError(
-            f"{path} is a pickle that {what}; nothing of it was run",
-            f"only if you trust it: load it elsewhere, {SAVE_AGAIN}",
-        ) from None
+        hint = f"only if you trust it: load it elsewhere, {SAVE_AGAIN}"
+        raise PtxError(f"{path} is a pickle that {what}; nothing of it was run", hint) from None
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise PtxError(
-            f"{path} cannot be read as {kind}: {reason}",
-            f"fetch it again if it may be damaged, name its --format, or {SAVE_AGAIN}",
-        ) from None
+        hint = f"fetch it again if it may be damaged, name its --format, or {SAVE_AGAIN}"
+        raise PtxError(f"{path} cannot be read as {kind}: {first_line(error)}", hint) from None
 
 
 def pick(tensors: Mapping[Any, Any], path: Path) -> Matrix:
@@ -105,10 +92,8 @@ def finite(prompt: Float[Tensor, "m d"], path: Path) -> Float[Tensor, "m d"]:
     """The prompt, unless a number of it is NaN or infinite (in float32)."""
     bad = ~torch.isfinite(prompt)
     if bad.any():
-        row, column = bad.nonzero()[0].tolist()
-        raise PtxError(
-            f"{path}: {int(bad.sum())} of {prompt.numel()} numbers are NaN or infinite, first row {row + 1}, "
-            f"column {column + 1}",
-            "its tuning diverged or the file is damaged: fetch or tune the prompt again",
-        )
+        row, column = (bad.nonzero()[0] + 1).tolist()
+        what = f"{int(bad.sum())} of {prompt.numel()} numbers are NaN or infinite, first row {row}, column {column}"
+        hint = "its tuning diverged or the file is damaged: fetch or tune the prompt again"
+        raise PtxError(f"{path}: {what}", hint)
     return prompt

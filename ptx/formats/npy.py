@@ -1,21 +1,18 @@
 """Numpy's .npy: OptiPrompt's and PTfer's (10, d), of which the first rows are the prompt, and Google's (100, d)."""
 
-from __future__ import annotations
-
 import io
 import math
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from ptx.config import Layout
 from ptx.errors import PtxError
 from ptx.formats.matrix import MAX_NUMBERS, SAVE_AGAIN, Matrix
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 MAGIC = b"\x93NUMPY"
 BFLOAT16 = np.dtype("V2")  # how JAX programs store it: two bytes that numpy has no name for
@@ -23,18 +20,12 @@ OPTIPROMPT_ROWS = 10  # MAX_NUM_VECTORS: OptiPrompt saves as many, whatever --nu
 OPTIPROMPT_VECTORS = 5  # its default and the paper's
 
 
-def read(path: Path) -> Matrix:
+def read(path: Path, layout: Layout | None = None) -> Matrix:
     with path.open("rb") as stream:
-        return Matrix(read_array(stream, path))
+        return Matrix(read_array(stream, path), layout=layout)
 
 
-def read_optiprompt(path: Path) -> Matrix:
-    """The layout is OptiPrompt's own, [X] V1..Vm [Y]."""
-    with path.open("rb") as stream:
-        return Matrix(read_array(stream, path), layout="postfix")
-
-
-def read_array(stream: IO[bytes], path: Path) -> Tensor:
+def read_array(stream: io.BufferedIOBase | IO[bytes], path: Path) -> Tensor:
     """The array in an open .npy file, which is never unpickled and never larger than its header and MAX_NUMBERS allow.
 
     Raises PtxError for other contents than floating-point numbers, ValueError for a damaged file.
@@ -82,8 +73,6 @@ def to_bytes(prompt: Float[Tensor, "m d"]) -> bytes:
 def to_optiprompt(prompt: Float[Tensor, "m d"]) -> bytes:
     """Ten rows: the prompt, then zeros, which OptiPrompt reads but does not use with --num_vectors m."""
     if len(prompt) > OPTIPROMPT_ROWS:
-        raise PtxError(
-            f"OptiPrompt's files hold at most {OPTIPROMPT_ROWS} vectors, and this prompt has {len(prompt)}",
-            "use --to npy, which holds any number",
-        )
+        message = f"OptiPrompt's files hold at most {OPTIPROMPT_ROWS} vectors, and this prompt has {len(prompt)}"
+        raise PtxError(message, "use --to npy, which holds any number")
     return to_bytes(torch.nn.functional.pad(prompt, (0, 0, 0, OPTIPROMPT_ROWS - len(prompt))))

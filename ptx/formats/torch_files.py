@@ -3,21 +3,16 @@
 They are pickles, so they are read by torch's restricted unpickler only, which builds tensors and plain containers.
 """
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ptx.formats.matrix import Matrix, pick
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 
 def read(path: Path) -> Matrix:

@@ -1,7 +1,5 @@
 """What `ptx models` and Table 4 say about models, from their files and cards. Nothing heavy is imported."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -33,8 +31,7 @@ def describe(name: str) -> dict[str, Any]:
     model = resolve(name)
     config = model.config
     if name in zoo():
-        about = card(name)
-        data = f"{about['sentences']:,} sentences of the facts suite"
+        data = f"{card(name)['sentences']:,} sentences of the facts suite"
     else:
         data = ", ".join(_data_of(Path(model.path))) or "not in its card"
     saved_as = str((config.get("architectures") or [""])[0])
@@ -61,19 +58,18 @@ def _data_of(folder: Path) -> list[str]:
 
 def catalogue() -> list[dict[str, Any]]:
     """What `ptx models` lists: the embedded models with their figures, then the paper's aliases."""
-    rows: list[dict[str, Any]] = []
-    for name in zoo():
-        about = card(name)
-        shape = about["shape"]
-        rows.append(
-            {
-                "name": name,
-                "where": "embedded",
-                "parameters": about["parameters"],
-                "hidden": shape["hidden_size"],
-                "embedding": shape.get("embedding_size", shape["hidden_size"]),
-                "manual": about.get("accuracy", {}).get("manual"),
-                "tuned": about.get("accuracy", {}).get("tuned"),
-            }
-        )
-    return rows + [{"name": alias, "where": repo} for alias, repo in PAPER.items()]
+    return [*map(_embedded, zoo()), *({"name": alias, "where": repo} for alias, repo in PAPER.items())]
+
+
+def _embedded(name: str) -> dict[str, Any]:
+    about = card(name)
+    shape, accuracy = about["shape"], about.get("accuracy", {})
+    return {
+        "name": name,
+        "where": "embedded",
+        "parameters": about["parameters"],
+        "hidden": shape["hidden_size"],
+        "embedding": shape.get("embedding_size", shape["hidden_size"]),
+        "manual": accuracy.get("manual"),
+        "tuned": accuracy.get("tuned"),
+    }

@@ -1,24 +1,20 @@
 """A model's words and their embeddings: all that anchors, encodings and searches need of it."""
 
-from __future__ import annotations
-
 import functools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, first_line
+from ptx.lms.models import LOCAL
 from ptx.lms.weights import word_matrix
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
 
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
 
@@ -35,15 +31,12 @@ class WordEmbeddings:
     ) -> None:
         rows = len(embeddings)
         if (highest := max(tokenizer.get_vocab().values(), default=-1)) >= rows:
-            raise PtxError(
-                f"the tokenizer of {name} numbers tokens up to {highest}, its word embeddings have {rows} rows only",
-                "save the tokenizer and the model that belong together into one folder",
-            )
+            what = f"numbers tokens up to {highest}, its word embeddings have {rows} rows only"
+            hint = "save the tokenizer and the model that belong together into one folder"
+            raise PtxError(f"the tokenizer of {name} {what}", hint)
         if not torch.isfinite(embeddings.sum()):
-            raise PtxError(
-                f"the word embeddings of {name} hold values that are not finite",
-                "the checkpoint is damaged, or was saved after training had diverged: choose another",
-            )
+            hint = "the checkpoint is damaged, or was saved after training had diverged: choose another"
+            raise PtxError(f"the word embeddings of {name} hold values that are not finite", hint)
         self.name = name
         self.tokenizer = tokenizer
         self.embeddings = embeddings
@@ -62,10 +55,8 @@ class WordEmbeddings:
         """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
         width = self.embeddings.shape[1]
         if prompt.shape[1] != width:
-            raise PtxError(
-                f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {self.name} {width}",
-                hint,
-            )
+            what = f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {self.name} {width}"
+            raise PtxError(what, hint)
         return prompt.to(self.device)
 
     def word_ids(self, words: Sequence[str]) -> Int[Tensor, " k"]:
@@ -103,15 +94,13 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder; a command that names six models reads each of them once. Raises PtxError."""
     transformers_logging.set_verbosity_error()
     try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, **LOCAL)
     except Exception as error:  # the tokenizers library raises bare ones
-        converted = not (Path(path) / "tokenizer.json").is_file() and [*Path(path).glob("*.model")]
-        raise PtxError(
-            f"cannot load the tokenizer in {path}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}",
-            "it has no tokenizer.json: run `pip install sentencepiece protobuf tiktoken`, which convert its .model file"
-            if converted
-            else "save the tokenizer into the folder with `save_pretrained`",
-        ) from None
+        hint = "save the tokenizer into the folder with `save_pretrained`"
+        if not (Path(path) / "tokenizer.json").is_file() and any(Path(path).glob("*.model")):
+            packages = "sentencepiece protobuf tiktoken"
+            hint = f"it has no tokenizer.json: run `pip install {packages}`, which convert its .model file"
+        raise PtxError(f"cannot load the tokenizer in {path}: {first_line(error)}", hint) from None
 
 
 def lead(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -119,10 +108,7 @@ def lead(tokenizer: PreTrainedTokenizerBase) -> str:
 
     Nothing where the tokenizer writes the space itself and takes ours for a second one (Llama 2's, Mistral's).
     """
-
-    def ids(text: str) -> list[int]:
-        return tokenizer(text, add_special_tokens=False)["input_ids"]
-
+    ids = functools.partial(tokenizer.encode, add_special_tokens=False)
     sentence = ids("a a")
     return next((space for space in (" ", "") if (own := ids(f"{space}a")) and sentence[-len(own) :] == own), " ")
 

@@ -8,14 +8,12 @@
 | span | T5 | the sentinel `<extra_id_0>`, in the encoder | in the decoder, after `<extra_id_0>` |
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,32 +26,21 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError
-
-if TYPE_CHECKING:
-    from ptx.lms.models import Model
+from ptx.lms.models import LOCAL, Model
 
 Kind = Literal["masked", "causal", "infill", "span"]
 LOADERS: dict[Kind, Any] = {
-    "masked": AutoModelForMaskedLM,
-    "causal": AutoModelForCausalLM,
-    "infill": AutoModelForSeq2SeqLM,
-    "span": AutoModelForSeq2SeqLM,
-}
+    "masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM,
+    "infill": AutoModelForSeq2SeqLM, "span": AutoModelForSeq2SeqLM,
+}  # fmt: skip
 # Encoder-decoders that were pretrained to fill blanks, by model type; of others we do not know how they would.
 ENCODER_DECODERS: dict[str, Kind] = {
-    "bart": "infill",
-    "t5": "span",
-    "mt5": "span",
-    "umt5": "span",
-    "switch_transformers": "span",
-}
+    "bart": "infill", "t5": "span", "mt5": "span", "umt5": "span", "switch_transformers": "span",
+}  # fmt: skip
 SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 # facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
 HEADLESS = ("BartModel",)
@@ -87,10 +74,9 @@ def kind_of(name: str, config: PreTrainedConfig) -> Kind:
     elif not saved_as and family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return "causal"
     known = ", ".join(ENCODER_DECODERS)
-    raise PtxError(
-        f"{name} is a {' or '.join(saved_as) or family}, which has no trained language-model head that fills a blank",
-        f"choose a masked LM, a causal LM, or an encoder-decoder ({known}) saved with its head; see `ptx models`",
-    )
+    what = f"{' or '.join(saved_as) or family}, which has no trained language-model head that fills a blank"
+    hint = f"choose a masked LM, a causal LM, or an encoder-decoder ({known}) saved with its head; see `ptx models`"
+    raise PtxError(f"{name} is a {what}", hint)
 
 
 def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> int | None:
@@ -109,7 +95,7 @@ def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> in
 
 def read_config(model: Model) -> PreTrainedConfig:
     """The model's configuration, from its folder alone."""
-    return AutoConfig.from_pretrained(model.path, local_files_only=True, trust_remote_code=False)
+    return AutoConfig.from_pretrained(model.path, **LOCAL)
 
 
 def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kind]:
@@ -127,10 +113,8 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
     if missing := sorted(report["missing_keys"]):
         inside = [key for key in missing if key.startswith(f"{network.base_model_prefix}.")]
         what = f"lacks {len(missing)} of its weights" if inside else "has no trained language-model head"
-        raise PtxError(
-            f"{model.name} {what} ({(inside or missing)[0]} is missing)",
-            "choose a checkpoint saved with its LM head; `ptx models` lists some",
-        )
+        hint = "choose a checkpoint saved with its LM head; `ptx models` lists some"
+        raise PtxError(f"{model.name} {what} ({(inside or missing)[0]} is missing)", hint)
     if ignored := sorted(key for key in report["unexpected_keys"] if not HARMLESS.search(key)):
         raise PtxError(
             f"{model.name} has {len(ignored)} weights that {type(network).__name__} would ignore ({ignored[0]})",
@@ -149,13 +133,7 @@ def _load(
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
         return LOADERS[kind].from_pretrained(
-            model.path,
-            config=config,
-            dtype=dtype,
-            output_loading_info=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            weights_only=True,
+            model.path, config=config, dtype=dtype, output_loading_info=True, weights_only=True, **LOCAL
         )
 
 

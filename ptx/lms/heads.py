@@ -3,22 +3,18 @@
 At a vocabulary of 30,000 words the head costs more than the rest of a small model, and its scores take more memory.
 """
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING
-
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
 
 # Families whose whole head is one module; of others, the last layer alone is applied to a few positions.
 HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
 
 
 def logits_at(
-    network: PreTrainedModel, at: Bool[Tensor, "b n"], **inputs: Tensor
+    network: PreTrainedModel, at: Bool[Tensor, "b n"], **inputs: Any
 ) -> Float[Tensor, "positions vocabulary"]:
     """The network's scores at the positions marked in `at`, row by row, in float32. Other positions skip the head."""
     name = HEADS.get(network.config.model_type)

@@ -1,25 +1,17 @@
 """From a template and a subject to token ids: `[X]` the subject, `[V]` the soft prompt, `[Y]` the answer."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from ptx.errors import PtxError
 from ptx.lms.embeddings import lead
-
-if TYPE_CHECKING:
-    from jaxtyping import Int
-    from transformers import PreTrainedTokenizerBase
-
-    from ptx.lms.lm import LanguageModel
-    from ptx.suites import Fact, Task
 
 PLACEHOLDER = 0  # the token whose embedding a prompt vector replaces: any will do
 # Where the soft prompt stands (the paper, Section 2; the prefix layout is the authors' code's).
@@ -67,17 +59,15 @@ def rows(
     if causal:
         template = template[: template.index("[Y]") + len("[Y]")]
         if "[X]" not in template:
-            raise PtxError(
-                f"a causal LM cannot read {template!r}: the answer comes before the subject",
-                "reword the template so that [Y] comes last",
-            )
+            hint = "reword the template so that [Y] comes last"
+            raise PtxError(f"a causal LM cannot read {template!r}: the answer comes before the subject", hint)
     parts = [part for part in re.split(r"(\[[XVY]\])", template) if part.strip()]
     # Every part but the first stands after a space, which byte-level and Unigram tokenizers see.
     inside = lead(tokenizer)
     space = "" if parts[0] == "[X]" else inside
     subject_ids = subject_tokens(tokenizer, [space + s for s in subjects])
     text_ids = {
-        i: tokenizer((inside if i else "") + part.strip(), add_special_tokens=False)["input_ids"]
+        i: tokenizer.encode((inside if i else "") + part.strip(), add_special_tokens=False)
         for i, part in enumerate(parts)
         if part not in ("[X]", "[V]", "[Y]")
     }
@@ -87,10 +77,8 @@ def rows(
         answer, end = [], []
     fixed = sum(map(len, (begin, answer, end, *text_ids.values()))) + prompt_length * parts.count("[V]")
     if fixed >= max_length:
-        raise PtxError(
-            f"a prompt of {prompt_length} vectors leaves no room for a subject in {max_length} positions",
-            "choose a smaller --prompt-length",
-        )
+        message = f"a prompt of {prompt_length} vectors leaves no room for a subject in {max_length} positions"
+        raise PtxError(message, "choose a smaller --prompt-length")
     result = []
     for number, subject in enumerate(subject_ids):
         if refuse is not None and len(subject) > max_length - fixed:
@@ -112,26 +100,6 @@ def rows(
     return result
 
 
-def fact_rows(
-    model: LanguageModel, task: Task, facts: Sequence[Fact], template: str, *, prompt_length: int
-) -> list[Row]:
-    """The inputs of facts of a task. Raises PtxError for a text to classify that is longer than the model takes."""
-
-    def refuse(number: int, length: int) -> PtxError:
-        where = f"{facts[number].where}: " if facts[number].where else ""
-        return PtxError(
-            f"{where}a text of {length} tokens does not fit into the {model.max_length} positions of {model.name}",
-            "shorten it, or add --truncate to cut such texts",
-        )
-
-    return model.rows(
-        template,
-        [fact.subject for fact in facts],
-        prompt_length=prompt_length,
-        refuse=refuse if task.labels and not task.truncate else None,
-    )
-
-
 def subject_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of users' texts, in which `[MASK]` or `</s>` are letters like others.
 
@@ -150,8 +118,7 @@ def subject_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
 
 def frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The tokens that the tokenizer puts around every text."""
-    whole = tokenizer("a")["input_ids"]
-    text = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole, text = tokenizer.encode("a"), tokenizer.encode("a", add_special_tokens=False)
     for at in range(len(whole)):
         if text and whole[at : at + len(text)] == text:
             return whole[:at], whole[at + len(text) :]

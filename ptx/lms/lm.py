@@ -1,31 +1,26 @@
 """A frozen language model of any family: its word embeddings, and its predictions for inputs with a soft prompt."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import itertools
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, first_line
 from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
 from ptx.lms.families import blank_token, load_network, matrix_of
 from ptx.lms.heads import logits_at
 from ptx.lms.inputs import Batch, Row, collate, rows
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
-
-    from ptx.lms.models import Model
-    from ptx.suites import Task
+from ptx.lms.models import Model
+from ptx.suites import Fact, Task
 
 FLOAT32 = "float32"
 UNBOUNDED = 1_000_000  # positions of a model that has no table of them (BLOOM's and T5's distances)
@@ -88,10 +83,8 @@ class LanguageModel(WordEmbeddings):
             if word not in found:
                 pieces = self.tokenizer.tokenize(f" {word}")
                 spelled = f"{len(pieces)} tokens in {self.name} ({' '.join(pieces)})"
-                raise PtxError(
-                    f"task {task.name}: the label word {word!r} is {spelled}",
-                    "choose another word for this label in the suite's TOML file",
-                )
+                hint = "choose another word for this label in the suite's TOML file"
+                raise PtxError(f"task {task.name}: the label word {word!r} is {spelled}", hint)
         return {word: found[word] for word in task.labels}
 
     def logits(self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None) -> Float[Tensor, "b vocabulary"]:
@@ -141,6 +134,8 @@ class LanguageModel(WordEmbeddings):
 
         Two forward passes over a few tokens: padded embeddings, and the tokens alone.
         """
+        network = f"{self.name} ({type(self.network).__name__})"
+        another = "choose a model of another family; docs/models.md names those that were tested"
         special = special_ids(self.tokenizer)
         usable = tuple(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 6))
         answer_at = 2
@@ -156,22 +151,35 @@ class LanguageModel(WordEmbeddings):
             got = self.logits(self.collate([row, longer]))[0]
             expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
         except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
-            raise PtxError(
-                f"{self.name} ({type(self.network).__name__}) cannot be given embeddings: {error}",
-                "choose a model of another family; README.md names those that were tested",
-            ) from None
+            raise PtxError(f"{network} cannot be given embeddings: {error}", another) from None
         if not torch.isfinite(expected).all():
-            raise PtxError(
-                f"{self.name} answers with values that are not finite in {self.network.dtype}",
-                "use --dtype float32, or bfloat16 in place of float16; if it is float32, the weights are damaged",
-            )
+            hint = "use --dtype float32, or bfloat16 in place of float16; if it is float32, the weights are damaged"
+            raise PtxError(f"{self.name} answers with values that are not finite in {self.network.dtype}", hint)
         difference = (got - expected).abs().max() / expected.abs().max()
         if not difference < torch.finfo(self.network.dtype).eps ** 0.5:
             raise PtxError(
-                f"{self.name} ({type(self.network).__name__}) answers otherwise when it is padded or given "
-                "embeddings in place of tokens, or is a causal LM that looks ahead",
-                "choose a model of another family; README.md names those that were tested",
+                f"{network} answers otherwise when it is padded or given embeddings in place of tokens, or is a causal "
+                "LM that looks ahead",
+                another,
             )
+
+
+def fact_rows(
+    model: LanguageModel, task: Task, facts: Sequence[Fact], template: str, *, prompt_length: int
+) -> list[Row]:
+    """The inputs of facts of a task. Raises PtxError for a text to classify that is longer than the model takes."""
+
+    def refuse(number: int, length: int) -> PtxError:
+        where = f"{facts[number].where}: " if facts[number].where else ""
+        message = f"{where}a text of {length} tokens does not fit into the {model.max_length} positions of {model.name}"
+        return PtxError(message, "shorten it, or add --truncate to cut such texts")
+
+    return model.rows(
+        template,
+        [fact.subject for fact in facts],
+        prompt_length=prompt_length,
+        refuse=refuse if task.labels and not task.truncate else None,
+    )
 
 
 def load_model(model: Model, device: str, dtype: str = FLOAT32) -> LanguageModel:
@@ -198,16 +206,9 @@ def _load_model(model: Model, device: str, dtype: str) -> LanguageModel:
     try:
         return LanguageModel(model, device, dtype)
     except pickle.UnpicklingError as error:
-        raise PtxError(
-            f"the weights of {model.name} hold more than tensors, which ptx does not unpickle: {_first_line(error)}",
-            "do not trust this checkpoint; a sound one can be saved again with `save_pretrained`, as safetensors",
-        ) from error
+        what = f"hold more than tensors, which ptx does not unpickle: {first_line(error)}"
+        hint = "do not trust this checkpoint; a sound one can be saved again with `save_pretrained`, as safetensors"
+        raise PtxError(f"the weights of {model.name} {what}", hint) from error
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
-        raise PtxError(
-            f"cannot load {model.name} as a language model: {_first_line(error)}",
-            "choose a masked or causal LM and a --device that exist; `ptx models` lists models",
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        hint = "choose a masked or causal LM and a --device that exist; `ptx models` lists models"
+        raise PtxError(f"cannot load {model.name} as a language model: {first_line(error)}", hint) from error

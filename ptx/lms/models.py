@@ -5,8 +5,6 @@ A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert
 `refuse_code`.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 import json
@@ -37,16 +35,11 @@ PAPER = {
 }
 # Which embedded model takes the place of the paper's in a miniature; the zoo has no third size.
 STAND_INS: dict[str, str | None] = {
-    "bert-base": "bert-micro",
-    "bert-large": "bert-mini",
-    "roberta-base": "roberta-micro",
-    "roberta-large": "roberta-mini",
-    "albert-base": "albert-micro",
-    "albert-large": "albert-mini",
-    "gpt2-small": "gpt2-micro",
-    "gpt2-medium": "gpt2-mini",
-    "gpt2-large": None,
-}
+    "bert-base": "bert-micro", "bert-large": "bert-mini",
+    "roberta-base": "roberta-micro", "roberta-large": "roberta-mini",
+    "albert-base": "albert-micro", "albert-large": "albert-mini",
+    "gpt2-small": "gpt2-micro", "gpt2-medium": "gpt2-mini", "gpt2-large": None,
+}  # fmt: skip
 CAUSAL = "gpt2"  # how the names of the causal LMs among these, and in the zoo, begin
 # Where the hub moved the names that have no organisation.
 MOVED = {
@@ -61,6 +54,8 @@ MOVED = {
     "google-t5": "t5-small t5-base t5-large t5-3b t5-11b",
     "almanach": "camembert-base",
 }
+# How transformers is to read a model's folder: nothing is fetched, and code that it brings is not run.
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -159,10 +154,8 @@ def refuse_code(name: str, folder: Path) -> None:
                 "remove auto_map in a local copy and give that folder",
             )
     if (folder / "adapter_config.json").is_file():
-        raise PtxError(
-            f"{name} is an adapter of another model (it has an adapter_config.json)",
-            "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder",
-        )
+        hint = "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder"
+        raise PtxError(f"{name} is an adapter of another model (it has an adapter_config.json)", hint)
 
 
 def anchor_models(models: Iterable[str]) -> tuple[list[str], str]:

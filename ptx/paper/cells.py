@@ -1,7 +1,5 @@
 """A measured cell of the paper's tables and figures, and the models that stand in for the paper's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +60,8 @@ def by_place(cells: Sequence[Cell]) -> dict[Key, Cell]:
         place = key(cell.method, cell.sources, cell.target, cell.suite)
         if places.setdefault(place, cell) != cell:
             what = f"{cell.method} {cell.pair}" if cell.sources else f"{cell.method} on {cell.target}"
-            raise PtxError(
-                f"two results for one cell: {what}", "compare them with `ptx table`: settings never share a table"
-            )
+            hint = "compare them with `ptx table`: settings never share a table"
+            raise PtxError(f"two results for one cell: {what}", hint)
     return places
 
 
@@ -81,7 +78,6 @@ def named(model: str, standins: Standins) -> str:
     return run if run == model else f"{short(run)} (for {model})"
 
 
-def as_run(models: Iterable[str], standins: Standins) -> list[str]:
-    """Models as run, each with whom it stands for, in the order given."""
-    of = {run: name for name, run in standins.items() if run is not None}
-    return [named(of[model], standins) if model in of else short(model) for model in dict.fromkeys(models)]
+def title(name: str, text: str, standins: Standins) -> str:
+    """The title of "table1" or "figure4"."""
+    return f"{name[:-1].title()} {name[-1]}{' in miniature' if is_miniature(standins) else ''}: {text}"

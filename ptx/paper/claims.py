@@ -4,10 +4,9 @@ Each judge states its criterion and works by the paper's names of models; the sa
 A claim is told only from a whole grid: where a cell is missing or covers fewer tasks, the answer is None.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ptx.errors import UsageError
 from ptx.paper.cells import Standins
@@ -39,31 +38,39 @@ class Claim:
     numbers: str
     paper: str = ""
 
+    def record(self) -> dict[str, Any]:
+        return {"claim": self.text, "holds": self.holds, "numbers": self.numbers, "paper": self.paper}
+
 
 def claims(cells_by_recipe: Cells, standins: Standins) -> list[Claim]:
     """Every claim, judged on the cells of each recipe ("table1", "figure4"), in the paper's order."""
     here, paper = Grids(cells_by_recipe, standins), published_grids()
     made = []
     for text, judge in CLAIMS:
-        holds, numbers = _judge(judge, here)
-        theirs, figures = _judge(judge, paper)
+        (holds, numbers), (theirs, figures) = _judge(judge, here), _judge(judge, paper)
         made.append(Claim(text, holds, numbers, f"{_word(theirs)}: {figures}" if theirs is not None else ""))
     return made
 
 
-def render_claims(made: Sequence[Claim], format: str) -> str:
-    """The claims as `text` or `md`, each with yes, no or "cannot be told". Raises UsageError for another format."""
+def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False) -> str:
+    """The claims as `text` or `md`, each with yes, no or "cannot be told"; of a miniature, also what it cannot show.
+
+    Raises UsageError for another format.
+    """
     if format == "text":
-        return "".join(
-            f"{_word(claim.holds):14}  {claim.text}\n{'':16}{claim.numbers}\n"
-            + (f"{'':16}in the paper {claim.paper}\n" if claim.paper else "")
-            for claim in made
-        )
-    if format == "md":
+        lines = []
+        for c in made:
+            lines += [f"{_word(c.holds):14}  {c.text}", f"{'':16}{c.numbers}"]
+            lines += [f"{'':16}in the paper {c.paper}"] if c.paper else []
+    elif format == "md":
         lines = ["| claim | here | numbers here | in the paper |", "| --- | --- | --- | --- |"]
         lines += [f"| {c.text} | {_word(c.holds)} | {c.numbers} | {c.paper} |" for c in made]
-        return "\n".join(lines) + "\n"
-    raise UsageError(f"no format named {format!r} for claims", "choose text or md")
+    else:
+        raise UsageError(f"no format named {format!r} for claims", "choose text or md")
+    if miniature:
+        mark = "- " if format == "md" else "  "
+        lines += ["", "What a miniature cannot show:", "", *(f"{mark}{limit}" for limit in LIMITS)]
+    return "\n".join(lines) + "\n"
 
 
 def _word(holds: bool | None) -> str:

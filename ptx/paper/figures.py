@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError
-from ptx.paper.cells import Cell, Standins
-from ptx.paper.frames import BY_COUNT, BY_LENGTH, BY_TOP_K, figure_table, figure_title, frame, models_note, ordered
+from ptx.paper.cells import Cell, Standins, title
+from ptx.paper.frames import BY_COUNT, BY_LENGTH, BY_TOP_K, TITLES, frame, models_note, ordered
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["draw", "figure_table", "frame"]
 
 WIDTH, DPI = 9.0, 100  # inches and dots: 900 pixels, the width of a README
 # Okabe and Ito's palette, which colour-blind readers can tell apart; a marker each, for print without colour.
@@ -25,19 +23,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ptx",  # ids in the SVG do not change from run to run
     "svg.fonttype": "none",  # text stays text: searchable, and small
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
-    "legend.frameon": False,
-}
+    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#DDDDDD", "legend.frameon": False,
+}  # fmt: skip
 
 
-def draw(
-    name: str, cells: Sequence[Cell], folder: Path, standins: Standins, *, anchors: int | None = None
-) -> list[Path]:
+def draw(name: str, cells: Sequence[Cell], folder: Path, standins: Standins, anchors: int | None = None) -> list[Path]:
     """Write `name`.png, .svg and .csv (the data, in long form) into a folder, made if need be; their paths.
 
     `anchors` is the number of anchors that "all" means, which figure4 needs. Raises PtxError without matplotlib or
@@ -50,9 +41,8 @@ def draw(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise PtxError(
-            "figures need matplotlib", "run `pip install matplotlib`, which is the extra `figures` of ptx"
-        ) from None
+        hint = "run `pip install matplotlib`, which is the extra `figures` of ptx"
+        raise PtxError("figures need matplotlib", hint) from None
     if name == "figure4" and anchors is None and (data["x"] == float("inf")).any():
         raise ValueError("figure4 draws `all` at the number of anchors: give it as `anchors`")
     drawn: Callable[[Figure, pd.DataFrame], None] = {"figure2": _losses, "figure3": _bars, "figure4": _ablations}[name]
@@ -64,7 +54,7 @@ def draw(
         figure = Figure(figsize=(WIDTH, 4.5), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         drawn(figure, data)
-        figure.suptitle(figure_title(name, standins), fontsize=11, fontweight="bold")
+        figure.suptitle(title(name, TITLES[name], standins), fontsize=11, fontweight="bold")
         note = models_note(cells, standins).replace(" (for ", "\u00a0(for\u00a0")  # a name is not broken
         figure.supxlabel(textwrap.fill(note, 150, break_on_hyphens=False), fontsize=7.5, color="#555555")
         figure.savefig(paths[0], metadata={"Software": None})
@@ -75,22 +65,16 @@ def draw(
 
 def _losses(figure: Figure, data: pd.DataFrame) -> None:
     """Figure 2: a panel per source, a curve per target. Loss falls to the right, as the search goes on."""
-    from matplotlib.lines import Line2D
-
-    sources = list(dict.fromkeys(data["sources"]))
-    targets = list(dict.fromkeys(data["target"]))
+    sources, targets = list(data["sources"].unique()), list(data["target"].unique())
     columns = min(len(sources), 2)
     lines = -(-len(sources) // columns)
     figure.set_size_inches(WIDTH, 1.3 + 2.9 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
-    looks: list[dict[str, Any]] = [
-        {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 4.5, "linewidth": 1.4}
-        for i in range(len(targets))
-    ]
+    looks = {target: {**_look(i), "markersize": 4.5, "linewidth": 1.4} for i, target in enumerate(targets)}
     for panel, source in zip(panels, sources, strict=False):
         for target, curve in data[data["sources"] == source].groupby("target"):
             dashed = "--" if curve["self_transfer"].iloc[0] else "-"
-            panel.plot(curve["x"], curve["percent"], linestyle=dashed, **looks[targets.index(str(target))])
+            panel.plot(curve["x"], curve["percent"], linestyle=dashed, **looks[str(target)])
         _floor(panel, data)
         panel.set_title(f"from {source.replace('+', ' + ')}", fontsize=10)
         panel.set_xlabel("matching loss, 1 − cosine (falls to the right)")
@@ -99,39 +83,32 @@ def _losses(figure: Figure, data: pd.DataFrame) -> None:
     for panel in panels[len(sources) :]:
         panel.set_visible(False)
     panels[0].invert_xaxis()  # all panels share it
-    handles = [Line2D([], [], label=f"to {target}", **look) for target, look in zip(targets, looks, strict=True)]
-    if data["self_transfer"].any():
-        handles.append(Line2D([], [], color="#555555", linestyle="--", label="self-transfer"))
-    handles.append(Line2D([], [], color="#555555", linestyle=":", label="majority class"))
-    figure.legend(handles=handles, loc="outside right center", fontsize=9)
+    legend = {f"to {target}": look for target, look in looks.items()}
+    _legend(figure, legend | ({"self-transfer": {"linestyle": "--"}} if data["self_transfer"].any() else {}))
 
 
 def _bars(figure: Figure, data: pd.DataFrame) -> None:
     """Figure 3: two bars a pair, self-transfer on the left and across models on the right, the mean on top."""
     sides = [("within one model", data[data["self_transfer"]]), ("across models", data[~data["self_transfer"]])]
-    sides = [(title, side) for title, side in sides if len(side)]
+    sides = [(heading, side) for heading, side in sides if len(side)]
     pairs = [list(dict.fromkeys(zip(side["sources"], side["target"], strict=True))) for _, side in sides]
     longest = max(map(len, pairs))
     figure.set_size_inches(WIDTH, 1.3 + 0.34 * (longest + 3))
     panels = figure.subplots(1, len(sides), sharex=True, squeeze=False).flatten()
-    for panel, (title, side), names in zip(panels, sides, pairs, strict=True):
+    for panel, (heading, side), names in zip(panels, sides, pairs, strict=True):
         places = [0.0, *(i + 1.5 for i in range(len(names)))]  # the mean stands apart
         for series, shift, colour, hatch in (("with Eq. 6", -0.2, COLOURS[0], ""), ("without", 0.2, COLOURS[4], "//")):
             bars = side[side["series"] == series].groupby(["sources", "target"])["percent"].mean()
             values = [bars.mean(), *(bars.get(name, float("nan")) for name in names)]
-            drawn = panel.barh(
-                [place + shift for place in places], values, 0.38, color=colour, hatch=hatch, edgecolor="white",
-                label=series,
-            )  # fmt: skip
+            look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": series}
+            drawn = panel.barh([place + shift for place in places], values, 0.38, **look)
             panel.bar_label(drawn, [f"{v:.1f}" if v == v else "" for v in values], padding=2, fontsize=7.5)
         labels = ["mean", *(f"{source.replace('+', ' + ')} → {target}" for source, target in names)]
         panel.set_yticks(places, labels)
         panel.get_yticklabels()[0].set_fontweight("bold")
         panel.axhline(0.75, color="#555555", linewidth=0.8)
-        panel.set_ylim(
-            longest + 2.2, -0.6
-        )  # one scale in both panels, the first pair on top, room for the legend below
-        panel.set_title(title, fontsize=10)
+        panel.set_ylim(longest + 2.2, -0.6)  # one scale in both, the first pair on top, room for the legend below
+        panel.set_title(heading, fontsize=10)
         panel.set_xlabel("accuracy, P@1 (%)")
         panel.grid(visible=False, axis="y")
         panel.margins(x=0.16)
@@ -140,23 +117,17 @@ def _bars(figure: Figure, data: pd.DataFrame) -> None:
 
 def _ablations(figure: Figure, data: pd.DataFrame) -> None:
     """Figure 4: anchors on a logarithmic axis on the left, prompt length on the right; means over pairs."""
-    from matplotlib.lines import Line2D
-
-    looks = [series for series in (BY_TOP_K, BY_COUNT, BY_LENGTH) if (data["series"] == series).any()]
-    counts = data[data["series"].isin([BY_TOP_K, BY_COUNT])]
-    lengths = data[data["series"] == BY_LENGTH]
+    there = [series for series in (BY_TOP_K, BY_COUNT, BY_LENGTH) if (data["series"] == series).any()]
+    looks = {series: _look(i) for i, series in enumerate(there)}
+    counts, lengths = data[data["series"] != BY_LENGTH], data[data["series"] == BY_LENGTH]
     sides = [side for side in (counts, lengths) if len(side)]
     panels = figure.subplots(1, len(sides), sharey=True, squeeze=False).flatten()
     for panel, side in zip(panels, sides, strict=True):
         for series, curve in side.groupby("series"):
-            look: dict[str, Any] = {
-                "color": COLOURS[looks.index(str(series))],
-                "marker": MARKERS[looks.index(str(series))],
-            }
-            _mean_curve(panel, curve, linewidth=2, **look)
+            _mean_curve(panel, curve, linewidth=2, **looks[str(series)])
             across = curve[~curve["self_transfer"]]
             if 0 < len(across) < len(curve):
-                _mean_curve(panel, across, markersize=3, linewidth=0.9, linestyle="--", **look)
+                _mean_curve(panel, across, markersize=3, linewidth=0.9, linestyle="--", **looks[str(series)])
         ticks = sorted(set(side["x"]))
         if side is counts:
             panel.set_xscale("log", base=2)
@@ -166,11 +137,20 @@ def _ablations(figure: Figure, data: pd.DataFrame) -> None:
         panel.set_xlabel("number of anchors (log scale)" if side is counts else "prompt length (vectors)")
         panel.set_title("(a) anchors" if side is counts else "(b) prompt length", fontsize=10)
     panels[0].set_ylabel("accuracy, P@1 (%), mean over pairs")
-    handles = [
-        Line2D([], [], color=COLOURS[i], marker=MARKERS[i], linewidth=2, label=name) for i, name in enumerate(looks)
-    ]
-    handles.append(Line2D([], [], color="#555555", linewidth=0.9, linestyle="--", label="thin: across models only"))
-    handles.append(Line2D([], [], color="#555555", linestyle=":", label="majority class"))
+    lines = {series: {**look, "linewidth": 2} for series, look in looks.items()}
+    _legend(figure, lines | {"thin: across models only": {"linewidth": 0.9, "linestyle": "--"}})
+
+
+def _look(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def _legend(figure: Figure, lines: dict[str, dict[str, Any]]) -> None:
+    """Beside the panels: these lines by label, grey unless they say otherwise, and last the majority class."""
+    from matplotlib.lines import Line2D
+
+    lines = lines | {"majority class": {"linestyle": ":"}}
+    handles = [Line2D([], [], label=label, **{"color": "#555555"} | look) for label, look in lines.items()]
     figure.legend(handles=handles, loc="outside right center", fontsize=9)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError, UsageError
-from ptx.paper.cells import Cell, Standins, as_run, is_miniature, short
-from ptx.render import Item, Sheet
+from ptx.paper.cells import Cell, Standins, named, short, title
+from ptx.results.sheet import Item, Sheet
+from ptx.results.table import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,20 +62,16 @@ def _rows(name: str, cell: Cell, anchors: float) -> list[dict[str, Any]]:
         points = [("with Eq. 6" if cell.settings[NORMALIZE] else "without", float(cell.settings[NORMALIZE]))]
     elif name == "figure4":
         points = [(series, min(x, anchors)) for series, x in _ablations(cell.settings)]
-    own = {
-        "sources": "+".join(map(short, cell.sources)),
-        "target": short(cell.target),
-        "suite": cell.suite,
-        "self_transfer": cell.self_transfer,
-    }
-    figures = {
-        "percent": round(100 * cell.accuracy, 4),
-        "floor": round(100 * cell.floor, 4),
-        "matching_loss": math.nan if cell.matching_loss is None else cell.matching_loss,
-        "tasks": cell.tasks,
-        "facts": cell.facts,
-    }
-    return [{"figure": name, **own, "series": series, **steps, "x": x, **figures} for series, x in points]
+    return [
+        {
+            "figure": name, "sources": "+".join(map(short, cell.sources)), "target": short(cell.target),
+            "suite": cell.suite, "self_transfer": cell.self_transfer, "series": series, **steps, "x": x,
+            "percent": round(100 * cell.accuracy, 4), "floor": round(100 * cell.floor, 4),
+            "matching_loss": math.nan if cell.matching_loss is None else cell.matching_loss,
+            "tasks": cell.tasks, "facts": cell.facts,
+        }
+        for series, x in points
+    ]  # fmt: skip
 
 
 def _ablations(settings: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -91,30 +88,21 @@ def _ablations(settings: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(BY_LENGTH, float(settings[LENGTH]))] if LENGTH in settings else []
 
 
-def figure_title(name: str, standins: Standins) -> str:
-    return f"Figure {name[-1]}{' in miniature' if is_miniature(standins) else ''}: {TITLES[name]}"
-
-
 def models_note(cells: Sequence[Cell], standins: Standins) -> str:
     """Every model of the cells as run, with whom it stands for, in the order given."""
-    return "Models: " + ", ".join(as_run([m for c in cells for m in (*c.sources, c.target)], standins))
+    paper = {run: name for name, run in standins.items() if run is not None}
+    models = dict.fromkeys(model for cell in cells for model in (*cell.sources, cell.target))
+    return "Models: " + ", ".join(named(paper[run], standins) if run in paper else short(run) for run in models)
 
 
 def figure_table(name: str, cells: Sequence[Cell], standins: Standins, *, anchors: int | None = None) -> Sheet:
     """A figure as a table: means over all pairs, over self-transfer and across models; figure3 also pair by pair."""
     cells = ordered(cells, standins)
     data = frame(name, cells, anchors=anchors)
-    by: Callable[[pd.DataFrame], tuple[int, list[str], list[list[str]]]]
-    by = {"figure2": _by_steps, "figure3": _by_pair, "figure4": _by_x}[name]
-    labels, header, rows = by(data)
-    records = data.astype(object).where(data.notna(), None).to_dict("records")
+    labels, header, rows = {"figure2": _by_steps, "figure3": _by_pair, "figure4": _by_x}[name](data)
     body = [[Item(text) for text in row] for row in rows]
     note = models_note(cells, standins)
-    return Sheet(name, figure_title(name, standins), [note], labels, header, body, [*map(_named, records)])
-
-
-def _named(record: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in record.items()}
+    return Sheet(name, title(name, TITLES[name], standins), [note], labels, header, body, rows_of(data))
 
 
 def _groups(data: pd.DataFrame) -> list[pd.DataFrame]:
@@ -138,11 +126,11 @@ def _by_pair(data: pd.DataFrame) -> tuple[int, list[str], list[list[str]]]:
     wide = data.pivot_table(index=["self_transfer", "sources", "target"], columns="x", values="percent", sort=False)
     wide = wide.reindex(columns=[0.0, 1.0]).dropna().reset_index()  # a pair counts when both bars are there
     rows = []
-    for own, title in ((True, "mean of self-transfer"), (False, "mean across models")):
+    for own, name in ((True, "mean of self-transfer"), (False, "mean across models")):
         part = wide[wide["self_transfer"] == own]
         pairs = [(f"{r['sources']} → {r['target']}", r[0.0], r[1.0]) for _, r in part.iterrows()]
         if len(part):
-            pairs.append((title, part[0.0].mean(), part[1.0].mean()))
+            pairs.append((name, part[0.0].mean(), part[1.0].mean()))
         rows += [[pair, f"{off:.1f}", f"{on:.1f}", f"{on - off:+.1f}"] for pair, off, on in pairs]
     return 1, ["pair", "% without", "% with Eq. 6", "difference"], rows
 

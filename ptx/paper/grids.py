@@ -34,31 +34,27 @@ class Grids:
         entries = measured(table, self.cells.get(f"table{table}", ()), self.standins)
         entries = [e for e in entries if e.has_models and e.place.method == method]
         entries = [e for e in entries if wanted is None or e.place.sources in wanted]
-        missing = sum(e.cell is None or e.partial for e in entries)
         if not entries:
             raise Untold("none of its models has a stand-in")
-        if missing:
+        if missing := sum(e.cell is None or e.partial for e in entries):
             what = f"{missing} of {len(entries)} cells are missing or cover fewer tasks"
             raise Untold(f"{what}: run `ptx run table{table}`")
         return entries
 
     def across(self, table: int, method: str, sources: Iterable[str] | None = None) -> dict[tuple[str, str], float]:
         """Percent by source and target, one source each, without self-transfer."""
-        single = self.pick(table, method, None if sources is None else [(source,) for source in sources])
-        return {
-            (e.place.sources[0], e.place.target): percent_of(e)
-            for e in single
-            if len(e.place.sources) == 1 and e.place.target not in e.place.sources
-        }
+        entries = self.pick(table, method, None if sources is None else [(source,) for source in sources])
+        single = [(e.place.sources[0], e) for e in entries if len(e.place.sources) == 1]
+        return {(source, e.place.target): e.percent for source, e in single if source != e.place.target}
 
     def within(self, table: int, method: str) -> dict[str, float]:
         """Percent of single-source self-transfer by model."""
-        own = [e for e in self.pick(table, method) if e.place.sources == (e.place.target,)]
-        return {e.place.target: percent_of(e) for e in own}
+        entries = self.pick(table, method)
+        return {e.place.target: e.percent for e in entries if e.place.sources == (e.place.target,)}
 
     def on_target(self, table: int, method: str) -> dict[tuple[str, str], float]:
         """Percent by target and suite."""
-        return {(e.place.target, e.suite): percent_of(e) for e in self.pick(table, method)}
+        return {(e.place.target, e.suite): e.percent for e in self.pick(table, method)}
 
     def figure(self, name: str) -> pd.DataFrame:
         """A figure's data: every pair at every point of a curve, and all over the same number of tasks."""
@@ -85,9 +81,4 @@ def published_grids() -> Grids:
         ]
         for number in TABLES
     }
-    models = {m for number in TABLES for p in published(number) for m in (*p.sources, p.target)}
-    return Grids(cells, {model: model for model in models})
-
-
-def percent_of(entry: Entry) -> float:
-    return 100 * entry.cell.accuracy if entry.cell else math.nan
+    return Grids(cells, {model: model for of in cells.values() for c in of for model in (*c.sources, c.target)})

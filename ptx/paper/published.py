@@ -3,8 +3,6 @@
 Wu, Wu and Mou, "Zero-Shot Continuous Prompt Transfer: Generalizing Task Semantics Across Language Models", ICLR 2024.
 """
 
-from __future__ import annotations
-
 import csv
 import functools
 from importlib import resources
@@ -29,9 +27,6 @@ def published(table: int) -> MappingProxyType[Place, float]:
     """The percentages of one table, in the paper's order of rows and columns; empty for a table not carried over."""
     text = resources.files("ptx.paper").joinpath(FILE).read_text("utf-8")
     rows = [row for row in csv.DictReader(text.splitlines()) if int(row["table"]) == table]
-    places = (Place(r["method"], _models(r["sources"]), r["target"], r["metric"]) for r in rows)
-    return MappingProxyType(dict(zip(places, (float(r["percent"]) for r in rows), strict=True)))
-
-
-def _models(text: str) -> tuple[str, ...]:
-    return tuple(text.split("+")) if text else ()
+    models = [tuple(filter(None, row["sources"].split("+"))) for row in rows]
+    places = [Place(r["method"], m, r["target"], r["metric"]) for r, m in zip(rows, models, strict=True)]
+    return MappingProxyType({p: float(r["percent"]) for p, r in zip(places, rows, strict=True)})

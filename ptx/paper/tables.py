@@ -3,18 +3,17 @@
 A miniature says so in its title, and names every model as run beside the one that it stands for.
 """
 
-from __future__ import annotations
-
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
 from ptx.errors import UsageError
-from ptx.paper.cells import CLASSIFICATION, Cell, Standins, is_miniature, named
-from ptx.paper.entries import Entry, measured, percent, tasks_of
+from ptx.paper.cells import CLASSIFICATION, Cell, Standins, is_miniature, named, title
+from ptx.paper.entries import Entry, measured
 from ptx.paper.published import TABLES
-from ptx.render import Item, Sheet
+from ptx.results.sheet import Item, Sheet
 
 TITLES = {
     1: "prompts carried over unchanged between models of one width (P@1 in %, mean over tasks)",
@@ -25,12 +24,8 @@ TITLES = {
     6: "transfer of classification prompts to {target} (accuracy in %)",
 }
 LABELS = {
-    1: ("source", "target"),
-    2: ("method",),
-    3: ("method", "sources"),
-    5: ("method", "source"),
-    6: ("method", "source"),
-}
+    1: ("source", "target"), 2: ("method",), 3: ("method", "sources"), 5: ("method", "source"), 6: ("method", "source"),
+}  # fmt: skip
 METHODS = {"tuned": "direct tuning"}  # the paper's word where it is not ptx's
 FLOOR = ("majority class", "(not in the paper)")
 
@@ -51,14 +46,13 @@ def paper_table(
         rows.setdefault(_row(number, entry, standins), {})[_column(number, entry, standins)] = entry
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     body = [[*map(Item, row), *(_item(by.get(column), compare) for column in columns)] for row, by in rows.items()]
-    floors = {column: _floor([by[column] for by in rows.values() if column in by]) for column in columns}
-    if any(floor is not None for floor in floors.values()):
+    floors = [_floor([by[column] for by in rows.values() if column in by]) for column in columns]
+    if any(floor is not None for floor in floors):
         label = FLOOR if len(LABELS[number]) > 1 else (" ".join(FLOOR),)
-        values = ("" if floor is None else percent(floor) for floor in floors.values())
-        body.append([*map(Item, label), *map(Item, values)])
+        body.append([*map(Item, label), *(Item("" if f is None else f"{100 * f:.1f}") for f in floors)])
     return Sheet(
         name=f"table{number}",
-        title=_title(number, standins).format(target=named("roberta-large", standins)),
+        title=title(f"table{number}", TITLES[number].format(target=named("roberta-large", standins)), standins),
         notes=_notes(number, entries, standins, compare),
         labels=len(LABELS[number]),
         header=[*LABELS[number], *columns],
@@ -72,20 +66,17 @@ def model_table(models: Sequence[Mapping[str, Any]], standins: Standins) -> Shee
     """Table 4: one row per model with `name`, `parameters`, `hidden`, `embedding`, `task` and `data`, as given."""
     paper = {run: name for name, run in standins.items() if run is not None}
     header = ("model", "pretraining task", "pretraining data", "parameters", "hidden width", "embedding width")
+    fields = ("parameters", "hidden", "embedding", "task", "data")
     rows, records = [], []
     for model in models:
         name = str(model["name"])
         shown = named(paper[name], standins) if name in paper else name
-        counts = [f"{model[field]:,}" for field in ("parameters", "hidden", "embedding")]
-        rows.append([Item(shown), Item(str(model["task"])), Item(str(model["data"])), *map(Item, counts)])
-        fields = {field: model[field] for field in ("parameters", "hidden", "embedding", "task", "data")}
-        records.append({"table": 4, "model": name, "stands_for": paper.get(name, ""), **fields})
+        counts = (f"{model[field]:,}" for field in fields[:3])
+        rows.append([*map(Item, (shown, str(model["task"]), str(model["data"]), *counts))])
+        own = {field: model[field] for field in fields}
+        records.append({"table": 4, "model": name, "stands_for": paper.get(name, ""), **own})
     notes = [f"{name} has no stand-in here" for name, run in standins.items() if run is None]
-    return Sheet("table4", _title(4, standins), notes, 3, header, rows, records)
-
-
-def _title(number: int, standins: Standins) -> str:
-    return f"Table {number}{' in miniature' if is_miniature(standins) else ''}: {TITLES[number]}"
+    return Sheet("table4", title("table4", TITLES[4], standins), notes, 3, header, rows, records)
 
 
 def _row(number: int, entry: Entry, standins: Standins) -> tuple[str, ...]:
@@ -108,14 +99,13 @@ def _item(entry: Entry | None, compare: bool) -> Item:
     theirs = f"[{entry.published:.1f}]" if compare and entry.published is not None else ""
     if entry.cell is None:
         return Item(after=theirs)
-    after = "†" if entry.partial else ""
-    return Item(percent(entry.cell.accuracy), entry.mark, f"{after} {theirs}".rstrip())
+    return Item(f"{entry.percent:.1f}", entry.mark, f"{'†' if entry.partial else ''} {theirs}".rstrip())
 
 
 def _floor(entries: Sequence[Entry]) -> float | None:
     """The majority-class floor of a column, by its fullest cells; their mean where the targets differ (Table 1)."""
-    full = [e.cell for e in entries if e.cell and tasks_of(e) == max(map(tasks_of, entries))]
-    floors = [cell.floor for cell in full if not math.isnan(cell.floor)]
+    fullest = max(entry.tasks for entry in entries)
+    floors = [e.cell.floor for e in entries if e.cell and e.tasks == fullest and not math.isnan(e.cell.floor)]
     return mean(floors) if floors else None
 
 
@@ -131,13 +121,10 @@ def _notes(number: int, entries: Sequence[Entry], standins: Standins, compare: b
         notes.append("the paper has SST-2 and DBpedia; topics is neither, so no published number stands beside it")
     if any(entry.partial for entry in entries):
         notes.append("† covers fewer tasks than the others: compare it with care")
-    models = {name for e in entries for name in (*e.place.sources, e.place.target)}
-    notes += [
-        f"{name} has no stand-in here: its cells stay blank" for name in sorted(models) if standins.get(name) is None
-    ]
+    models = sorted({name for e in entries for name in (*e.place.sources, e.place.target)})
+    notes += [f"{name} has no stand-in here: its cells stay blank" for name in models if standins.get(name) is None]
     expected = [entry for entry in entries if entry.has_models]
-    missing = sum(entry.cell is None for entry in expected)
-    if missing:
+    if missing := sum(entry.cell is None for entry in expected):
         notes.append(f"{missing} of {len(expected)} cells are not in the cache: run `ptx run table{number}`")
     return notes
 
@@ -145,32 +132,25 @@ def _notes(number: int, entries: Sequence[Entry], standins: Standins, compare: b
 def _record(number: int, entry: Entry) -> dict[str, Any]:
     cell = entry.cell
     return {
-        "table": number,
-        "method": entry.place.method,
-        "sources": "+".join(entry.sources or ()),
-        "target": entry.target or "",
-        "sources_stand_for": "+".join(entry.place.sources),
-        "target_stands_for": entry.place.target,
+        "table": number, "method": entry.place.method,
+        "sources": "+".join(entry.sources or ()), "target": entry.target or "",
+        "sources_stand_for": "+".join(entry.place.sources), "target_stands_for": entry.place.target,
         "suite": cell.suite if cell else entry.suite if number == 6 else "",
-        "percent": round(100 * cell.accuracy, 4) if cell else None,
-        "published": entry.published,
-        "self_transfer": entry.place.target in entry.place.sources,
-        "mark": entry.mark if entry.mark != "self" else "",
-        "tasks": cell.tasks if cell else None,
-        "facts": cell.facts if cell else None,
-    }
+        "percent": round(entry.percent, 4) if cell else None, "published": entry.published,
+        "self_transfer": entry.place.target in entry.place.sources, "mark": entry.mark if entry.mark != "self" else "",
+        "tasks": cell.tasks if cell else None, "facts": cell.facts if cell else None,
+    }  # fmt: skip
 
 
 def _floor_records(number: int, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """One more record per target and suite, as in the table's last row; method "floor" is not one of the paper's."""
-    columns: dict[tuple[str, str], list[Entry]] = {}
+    columns: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
-        columns.setdefault((entry.place.target, entry.suite), []).append(entry)
-    records = []
-    for column in columns.values():
-        if (floor := _floor(column)) is not None:
-            fullest = max(column, key=tasks_of)
-            own = {"method": "floor", "sources": "", "sources_stand_for": "", "self_transfer": False, "mark": ""}
-            percents = {"percent": round(100 * floor, 4), "published": None}
-            records.append({**_record(number, fullest), **own, **percents})
-    return records
+        columns[entry.place.target, entry.suite].append(entry)
+    own = {"method": "floor", "sources": "", "sources_stand_for": "", "self_transfer": False, "mark": ""}
+    return [
+        {**_record(number, max(column, key=lambda entry: entry.tasks)), **own}
+        | {"percent": round(100 * floor, 4), "published": None}
+        for column in columns.values()
+        if (floor := _floor(column)) is not None
+    ]

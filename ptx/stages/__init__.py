@@ -1,1 +1,25 @@
-"""The stages, in the order of the paper: tune, anchors, relative (encode), search, evaluate, table."""
+"""The stages, in the order of the paper: tune, anchors, encode, search, eval, table. One file each, named as the stage.
+
+Each has its `STAGE`: version, columns, and what builds it. Nothing heavy is imported before something is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptx.engine.step import Stage
+
+
+def stage_named(name: str) -> Stage:
+    """The stage that an artifact's meta.json names."""
+    stage: Stage = importlib.import_module(f"ptx.stages.{name}").STAGE
+    return stage
+
+
+def versions() -> dict[str, int]:
+    """Today's version of every stage."""
+    from ptx.cache import STAGES
+
+    return {name: stage_named(name).version for name in STAGES}

@@ -1,28 +1,105 @@
-"""The target's prompt, by one of the methods in ptx/stages/methods."""
-
-from __future__ import annotations
+"""`search`: the target's prompt, by one of the methods in stages/methods."""
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ptx.cache import Store
-from ptx.errors import PtxError
-from ptx.lms.lm import FLOAT32, load_embeddings, load_model
-from ptx.pipeline import Payload, Tick
-from ptx.stages.methods import BUILDERS
-from ptx.step import Step
+from ptx.engine.build import Stopwatch
+from ptx.engine.checks import not_finite
+from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.errors import PtxError, UsageError
+from ptx.lms.models import Model
+from ptx.stages.anchors import shared_words
+from ptx.stages.encode import encode_step
+from ptx.stages.methods import method_named
+from ptx.stages.settings import Settings
+from ptx.stages.tune import FILE
+from ptx.suites import Task
+
+
+def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
+    """The target's prompt for one task, by the method `name` from as many tuned prompts as it takes."""
+    method = method_named(name)
+    labelled = settings.search.select == "dev"
+    if labelled and not method.has_epochs and settings.search.solver != "adam":
+        hint = "add --solver adam or --method projector"
+        raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
+    labels = {
+        "target": target.name,
+        "sources": [step.labels["model"] for step in tuned],
+        "method": name,
+        "suite": settings.suite,
+        "task": task.name,
+        "seed": settings.seed,
+    }
+    words = shared_words(anchors)
+    basis = anchors if "anchors" in method.needs else words
+    prompts = [encode_step(step, basis, settings) if "encodings" in method.needs else step for step in tuned]
+    # The order in which sources are named changes nothing, so it must not change the key.
+    weights = source_weights(settings.search.weights if method.sources is None else "", len(tuned))
+    pairs = sorted(zip(prompts, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
+    parents = tuple(prompt for prompt, _ in pairs)
+    parents += (basis,) if {"anchors", "words"} & {*method.needs} else ()
+    own: dict[str, Any] = {"method": name, **method.settings(settings, task)}
+    if method.sources is None:
+        own["weights"] = [weight for _, weight in pairs]
+    inputs: dict[str, Any] = {"target": target.digest}
+    if own.get("select") == "dev":
+        inputs["facts"] = task.digest("dev")
+        own |= {"layout": settings.tune.layout, **settings.computed}
+        parents += (words,) if words not in parents else ()
+    group = (target.digest, name, basis.key if basis in parents else "", settings.dtype)
+    return Step(STAGE, own, inputs, parents, labels, group, models=(target,), task=task)
+
+
+def source_weights(text: str, n: int) -> list[float]:
+    """`--weights` as n numbers that sum to one; equal weights if the text is empty."""
+    if not text:
+        return [1 / n] * n if n else []
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != n or any(not 0 < w < float("inf") for w in weights):
+        raise UsageError(f"--weights {text!r} is not one positive number per source", "write it like --weights 2,1")
+    return [w / sum(weights) for w in weights]
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """See pipeline.BUILDERS."""
+    """See engine.step.Stage."""
     if not steps:
         return
+    from ptx.formats.tensors import to_bytes
+    from ptx.lms.lm import FLOAT32, load_embeddings, load_model
+
+    watch = Stopwatch()
     # Only a choice on labelled dev facts needs more of the target than its word embeddings.
     labelled = any(step.settings.get("select") == "dev" for step in steps)
     target = steps[0].models[0]
     dtype = next((step.settings["dtype"] for step in steps if "dtype" in step.settings), FLOAT32)
     model = load_model(target, device, dtype) if labelled else load_embeddings(target, device)
-    for method, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
-        for step, payload in BUILDERS[method](list(of_method), model, store):
+    for name, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
+        method = method_named(name)
+        assert method.build is not None
+        for step, found in method.build(list(of_method), model, store):
             tick(1)
-            yield step, payload
+            if isinstance(found, PtxError):
+                yield step, found
+            else:
+                seconds = watch.lap() if found.seconds is None else found.seconds
+                yield step, Payload({FILE: to_bytes(found.prompt)}, found.metrics, seconds)
+
+
+def blame(step: Step, where: str) -> PtxError:
+    if not where.startswith(FILE):
+        return not_finite(step, where)
+    return PtxError(
+        f"the search gave {step.labels['target']} a prompt for {step.labels['task']} that is not finite",
+        "look at the source's prompt with `ptx cache show`: it may be all zeros",
+    )
+
+
+STAGE = Stage(
+    "search", version=1, build=build, columns=("sources", "target", "method", "task", "matching_loss"), blame=blame
+)

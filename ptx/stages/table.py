@@ -1,228 +1,34 @@
-"""The results table: rows of methods and sources, columns of targets, as in the paper's Table 3.
+"""`table`: what was shown of results, kept with the artifacts that it was made from."""
 
-Evaluations that differ in any setting never share a table. The paper's words: *micro* is the mean of the tasks'
-accuracies, *macro* the accuracy over pooled facts.
-"""
-
-from __future__ import annotations
-
-import html
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.lms.models import STAND_INS
-from ptx.pipeline import Payload, Stopwatch, fresh, publish
-from ptx.render import Item, Sheet, one_line
-from ptx.render import render as render_sheet
-from ptx.stages.results import Result, comparable, newest
-from ptx.step import Step, stored_step
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ptx.output import Output
+from ptx.engine.build import Stopwatch, fresh, publish
+from ptx.engine.step import Payload, Stage, Step
+from ptx.stages import stage_named
 
 FILE = "table.csv"
-METHODS = {
-    "floor": "majority class",
-    "random": "random",
-    "manual": "manual",
-    "imported": "imported",
-    "direct": "direct",
-    "discretize": "discretize",
-    "projector": "projector",
-    "relative": "relative",
-    "tuned": "tuned on target",
-}
-# Figures shown, each as a grid of its own: name, title, factor, decimals.
-FIGURES = (
-    ("micro", "P@1 in %, mean over tasks (micro)", 100.0, 1),
-    ("macro", "P@1 in %, over pooled facts (macro)", 100.0, 1),
-    ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
-)
-LABELS = ("task", "method", "sources")  # the columns before the targets
 
 
-@dataclass(frozen=True)
-class Table:
-    """Results under one set of settings. `records` has one row per cell, in long form; `sheets` what a person reads."""
-
-    title: str
-    notes: Sequence[str]
-    records: Sequence[Mapping[str, Any]]
-    sheets: Sequence[Sheet]
-
-    def print(self, out: Output) -> None:
-        out.data("\n".join(map(one_line, [self.title, *self.notes])))
-        for sheet in self.sheets:
-            out.data("")
-            sheet.print(out)
-
-
-def tables(
-    results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None
-) -> list[Table]:
-    """One table for each differing setting."""
-    groups = comparable(newest(results, warn))
-    settings = [shared for shared, _ in groups]
-    common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
-    return [_table(of, shared, common, by) for shared, of in groups]
-
-
-def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Table:
-    import pandas as pd
-
-    frame = pd.DataFrame([_record(result) for result in results])
-    keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
-    per_seed = frame.groupby([*keys, "seed"], sort=False).agg(
-        micro=("accuracy", "mean"), correct=("correct", "sum"), facts=("facts", "sum"), dropped=("dropped", "sum"),
-        tasks=("task", "nunique"), floor=("floor", "mean"), matching_loss=("matching_loss", "mean"),
-    )  # fmt: skip
-    per_seed["macro"] = per_seed["correct"] / per_seed["facts"]
-    figures = {name: (name, "mean") for name in ("micro", "macro", "matching_loss", "floor")}
-    spread = {f"{name}_std": (name, "std") for name in ("micro", "macro", "matching_loss")}
-    whole = {name: (name, "max") for name in ("tasks", "facts", "dropped")}
-    cells = per_seed.groupby(keys, sort=False).agg(**figures, **spread, **whole, seeds=("micro", "size")).reset_index()
-    cells = pd.concat([cells, _floors(frame, keys)], ignore_index=True)
-    rows = [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
-        for row in cells.to_dict("records")
-    ]
-    records = sorted(rows, key=lambda row: _order(row, by))
-    tasks, facts = frame["task"].nunique(), int(frame.drop_duplicates(["task"])["facts"].sum())
-    title = f"{settings['suite']}, {settings['split']} split: {tasks} tasks, {facts} facts"
-    own = {name: value for name, value in settings.items() if name not in common}
-    notes = [f"with {_spell(own)}"] if own else []
-    if settings.get("search.select") == "dev":
-        notes.append("the step or epoch was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer")
-    if any(row["tasks"] != tasks for row in records) and by == "method":
-        notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
-    if max(row["seeds"] or 1 for row in records) > 1:
-        notes.append("mean and standard deviation over seeds")
-    whole_tasks = tasks if by == "method" else 1
-    sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
-    shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(_without_defaults(settings))}
-    return Table(title, notes, [{**shown, **row} for row in records], sheets)
-
-
-def _record(result: Result) -> dict[str, Any]:
-    labels, metrics = result.labels, result.metrics
-    return {
-        "method": labels["method"],
-        "sources": "+".join(labels["sources"]) + _spell_weights(result.artifact.meta["config"]),
-        "target": labels["target"],
-        "task": labels["task"],
-        "seed": labels.get("seed", 0),
-        "matching_loss": None,
-        **{name: value for name, value in metrics.items() if not isinstance(value, list)},
-        "floor": math.nan if metrics["floor"] is None else metrics["floor"],
-    }
-
-
-def _spell_weights(config: Mapping[str, Any]) -> str:
-    """Unequal weights are part of a row's name."""
-    weights = config.get("search", {}).get("weights", [])
-    return "" if len(set(weights)) <= 1 else " (" + ":".join(f"{w:.2g}" for w in weights) + ")"
-
-
-def _floors(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The majority-class floor of every column, as one more row."""
-    import pandas as pd
-
-    once = frame[frame["floor"].notna()].drop_duplicates(["target", "task"])  # a test set alone has no floor
-    rows = []
-    for key, of in once.groupby(list(keys[2:]), sort=False):
-        values = key if isinstance(key, tuple) else (key,)
-        rows.append(
-            dict(zip(keys[2:], values, strict=True))
-            | {"method": "floor", "sources": "", "micro": of["floor"].mean(), "floor": of["floor"].mean()}
-            | {"macro": (of["floor"] * of["facts"]).sum() / of["facts"].sum()}
-            | {"tasks": len(of), "facts": of["facts"].sum(), "dropped": of["dropped"].sum(), "seeds": 1}
-        )
-    return pd.DataFrame(rows)
-
-
-def _order(row: Mapping[str, Any], by: str) -> tuple[Any, ...]:
-    sources = row["sources"].split("+") if row["sources"] else []
-    where = [*METHODS].index(row["method"]), len(sources), [_model_order(s) for s in sources]
-    task = (len(row["task"]), row["task"]) if by == "task" else ()
-    return (task, *where, _model_order(row["target"]))
-
-
-def _model_order(name: str) -> tuple[int, str]:
-    """The paper's order of models: BERT, RoBERTa, ALBERT, GPT-2, the smaller first; others by name."""
-    known = [*STAND_INS, *(run for run in STAND_INS.values() if run)]
-    return (known.index(name), name) if name in known else (len(known), name)
-
-
-def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, int], tasks: int) -> Sheet | None:
-    """One figure as text cells; None if no record has it."""
-    name, title, factor, decimals = figure
-    present = [row for row in records if row.get(name) is not None]
-    if not present:
-        return None
-    targets = sorted({row["target"] for row in present}, key=_model_order)
-    lead = [label for label in LABELS if label in present[0]]
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for row in present:
-        label = tuple(METHODS[row[n]] if n == "method" else str(row[n]) for n in lead)
-        cell = f"{round(factor * row[name], decimals) + 0.0:.{decimals}f}"  # + 0.0: never "-0.0"
-        if row.get(f"{name}_std") is not None:
-            cell += f" ± {factor * row[f'{name}_std']:.{decimals}f}"
-        if row["tasks"] != tasks:
-            cell += f" ({row['tasks']})"
-        rows.setdefault(label, {})[row["target"]] = cell
-    body = [[*label, *(cells.get(target, "") for target in targets)] for label, cells in rows.items()]
-    items = [[Item(text) for text in line] for line in body]
-    return Sheet(name, title, [], len(lead), [*lead, *targets], items, [])
-
-
-def _spell(settings: Mapping[str, Any]) -> str:
-    if settings.get("tune.dtype") == settings.get("eval.dtype"):
-        settings = {name: value for name, value in settings.items() if name != "tune.dtype"}
-    short = {name: str(value)[:12] if name == "words" else value for name, value in settings.items()}  # a key
-    return ", ".join(f"{name.split('.')[-1]} {value}" for name, value in sorted(short.items()))
-
-
-def _without_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: value for n, value in settings.items() if not (n.endswith(".dtype") and value == "float32")}
-
-
-def keep(made: Sequence[Table], results: Sequence[Result], by: str, store: Store) -> tuple[Artifact, bool]:
-    """The tables as an artifact (long form, CSV), and whether it was there already."""
+def keep(
+    settings: Mapping[str, Any], labels: Mapping[str, Any], artifacts: Sequence[Artifact],
+    files: Callable[[], Mapping[str, bytes]], store: Store, *, stage: Stage | None = None,
+) -> tuple[Artifact, bool]:  # fmt: skip
+    """The artifact of a table (or of another `stage` of its kind), and whether it was there already: made from just
+    these results, it is not made again."""
     watch = Stopwatch()
-    parents = sorted((stored_step(result.artifact) for result in results), key=lambda step: step.key)
-    step = Step("table", {"by": by}, parents=tuple(parents), labels={"by": by})
+    parents = sorted((stored_step(artifact) for artifact in artifacts), key=lambda step: step.key)
+    step = Step(stage or STAGE, settings, parents=tuple(parents), labels=labels)
     if (artifact := fresh(step, store)) is not None:
         return artifact, True
-    payload = Payload({FILE: _csv(made).encode("utf-8")}, {}, watch.lap())
-    return publish(step, payload, store, "", replacing=store.read("table", step.key)), False
+    payload = Payload(files(), {}, watch.lap())
+    return publish(step, payload, store, "", replacing=store.read(step.stage.name, step.key)), False
 
 
-def render(made: Sequence[Table], format: str) -> str:
-    """Tables as text, md, latex or html (what a person reads), or as csv or json (every cell, in long form)."""
-    if format == "csv":
-        return _csv(made)
-    if format == "json":
-        return json.dumps([row for table in made for row in table.records], indent=2, ensure_ascii=False)
-    parts = ([_head(table, format), *(render_sheet(sheet, format) for sheet in table.sheets)] for table in made)
-    return "\n".join(part for of_table in parts for part in of_table)
+def stored_step(artifact: Artifact) -> Step:
+    """An artifact of the cache as the parent of a new one."""
+    return Step(stage_named(artifact.meta["stage"]), {}, labels=artifact.meta["labels"], stored=artifact)
 
 
-def _head(table: Table, format: str) -> str:
-    lines = [one_line(line) for line in (table.title, *table.notes)]
-    if format == "html":
-        return "".join(f"<p>{html.escape(line)}</p>\n" for line in lines)
-    if format == "latex":
-        return "".join(f"% {line}\n" for line in lines)
-    return ("  \n" if format == "md" else "\n").join(lines) + "\n"
-
-
-def _csv(made: Sequence[Table]) -> str:
-    import pandas as pd
-
-    return pd.DataFrame([dict(row) for table in made for row in table.records]).to_csv(index=False, lineterminator="\n")
+STAGE = Stage("table", version=1)

@@ -1,274 +1,136 @@
-"""Tune a soft prompt on one model (Eq. 2): only its m x d numbers learn, the model is frozen.
-
-Adam on the loss over the full vocabulary, no dropout; the epoch with the best accuracy on the source's own dev split
-is kept. Several tasks share each forward pass: their prompts do not interact, so this only saves time.
-"""
+"""`tune`: one soft prompt for a model and a task (Eq. 2; the arithmetic is in transfer/tuning.py)."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import math
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from ptx import imports
-from ptx import prompts as prompt_files
-from ptx.cache import Store
-from ptx.config import TuneConfig
+from ptx.cache import Artifact, Store, digest
+from ptx.config import DRAWN, TuneConfig
+from ptx.engine.build import Stopwatch, payload_of
+from ptx.engine.checks import not_finite
+from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
-from ptx.lms.inputs import LAYOUTS, Row, fact_rows
-from ptx.lms.lm import FLOAT32, LanguageModel, load_model
-from ptx.pipeline import Payload, Stopwatch, Tick, payload_of
-from ptx.stages.strict import refuse_unknown
-from ptx.step import IMPORTED, Step
-from ptx.suites import Fact, Task
-from ptx.warm import DRAWN
+from ptx.lms.models import Model
+from ptx.stages.settings import Settings
+from ptx.suites import Task
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from torch import Tensor
 
-EVAL_BATCH = 256
+FILE = "prompt.safetensors"
 TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
-OPTIPROMPT_STD = 0.02
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The facts of one task as inputs and answers (token ids), the answers allowed on dev (None: any token), and the
-    prompt to start from (None: draw one)."""
-
-    name: str
-    train: Sequence[tuple[Row, int]]
-    dev: Sequence[tuple[Row, int]]
-    allowed: Sequence[int] | None = None
-    start: Float[Tensor, "m d"] | None = None
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The best prompt and how it was found.
-
-    `history` has the gradient steps so far, the complete epochs and the dev accuracy: before any step, after 1, 2, 4, 8
-    and so on within the first epoch (most is learned there), and after each epoch, then with the mean train loss too.
-    """
-
-    prompt: Float[Tensor, "m d"]
-    dev_accuracy: float
-    epoch: int
-    history: list[dict[str, Any]]
+def tune_step(model: Model, task: Task, settings: Settings) -> Step:
+    """One prompt, begun from noise, from words, or from the one of `settings.initial` for this model and task."""
+    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed}
+    own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
+    if settings.tune.init != "random":
+        del own["init_scale"]
+    inputs = {"model": model.digest, "facts": task.digest("train", "dev")}
+    labels = {"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed}
+    group = (model.digest, digest(vars(settings.tune)), str(settings.seed), settings.dtype)
+    step = Step(STAGE, own, inputs, (), labels, group, models=(model,), task=task)
+    if settings.tune.init in DRAWN:
+        return step
+    if settings.initial is None:
+        raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
+    parent, named = settings.initial(model, task, len(settings.chosen_tasks("train", "dev")))
+    return dataclasses.replace(step, settings={**own, "init": "prompt"}, parents=(parent,), labels={**labels, **named})
 
 
-def initial_prompt(embeddings: Float[Tensor, "v d"], config: TuneConfig, generator: torch.Generator) -> Tensor:
-    """[m, d]: normal noise of a small scale (what tuning never moves is noise, and noise is carried over), or words."""
-    m, d = config.prompt_length, embeddings.shape[1]
-    if config.init == "words":
-        return embeddings[torch.randint(len(embeddings), (m,), generator=generator)].clone()
-    std = OPTIPROMPT_STD if config.init_scale == "paper" else float(config.init_scale) * embeddings.std().item()
-    return std * torch.randn(m, d, generator=generator)
+def shortest(number: str) -> str:
+    """One spelling of a number for the key: "0.10" and "1e-1" are "0.1". A word stays what it is."""
+    try:
+        return repr(float(number)).removesuffix(".0")
+    except ValueError:
+        return number
 
 
-def tune_prompts(
-    model: LanguageModel,
-    tasks: Sequence[Examples],
-    config: TuneConfig,
-    *,
-    seed: int = 0,
-    tick: Callable[[], None] = lambda: None,
-) -> list[Tuned]:
-    """One prompt per task. `tick` is called after each epoch of all tasks.
+def read_prompt(step: Step, store: Store) -> Tensor:
+    """The prompt [m, d] of a finished tuning or search, in float32."""
+    from ptx import formats
 
-    A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
-    stops being finite.
-    """
-    embeddings = model.embeddings.cpu()
-    prompts = []
-    for task in tasks:
-        noise = prompt_files.generator(seed, task.name)
-        start = initial_prompt(embeddings, config, noise) if task.start is None else task.start.clone()
-        prompts.append(start.to(model.device).requires_grad_())
-    optimizer = torch.optim.Adam(prompts, lr=config.lr)
-    orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
-    best: list[Tuned | None] = [None] * len(tasks)
-    histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
-    each = [steps_per_epoch(len(task.train), config.batch_size) for task in tasks]
-
-    def look_early(step: int) -> None:
-        if step & (step - 1) or step >= max(each):  # powers of two
-            return
-        for i, score in enumerate(accuracy(model, tasks, [prompt.detach() for prompt in prompts])):
-            if step < each[i]:
-                histories[i].append({"epoch": 0, "steps": step, "train_loss": None, "dev_accuracy": score})
-
-    look_early(0)
-    for i, task in enumerate(tasks):
-        if task.start is not None:
-            best[i] = Tuned(task.start.clone(), histories[i][0]["dev_accuracy"], 0, histories[i])
-    for epoch in range(1, config.epochs + 1):
-        watch = look_early if epoch == 1 else None
-        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders, watch)
-        accuracies = accuracy(model, tasks, [prompt.detach() for prompt in prompts])
-        for i, (task, loss, score) in enumerate(zip(tasks, losses, accuracies, strict=True)):
-            if not (math.isfinite(loss) and torch.isfinite(prompts[i]).all()):
-                raise PtxError(
-                    f"tuning {task.name} on {model.name} diverged: the loss or prompt of epoch {epoch} is not finite",
-                    f"try --lr {config.lr / 10:g}, and --dtype float32 if it is another",
-                )
-            histories[i].append({"epoch": epoch, "steps": epoch * each[i], "train_loss": loss, "dev_accuracy": score})
-            previous = best[i]
-            if previous is None or score > previous.dev_accuracy:
-                best[i] = Tuned(prompts[i].detach().cpu().clone(), score, epoch, histories[i])
-        tick()
-    return [tuned for tuned in best if tuned is not None]
-
-
-def steps_per_epoch(facts: int, batch_size: int) -> int:
-    return -(-facts // batch_size)
-
-
-def _one_epoch(
-    model: LanguageModel,
-    tasks: Sequence[Examples],
-    prompts: Sequence[Tensor],
-    optimizer: torch.optim.Optimizer,
-    config: TuneConfig,
-    orders: Sequence[random.Random],
-    after: Callable[[int], None] | None = None,
-) -> list[float]:
-    """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
-    losses: list[tuple[list[tuple[int, int]], Tensor]] = []  # of each step: tasks with their numbers of facts, means
-    shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
-    for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
-        present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
-        rows = [row for _, batch in present for row, _ in batch]
-        answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
-        stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
-        logits = model.logits(model.collate(rows), stacked)
-        each = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
-        means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
-        optimizer.zero_grad(set_to_none=True)
-        means.sum().backward()
-        optimizer.step()
-        losses.append(([(i, len(batch)) for i, batch in present], means.detach()))
-        if after is not None:
-            after(number)
-    totals = [0.0] * len(tasks)
-    for counts, means in losses:  # read at the end: a GPU would have to be waited for after each step
-        for (i, count), mean in zip(counts, means.tolist(), strict=True):
-            totals[i] += mean * count / len(tasks[i].train)
-    return totals
-
-
-def _batches(examples: Sequence[Any], size: int, order: random.Random) -> Iterator[list[Any]]:
-    shuffled = order.sample(examples, len(examples))
-    return iter([shuffled[i : i + size] for i in range(0, len(shuffled), size)])
-
-
-@torch.inference_mode()
-def accuracy(model: LanguageModel, tasks: Sequence[Examples], prompts: Sequence[Float[Tensor, "m d"]]) -> list[float]:
-    """P@1 of each task's prompt on its dev split; nan where that is empty."""
-    flat = [(i, row, answer) for i, task in enumerate(tasks) for row, answer in task.dev]
-    flat.sort(key=lambda item: len(item[1].ids))
-    right = [0] * len(tasks)
-    barred = {i: _all_but(task.allowed, model) for i, task in enumerate(tasks) if task.allowed is not None}
-    for start in range(0, len(flat), EVAL_BATCH):
-        batch = flat[start : start + EVAL_BATCH]
-        stacked = torch.stack([prompts[i] for i, _, _ in batch])
-        logits = model.logits(model.collate([row for _, row, _ in batch]), stacked)
-        for number, (i, _, _) in enumerate(batch):
-            if i in barred:
-                logits[number] += barred[i]
-        for (i, _, answer), guess in zip(batch, logits.argmax(-1).tolist(), strict=True):
-            right[i] += guess == answer
-    return [n / len(task.dev) if task.dev else float("nan") for n, task in zip(right, tasks, strict=True)]
-
-
-def _all_but(allowed: Sequence[int], model: LanguageModel) -> Float[Tensor, " vocabulary"]:
-    """Minus infinity everywhere but at the allowed tokens."""
-    barred = torch.full((len(model.embeddings),), -torch.inf, device=model.device)
-    barred[list(allowed)] = 0.0
-    return barred
-
-
-def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
-    """The facts of a task whose object is one token in the model. Raises PtxError if a split has none."""
-    known = (
-        model.label_ids(task)
-        if task.labels
-        else model.words({fact.object for split in ("train", "dev") for fact in task.splits[split]})
-    )
-
-    def of(facts: Sequence[Fact]) -> list[tuple[Row, int]]:
-        facts = [fact for fact in facts if fact.object in known]
-        made = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
-        return [(row, known[fact.object]) for row, fact in zip(made, facts, strict=True)]
-
-    refuse_unknown(task, known, model.name)
-    for split in ("train", "dev"):
-        if not any(fact.object in known for fact in task.splits[split]):
-            raise PtxError(
-                f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
-                "choose other --tasks, or a model whose vocabulary has these words",
-            )
-    allowed = list(known.values()) if task.labels else None
-    return Examples(task.name, of(task.splits["train"]), of(task.splits["dev"]), allowed)
+    return formats.read_prompt(payload_of(step, store, FILE))
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """See pipeline.BUILDERS."""
+    """See engine.step.Stage."""
     if not steps:
         return
-    if steps[0].settings["init"] == IMPORTED:
-        yield from imports.build(steps, store, device, tick)
-        return
+    from ptx.formats.tensors import to_bytes
+    from ptx.lms.lm import FLOAT32, load_model
+    from ptx.transfer.tuning import Examples, examples, tune_prompts
+
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     names = {field.name for field in dataclasses.fields(TuneConfig)}
     config = TuneConfig(**{name: value for name, value in steps[0].settings.items() if name in names})
-    ready: list[tuple[Step, Examples]] = []
+    ready: list[tuple[Step, Task, Examples]] = []
     for step in steps:
         assert step.task is not None
         try:
-            made = examples(model, step.task, config)
-            ready.append((step, dataclasses.replace(made, start=_start(step, store))))
+            found = examples(model, step.task, config)
+            ready.append((step, step.task, dataclasses.replace(found, start=_start(step, store))))
         except PtxError as error:
             tick(1)
             yield step, error
-    for start in range(0, len(ready), TASKS_TOGETHER):
-        part = ready[start : start + TASKS_TOGETHER]
-        found = tune_prompts(
+    for first in range(0, len(ready), TASKS_TOGETHER):
+        part = ready[first : first + TASKS_TOGETHER]
+        tuned_prompts = tune_prompts(
             model,
-            [e for _, e in part],
+            [of_task for _, _, of_task in part],
             config,
             seed=part[0][0].settings["seed"],
             tick=functools.partial(tick, len(part) / config.epochs),
         )
         seconds = watch.lap() / len(part)
-        for (step, made), tuned in zip(part, found, strict=True):
-            assert step.task is not None
-            metrics = {
+        for (step, task, of_task), tuned in zip(part, tuned_prompts, strict=True):
+            metrics: dict[str, Any] = {
                 "dev_accuracy": tuned.dev_accuracy,
                 "epoch": tuned.epoch,
-                "facts": len(made.train),
-                "dropped": len(step.task.splits["train"]) - len(made.train),
+                "facts": len(of_task.train),
+                "dropped": len(task.splits["train"]) - len(of_task.train),
                 "history": tuned.history,
             }
-            yield step, Payload({prompt_files.FILE: prompt_files.to_bytes(tuned.prompt)}, metrics, seconds)
+            yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds)
 
 
 def _start(step: Step, store: Store) -> Tensor | None:
     """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length."""
     if step.settings["init"] in DRAWN:
         return None
-    prompt = prompt_files.read_prompt(payload_of(step.parents[0], store, prompt_files.FILE))
+    prompt = read_prompt(step.parents[0], store)
     m, wanted = len(prompt), step.settings["prompt_length"]
     if m != wanted:
         named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
         raise PtxError(f"{named} has {m} vectors, not {wanted}", f"add --prompt-length {m}")
     return prompt
+
+
+def blame(step: Step, where: str) -> PtxError:
+    return not_finite(step, where, f"try a smaller rate, such as --lr {step.settings['lr'] / 10:g}; ")
+
+
+def strict(step: Step, artifact: Artifact, store: Store) -> None:
+    """Raise PtxError if the tuning left facts out, since their objects are not one token in the model."""
+    from ptx.lms.embeddings import load_tokenizer, one_token_words
+    from ptx.suites.strict import refuse_unknown
+
+    assert step.task is not None
+    model, objects = step.models[0], {fact.object for split in ("train", "dev") for fact in step.task.splits[split]}
+    refuse_unknown(step.task, one_token_words(load_tokenizer(model.path), objects), model.name)
+
+
+STAGE = Stage(
+    "tune",
+    version=1,
+    build=build,
+    columns=("model", "task", "dev_accuracy", "epoch", "facts", "dropped"),
+    parents_as="init.",  # the prompt that a tuning starts from has settings of its own for the same stages
+    blame=blame,
+    strict=strict,
+)

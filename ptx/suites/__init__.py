@@ -7,9 +7,8 @@ sst2:FOLDER     a data set whose description ships with ptx; likewise dbpedia, a
 hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local folder of such files (hub.py)
 """
 
-from __future__ import annotations
-
 import functools
+import os
 import unicodedata
 from pathlib import Path
 
@@ -43,29 +42,20 @@ def read_suite(name: str, bad: Bad = refuse) -> Suite:
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise PtxError(f"the suite's name {shown(name)} holds control characters or is not UTF-8", "rename it")
     prefix, colon, rest = name.partition(":")
-    if prefix in PRESETS and (colon or not _exists(Path(name))):
+    if prefix in PRESETS and (colon or not os.path.exists(name)):
         if rest.startswith(PREFIX):
             return Suite(name, (read_classification(PRESETS[prefix], Path(), rest.removeprefix(PREFIX), bad),))
-        path = Path(rest) if rest else distributed_folder(prefix)
-        if not path.is_dir():
-            raise PtxError(f"the suite {name!r} needs a folder, and {path} is none", f"use {prefix}:FOLDER")
-        return Suite(name, (read_classification(PRESETS[prefix], path.absolute(), bad=bad),))
+        folder = _folder(name, Path(rest) if rest else distributed_folder(prefix), prefix)
+        return Suite(name, (read_classification(PRESETS[prefix], folder, bad=bad),))
     if name.startswith(PREFIX):
         return Suite(name, tuple(read_hub_facts(rest, bad)))
     if name.startswith(SPLIT):
-        if not _exists(Path(rest)) or not Path(rest).is_dir():
-            raise PtxError(f"the suite {name!r} needs a folder, and {rest} is none", f"use {SPLIT}FOLDER")
-        return Suite(name, tuple(read_folder(Path(rest).absolute(), split=True, bad=bad)))
-    return _read_path(name, EMBEDDED.get(name, Path(name)).absolute(), bad)
-
-
-def _read_path(name: str, path: Path, bad: Bad) -> Suite:
-    if not _exists(path):
+        return Suite(name, tuple(read_folder(_folder(name, Path(rest), prefix), split=True, bad=bad)))
+    path = EMBEDDED.get(name, Path(name)).absolute()
+    if not os.path.exists(path):
         known = ", ".join([*EMBEDDED, *PRESETS])
-        raise PtxError(
-            f"unknown suite {shown(name)!r}",
-            f"use {known}, or the path of a folder or file of facts or texts, or hf:NAME of the hub",
-        )
+        hint = f"use {known}, or the path of a folder or file of facts or texts, or hf:NAME of the hub"
+        raise PtxError(f"unknown suite {shown(name)!r}", hint)
     description = path / "suite.toml" if path.is_dir() else path
     if description.suffix == ".toml" and description.is_file():
         return Suite(name, (read_classification(description, description.parent, bad=bad),))
@@ -75,8 +65,7 @@ def _read_path(name: str, path: Path, bad: Bad) -> Suite:
     return Suite(name, tuple(read_file(path, read_relations(path.parent, beside, bad), bad)))
 
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long for the file system
-        return False
+def _folder(name: str, path: Path, prefix: str) -> Path:
+    if not os.path.isdir(path):  # pathlib's refuses names that are too long
+        raise PtxError(f"the suite {name!r} needs a folder, and {path} is none", f"use {prefix}:FOLDER")
+    return path.absolute()

@@ -1,15 +1,13 @@
 """Reader of classification suites: texts with labels, as a TOML file describes them (see description.py)."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 
 from ptx.errors import PtxError
-from ptx.suites.description import Description, read_description
-from ptx.suites.hub import Dataset, read_dataset
+from ptx.suites.description import Keys, read_description
+from ptx.suites.hub import read_dataset
 from ptx.suites.lines import Bad, refuse, shown
 from ptx.suites.rows import FORMATS, Row, read_rows, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
@@ -24,30 +22,38 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
     Raises PtxError for a wrong key, a missing file, and a line that cannot be read or lacks a text or label word (those
     go to `bad`, see lines.py).
     """
-    described = read_description(description)
-    check_task_name(described.name, str(description))
-    splits: dict[str, list[Fact]] = {split: [] for split in SPLITS}
-    if described.dataset and not dataset:
-        beside = folder / described.dataset
-        dataset = str(beside) if beside.is_dir() else described.dataset
+    keys = read_description(description)
+    name = keys.name or description.parent.name
+    check_task_name(name, str(description))
+    dev_share = 0.0 if keys.files.dev else keys.dev_share or 0.1
+    limits = {split: limit for split, limit in vars(keys.limit).items() if limit}
+    if keys.dataset and not dataset:
+        beside = folder / keys.dataset
+        dataset = str(beside) if beside.is_dir() else keys.dataset
     hub = read_dataset(dataset) if dataset else None
-    for source in described.files:
-        for fact in _facts(described, _rows(described, folder, source, hub, bad), bad):
-            held_out = source == "train" and share(fact.subject) < described.dev_share
-            split = "dev" if held_out else source
+    columns = [*keys.texts, keys.label]
+    hint = f"the keys text and label of {description} name the columns {' and '.join(columns)}"
+    splits: dict[str, list[Fact]] = {split: [] for split in SPLITS}
+    for source, file in vars(keys.files).items():
+        if not file:
+            continue
+        if hub:
+            where, rows = hub.source, hub.rows(file, columns, hint, bad)
+        else:
+            path = _file(folder, file, source, description)
+            where, rows = str(path), read_rows(path, columns, hint=hint, columns=keys.columns, bad=bad)
+        for fact in _facts(keys, description, rows, where, bad):
+            split = "dev" if source == "train" and share(fact.subject) < dev_share else source
             splits[split].append(fact)
-            limit = described.limit.get(split)
+            limit = limits.get(split)
             if limit and len(splits[split]) == 4 * limit:  # what this leaves out, later texts do not bring back in
                 splits[split] = spread(splits[split], limit)
-    facts = {s: tuple(spread(f, described.limit[s]) if s in described.limit else f) for s, f in splits.items()}
-    return Task(described.name, described.title, described.template, facts, labels=described.words)
+    facts = {s: tuple(spread(found, limits[s]) if s in limits else found) for s, found in splits.items()}
+    return Task(name, keys.title or name, keys.template, facts, labels=tuple(dict.fromkeys(keys.bare.values())))
 
 
 def spread(facts: Iterable[Fact], limit: int) -> list[Fact]:
-    """At most `limit` facts, the first by a hash of the text, taken from each label in turn.
-
-    Their order in the file does not matter.
-    """
+    """At most `limit` facts, in whatever order: the first by a hash of the text, taken from each label in turn."""
     by_label: dict[str, list[Fact]] = {}
     for fact in sorted(facts, key=lambda fact: share(fact.subject)):
         by_label.setdefault(fact.object, []).append(fact)
@@ -56,79 +62,54 @@ def spread(facts: Iterable[Fact], limit: int) -> list[Fact]:
 
 
 def distributed_folder(preset: str) -> Path:
-    """The folder of a preset's data, under its distributed name in the working directory. Raises PtxError if it is not
-    there.
-    """
+    """The folder of a preset's data, by its distributed name in the working directory. Raises PtxError without it."""
     folder = Path(read_description(PRESETS[preset]).folder)
     if not folder.is_dir():
-        raise PtxError(
-            f"the suite {preset} needs its data, and there is no folder {folder} here",
-            f"put the data set into the working directory as {folder}/, or say where it is: --suite {preset}:FOLDER",
-        )
+        hint = f"put the data set into the working directory as {folder}/, or say where it is: --suite {preset}:FOLDER"
+        raise PtxError(f"the suite {preset} needs its data, and there is no folder {folder} here", hint)
     return folder
 
 
-def _rows(
-    described: Description, folder: Path, split: str, hub: Dataset | None, bad: Bad
-) -> Generator[Row, None, None]:
-    """The rows of a split. Raises PtxError if there are none."""
-    columns = [*described.text, described.label]
-    hint = f"the keys text and label of {described.path} name the columns {' and '.join(columns)}"
-    if hub is None:
-        path = _file(described, folder, split)
-        source, rows = str(path), read_rows(path, columns, hint=hint, columns=described.columns, bad=bad)
-    else:
-        source, rows = hub.source, hub.rows(described.files[split], columns, hint, bad)
+def _file(folder: Path, name: str, split: str, description: Path) -> Path:
+    choices = [folder / (name + ending) for ending in ([""] if Path(name).suffix in FORMATS else FORMATS)]
+    if found := next(filter(Path.is_file, choices), None):
+        return found
+    hint = f"put it there, or name the file in files.{split} of {_editable(description)}"
+    raise PtxError(f"{folder}: no {' or '.join(path.name for path in choices)} for the split {split}", hint)
+
+
+def _facts(
+    keys: Keys, description: Path, rows: Generator[Row, None, None], source: str, bad: Bad
+) -> Generator[Fact, None, None]:
+    """The facts of a split. Raises PtxError if it has no rows."""
     empty = True
     with closing(rows):
         for row in rows:
             empty = False
-            yield row
-    if empty:
-        bad(PtxError(f"{source}: no texts", "check that the file is complete"))
-
-
-def _facts(described: Description, rows: Generator[Row, None, None], bad: Bad) -> Iterator[Fact]:
-    with closing(rows):
-        for row in rows:
             try:
-                fact = _fact(described, row)
+                fact = _fact(keys, description, row)
             except PtxError as error:
                 bad(error)
             else:
                 yield fact
+    if empty:
+        bad(PtxError(f"{source}: no texts", "check that the file is complete"))
 
 
-def _file(described: Description, folder: Path, split: str) -> Path:
-    name = described.files[split]
-    exact = Path(name).suffix in FORMATS
-    choices = [folder / name] if exact else [folder / f"{name}{ending}" for ending in FORMATS]
-    for path in choices:
-        if path.is_file():
-            return path
-    raise PtxError(
-        f"{folder}: no {' or '.join(path.name for path in choices)} for the split {split}",
-        f"put it there, or name the file in files.{split} of {_editable(described)}",
-    )
-
-
-def _fact(described: Description, row: Row) -> Fact:
-    parts = [part for column in described.text for part in row.text(column).split()]
+def _fact(keys: Keys, description: Path, row: Row) -> Fact:
+    parts = [part for column in keys.texts for part in row.text(column).split()]
     if not parts:
-        raise PtxError(f"{row.where}: the text is empty", f"remove the line or fill in {' and '.join(described.text)}")
-    words = described.named if row.named else described.bare
-    value = row.values[described.label]
+        raise PtxError(f"{row.where}: the text is empty", f"remove the line or fill in {' and '.join(keys.texts)}")
+    words = keys.named if row.named else keys.bare
+    value = row.values[keys.label]
     label = str(value).strip() if isinstance(value, str | int | float) else spelled(value)
     if label not in words:
-        raise PtxError(
-            f"{row.where}: label {shown(repr(label), 60)} has no label word",
-            f"extend words in {_editable(described)}, which knows {', '.join(words)}",
-        )
+        hint = f"extend words in {_editable(description)}, which knows {', '.join(words)}"
+        raise PtxError(f"{row.where}: label {shown(repr(label), 60)} has no label word", hint)
     return Fact(" ".join(parts), words[label], row.where)
 
 
-def _editable(described: Description) -> str:
+def _editable(description: Path) -> str:
     """A description that the user can change: a preset has to be copied first."""
-    if described.path in PRESETS.values():
-        return f"a copy of {described.path}, put beside the data as suite.toml"
-    return str(described.path)
+    preset = description in PRESETS.values()
+    return f"a copy of {description}, put beside the data as suite.toml" if preset else str(description)

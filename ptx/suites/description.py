@@ -1,181 +1,129 @@
-"""The TOML file that describes a classification suite.
+"""The TOML file that describes a classification suite: `Keys` has its keys, and what they are for.
 
-name = "reviews"                            # the task's name; the file's folder by default
-title = "sentiment of a review"
-template = "[X] All in all , it was [Y] ."  # manual; causal LMs need [Y] at the end
-text = ["headline", "body"]                 # a column or several, which are joined by a space
-label = "stars"                             # the column of the label
-words = { 1 = "bad", 5 = "good" }           # label = word, or a list of words, one a label
-names = ["NEG", "POS"]                      # for a list: what labels may be called instead of by word or number
-first = { bare = 1, named = 0 }             # for a list: the first label's number in files without a header, and in
-                                            # files that name their columns; 0 by default
-files = { train = "train.csv", test = "test" }  # without an ending: .tsv, .csv, .jsonl, the first that exists
-columns = ["stars", "headline", "body"]     # for CSV and TSV files without a header
-dev_share = 0.1                             # the part of train held out by a hash of the text; only without a dev file
-limit = { train = 2000 }                    # at most so many of a split, by that hash, spread over the labels
-dataset = "org/reviews"                     # a data set of the Hugging Face hub, NAME or NAME:CONFIG, instead of files
-                                            # in this folder; `files` then names its splits
+Editors complete and check them by its JSON Schema: `pydantic.TypeAdapter(Keys).json_schema()`.
 """
 
-from __future__ import annotations
-
-import difflib
+import functools
 import tomllib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ptx.config.validation import validated
 from ptx.errors import PtxError
 from ptx.suites.lines import shown, text_lines
-from ptx.suites.task import SPLITS
 
-TYPES: dict[str, tuple[type, ...]] = {
-    "name": (str,),
-    "title": (str,),
-    "template": (str,),
-    "text": (str, list),
-    "label": (str,),
-    "words": (dict, list),
-    "names": (list,),
-    "first": (dict,),
-    "files": (dict,),
-    "columns": (list,),
-    "dev_share": (float,),
-    "limit": (dict,),
-    "dataset": (str,),
-    "folder": (str,),  # presets only: what the folder of the data is called where it is distributed
-}
-REQUIRED = ("template", "text", "label", "words", "files")
-SPELLED = {str: "a string", list: "a list of strings", dict: "a table", float: "a number"}
+Texts = tuple[str, ...]
+ONLY_THESE = {"extra": "forbid"}
+
+
+def key(description: str, default: Any = MISSING, **limits: Any) -> Any:
+    """A key, with what editors say about it, and pydantic's limits of its value."""
+    return field(default=default, metadata={"description": description} | limits)
 
 
 @dataclass(frozen=True)
-class Description:
-    """A description as read, every key checked. `bare` and `named` map a label as it is written to its word."""
+class Files:
+    """By split."""
 
-    path: Path
-    name: str
-    title: str
-    template: str
-    text: tuple[str, ...]
-    label: str
-    words: tuple[str, ...]
-    bare: Mapping[str, str]
-    named: Mapping[str, str]
-    files: Mapping[str, str]
-    columns: tuple[str, ...]
-    dev_share: float
-    limit: Mapping[str, int]
-    folder: str
-    dataset: str
+    __pydantic_config__ = ONLY_THESE
+    train: str = key("what is tuned on")
+    dev: str = key("what epochs are chosen on; a part of train by default", "")
+    test: str = key("what is scored", "")
 
 
-def read_description(path: Path) -> Description:
+@dataclass(frozen=True)
+class Limit:
+    """By split."""
+
+    __pydantic_config__ = ONLY_THESE
+    train: int | None = key("of train, without what is held out as dev", None, gt=0)
+    dev: int | None = key("of dev", None, gt=0)
+    test: int | None = key("of test", None, gt=0)
+
+
+@dataclass(frozen=True)
+class First:
+    """By kind of file."""
+
+    __pydantic_config__ = ONLY_THESE
+    bare: int = key("in files without a header", 0)
+    named: int = key("in files that name their columns", 0)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A classification suite of ptx."""
+
+    __pydantic_config__ = ONLY_THESE
+    template: str = key('manual prompt, as "[X] All in all , it was [Y] ."; causal LMs need [Y] at the end')
+    text: str | Texts = key("a column or several, which are joined by a space", min_length=1)
+    label: str = key("the column of the label")
+    words: dict[str, str] | Texts = key("label = word, or a list of words, one a label")
+    files: Files = key("of each split; without an ending: .tsv, .csv, .jsonl, the first that exists")
+    name: str = key("the task's name; the file's folder by default", "")
+    title: str = key("the task's name for people", "")
+    names: Texts = key("for a list of words: what labels may be called but by word or number", (), min_length=1)
+    first: First | None = key("for a list of words: the first label's number", None)
+    columns: Texts = key("of CSV and TSV files without a header, in their order", (), min_length=1)
+    dev_share: float | None = key(
+        "the part of train held out by a hash of the text, 0.1 by default; only without a dev file", None, gt=0, lt=1
+    )
+    limit: Limit = key("at most so many of a split, by that hash, spread over the labels", Limit())
+    dataset: str = key("a data set of the Hugging Face hub, NAME or NAME:CONFIG, whose splits `files` then names", "")
+    folder: str = key("presets only: what the folder of the data is called where it is distributed", "")
+
+    def __post_init__(self) -> None:
+        if self.template.count("[X]") != 1 or self.template.count("[Y]") != 1:
+            hint = 'write it like "[X] All in all , it was [Y] ."'
+            raise PtxError(f"the template {self.template!r} needs one [X] and one [Y]", hint)
+        if self.dev_share is not None and self.files.dev:
+            raise PtxError("both dev_share and files.dev", "leave one of them out")
+        for column in [*self.texts, self.label] if self.columns else ():
+            if column not in self.columns:
+                raise PtxError(f"columns lacks {column!r}", "name all columns of the files in their order")
+        owners: dict[str, str | int] = {}
+        for label, word in self.words.items() if isinstance(self.words, dict) else enumerate(self.words):
+            if len(word.split()) != 1 or word != word.strip():
+                raise PtxError(f"the label word {word!r} is not one word", "choose one word for each label")
+            if word in owners:
+                raise PtxError(f"labels {owners[word]} and {label} have one word, {word!r}", "give each its own")
+            owners[word] = label
+        if len(owners) < 2:
+            raise PtxError("words has fewer than two labels", "name every label and its word")
+        if isinstance(self.words, dict) and (self.names or self.first):
+            odd = "names" if self.names else "first"
+            raise PtxError(f"{odd} goes with a list of words", "name the labels in words, or make it a list")
+        if self.names and len(names := set(self.names)) != len(owners):
+            raise PtxError(f"{len(names)} names for {len(owners)} words", "name each label once, in their order")
+
+    @property
+    def texts(self) -> Texts:
+        return (self.text,) if isinstance(self.text, str) else self.text
+
+    @functools.cached_property
+    def bare(self) -> dict[str, str]:
+        """A label as it is written in files without a header -> its word."""
+        return self._labels(self.first.bare if self.first else 0)
+
+    @functools.cached_property
+    def named(self) -> dict[str, str]:
+        """The same in files that name their columns."""
+        return self._labels(self.first.named if self.first else 0)
+
+    def _labels(self, first: int) -> dict[str, str]:
+        if isinstance(self.words, dict):
+            return self.words
+        numbered = {str(number): word for number, word in enumerate(self.words, first)}
+        called = dict(zip(self.names or self.words, self.words, strict=True))
+        return numbered | {word: word for word in self.words} | called
+
+
+def read_description(path: Path) -> Keys:
     """A suite's TOML file. Raises PtxError naming the file and the key that is wrong."""
     try:
         raw = tomllib.loads("".join(text_lines(path)))
-    except RecursionError:
-        raise PtxError(f"{path}: nested too deeply", "see https://toml.io for how TOML is written") from None
-    except ValueError as error:  # tomllib's, and that of a number of thousands of digits
-        raise PtxError(f"{path}: {shown(str(error))}", "see https://toml.io for how TOML is written") from None
-    _check_keys(path, "", raw, TYPES)
-    for key in REQUIRED:
-        if key not in raw:
-            raise PtxError(f"{path}: no {key}", f"a suite of texts to classify needs {', '.join(REQUIRED)}")
-    for key, value in raw.items():
-        _check_type(path, key, value)
-    for key, known in (("files", SPLITS), ("limit", SPLITS), ("first", ("bare", "named"))):
-        _check_keys(path, f"{key}.", raw.get(key, {}), known)
-    name = raw.get("name", path.parent.name)
-    text = [raw["text"]] if isinstance(raw["text"], str) else raw["text"]
-    bare, named = _labels(path, raw)
-    _check_values(path, raw, text)
-    return Description(
-        path=path,
-        name=name,
-        title=raw.get("title", name),
-        template=raw["template"],
-        text=tuple(text),
-        label=raw["label"],
-        words=tuple(dict.fromkeys(bare.values())),
-        bare=bare,
-        named=named,
-        files=raw["files"],
-        columns=tuple(raw.get("columns", ())),
-        dev_share=0.0 if "dev" in raw["files"] else raw.get("dev_share", 0.1),
-        limit=raw.get("limit", {}),
-        folder=raw.get("folder", ""),
-        dataset=raw.get("dataset", ""),
-    )
-
-
-def _check_keys(path: Path, prefix: str, found: Collection[str], known: Collection[str]) -> None:
-    for key in found:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"its keys are {', '.join(known)}"
-            raise PtxError(f"{path}: unknown key {prefix}{shown(key)}", hint)
-
-
-def _check_type(path: Path, key: str, value: Any) -> None:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    strings = not isinstance(value, list) or (value and all(isinstance(item, str) for item in value))
-    if not (isinstance(value, TYPES[key]) or (float in TYPES[key] and number)) or not strings:
-        raise PtxError(
-            f"{path}: {key} = {shown(repr(value))}", f"it is {' or '.join(SPELLED[kind] for kind in TYPES[key])}"
-        )
-    for name, item in value.items() if isinstance(value, dict) else ():
-        if key in ("words", "files"):
-            fits, hint = isinstance(item, str), "it is a string"
-        elif key == "limit":
-            fits, hint = type(item) is int and item > 0, "it is a whole number above 0"
-        else:
-            fits, hint = type(item) is int, "it is a whole number"
-        if not fits:
-            raise PtxError(f"{path}: {key}.{shown(name)} = {shown(repr(item))}", hint)
-
-
-def _check_values(path: Path, raw: dict[str, Any], text: list[str]) -> None:
-    template = raw["template"]
-    if template.count("[X]") != 1 or template.count("[Y]") != 1:
-        hint = 'write it like "[X] All in all , it was [Y] ."'
-        raise PtxError(f"{path}: the template {template!r} needs one [X] and one [Y]", hint)
-    if "train" not in raw["files"]:
-        raise PtxError(f"{path}: no files.train", 'name the file of each split, such as files = { train = "train" }')
-    if "dev_share" in raw and "dev" in raw["files"]:
-        raise PtxError(f"{path}: both dev_share and files.dev", "leave one of them out")
-    if not 0 < raw.get("dev_share", 0.1) < 1:
-        raise PtxError(f"{path}: dev_share = {raw['dev_share']}", "it is a number between 0 and 1")
-    for column in [*text, raw["label"]] if "columns" in raw else ():
-        if column not in raw["columns"]:
-            raise PtxError(f"{path}: columns lacks {column!r}", "name all columns of the files in their order")
-
-
-def _labels(path: Path, raw: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Label -> word, for files without a header and for others. Raises PtxError for words that cannot tell labels."""
-    words = raw["words"]
-    owners: dict[str, Any] = {}
-    for label, word in words.items() if isinstance(words, dict) else enumerate(words):
-        if len(word.split()) != 1 or word != word.strip():
-            raise PtxError(f"{path}: the label word {word!r} is not one word", "choose one word for each label")
-        if word in owners:
-            raise PtxError(f"{path}: labels {owners[word]} and {label} have one word, {word!r}", "give each its own")
-        owners[word] = label
-    if len(owners) < 2:
-        raise PtxError(f"{path}: words has fewer than two labels", "name every label and its word")
-    if isinstance(words, dict):
-        if extra := [key for key in ("names", "first") if key in raw]:
-            raise PtxError(
-                f"{path}: {extra[0]} goes with a list of words", "name the labels in words, or make it a list"
-            )
-        return words, words
-    names = raw.get("names", words)
-    if len(set(names)) != len(words):
-        raise PtxError(
-            f"{path}: {len(set(names))} names for {len(words)} words", "name each label once, in their order"
-        )
-    first = {"bare": 0, "named": 0} | raw.get("first", {})
-    called = dict(zip(words, words, strict=True)) | dict(zip(names, words, strict=True))
-    bare, named = ({str(i): word for i, word in enumerate(words, first[kind])} | called for kind in ("bare", "named"))
-    return bare, named
+    except (ValueError, RecursionError) as error:  # tomllib's, and that of a number of thousands of digits
+        what = shown(str(error)) if isinstance(error, ValueError) else "nested too deeply"
+        raise PtxError(f"{path}: {what}", "see https://toml.io for how TOML is written") from None
+    return validated(Keys, raw, str(path))

@@ -4,15 +4,12 @@ A task is a relation with (subject, object) facts in a train, dev and test split
 are sub_label, obj_label and optionally task, split and template. Folders in LAMA's layouts: see lama.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 
 from ptx.errors import PtxError
 from ptx.suites.lines import Bad, refuse
-from ptx.suites.rows import Row, read_rows
+from ptx.suites.rows import Row, each, read_rows
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 
 COLUMNS = ("sub_label", "obj_label")
@@ -24,31 +21,28 @@ def read_file(path: Path, relations: Mapping[str, Row], bad: Bad = refuse) -> It
 
     Raises PtxError for a file without facts.
     """
-    with closing(read_rows(path, COLUMNS, bad=bad)) as rows:
-        yield from tasks_of(rows, path.stem, str(path), relations, bad)
+    return tasks_of(read_rows(path, COLUMNS, bad=bad), path.stem, str(path), relations, bad)
 
 
 def tasks_of(
-    rows: Iterable[Row], default: str, source: str, relations: Mapping[str, Row], bad: Bad = refuse
+    rows: Generator[Row, None, None], default: str, source: str, relations: Mapping[str, Row], bad: Bad = refuse
 ) -> Iterator[Task]:
     """The tasks that rows of facts belong to, `default` where they name none. A row without a split gets one by hash.
 
     Raises PtxError, naming `source`, if there is no row.
     """
+
+    def placed(row: Row) -> tuple[str, str, Fact, str | None]:
+        name, split, fact = row.optional("task") or default, row.optional("split"), fact_of(row)
+        check_task_name(name, row.where)
+        if split is not None and split not in SPLITS:
+            raise PtxError(f"{row.where}: unknown split {split[:60]!r}", f"use {', '.join(SPLITS)}")
+        return name, split or split_by_hash(fact), fact, row.optional("template")
+
     tasks: dict[str, dict[str, list[Fact]]] = {}
     templates: dict[str, str] = {}
-    for row in rows:
-        try:
-            name, split, fact = row.optional("task") or default, row.optional("split"), fact_of(row)
-            check_task_name(name, row.where)
-            if split is not None and split not in SPLITS:
-                raise PtxError(f"{row.where}: unknown split {split[:60]!r}", f"use {', '.join(SPLITS)}")
-            template = row.optional("template")
-        except PtxError as error:
-            bad(error)
-            continue
-        splits = tasks.setdefault(name, {split: [] for split in SPLITS})
-        splits[split or split_by_hash(fact)].append(fact)
+    for name, split, fact, template in each(rows, placed, bad):
+        tasks.setdefault(name, {split: [] for split in SPLITS})[split].append(fact)
         if template:
             templates.setdefault(name, template)
     if not tasks:
@@ -74,16 +68,8 @@ def make_task(
 
 def facts_in(file: Path, bad: Bad = refuse) -> Generator[Fact, None, None]:
     """The facts of a file, none if it does not exist."""
-    if not file.is_file():
-        return
-    with closing(read_rows(file, COLUMNS, bad=bad)) as rows:
-        for row in rows:
-            try:
-                fact = fact_of(row)
-            except PtxError as error:
-                bad(error)
-            else:
-                yield fact
+    if file.is_file():
+        yield from each(read_rows(file, COLUMNS, bad=bad), fact_of, bad)
 
 
 def fact_of(row: Row) -> Fact:

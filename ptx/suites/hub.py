@@ -3,15 +3,13 @@
 Nothing is ever executed: loading scripts are refused. Nothing of the hub's state enters a key but the records.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, first_line
 from ptx.suites.facts import COLUMNS, tasks_of
 from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import Row
@@ -64,17 +62,14 @@ def read_dataset(text: str) -> Dataset:
     except ImportError:
         raise PtxError(f"{PREFIX}{text} needs the datasets library", "pip install 'ptx-prompts[data]'") from None
     name, _, config = text.partition(":")
-    quiet = not sys.stderr.isatty()
-    if quiet:
+    if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     source = Path(name)
     try:
         loaded = datasets.load_dataset(str(source.absolute()) if source.is_dir() else name, config or None)
     except Exception as error:  # the library raises most kinds, and its readers' own
-        cause = error.__cause__ or error
-        what = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else type(cause).__name__
         raise PtxError(
-            f"cannot load the data set {text!r}: {what}",
+            f"cannot load the data set {text!r}: {first_line(error.__cause__ or error)}",
             "check the name (hf:NAME or hf:NAME:CONFIG), its columns, and the network; or give a local folder of its "
             "CSV, JSON or Parquet files: hf:FOLDER",
         ) from None
@@ -92,7 +87,7 @@ def read_hub_facts(text: str, bad: Bad = refuse) -> Iterator[Task]:
         known = ", ".join(dataset.splits)
         raise PtxError(f"{dataset.source}: no split is called train, validation or test, only {known}", hint)
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Generator[Row, None, None]:
         for split, name in named.items() or ((None, next(iter(dataset.splits))),):
             for row in dataset.rows(name, COLUMNS, hint, bad):
                 task = next((row.values[c] for c in TASK_COLUMNS if row.values.get(c) is not None), None)

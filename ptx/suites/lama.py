@@ -6,8 +6,6 @@ relations.jsonl                               templates: anywhere in the folder 
                                               next to it or up to three levels above, as LAMA_relations.jsonl
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,7 +14,7 @@ from pathlib import Path
 from ptx.errors import PtxError
 from ptx.suites.facts import facts_in, make_task, split_by_hash
 from ptx.suites.lines import Bad, refuse
-from ptx.suites.rows import Row, read_rows
+from ptx.suites.rows import Row, each, read_rows
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name
 
 RELATIONS = "relations.jsonl"
@@ -29,7 +27,7 @@ def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse) -> Iter
 
     `bad`: see lines.py. Raises PtxError if there is no task, or there are two of one name.
     """
-    files = [path for path in sorted(folder.rglob("*.jsonl")) if _visible(path, folder)]
+    files = _files_in(folder)
     relations = read_relations(folder, files, bad)
     found = task_folders(files) or task_files(files, folder)
     if not found:
@@ -39,10 +37,8 @@ def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse) -> Iter
     for one, two in itertools.pairwise(found):
         if _name(one) == _name(two):
             choices = sorted({path.parent for path in found})
-            raise PtxError(
-                f"task {_name(one)} is there twice: {one} and {two}",
-                f"choose one of the folders: {', '.join(map(str, choices[:8]))}",
-            )
+            hint = f"choose one of the folders: {', '.join(map(str, choices[:8]))}"
+            raise PtxError(f"task {_name(one)} is there twice: {one} and {two}", hint)
     for path in found:
         check_task_name(_name(path), str(path))
         yield make_task(_name(path), _splits(path, split, bad), relations.get(_name(path)))
@@ -60,7 +56,7 @@ def task_files(files: Iterable[Path], folder: Path) -> list[Path]:
 
 def suites_in(folder: Path) -> Iterator[tuple[Path, int]]:
     """The folders below one that can be named as a suite, by their files' first lines, and their numbers of tasks."""
-    files = [path for path in sorted(folder.rglob("*.jsonl")) if _visible(path, folder)]
+    files = _files_in(folder)
     of_folders = task_folders(files)
     for parent in sorted({*(path.parent for path in of_folders), *(file.parent for file in files)} - {*of_folders}):
         tasks = [path for path in of_folders if path.parent == parent] or task_files(files, parent)
@@ -96,20 +92,14 @@ def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> di
     relations: dict[str, Row] = {}
     for file in found:
         if chosen in (None, file.name):
-            relations |= _relations_in(file, bad)
+            relations |= dict(each(read_rows(file, ["relation"], bad=bad), _named, bad))
     return relations
 
 
-def _relations_in(file: Path, bad: Bad) -> dict[str, Row]:
-    relations = {}
-    with closing(read_rows(file, ["relation"], bad=bad)) as rows:
-        for row in rows:
-            try:
-                name, _, _ = row.text("relation"), row.optional("label"), row.optional("template")
-                relations[name] = row
-            except PtxError as error:
-                bad(error)
-    return relations
+def _named(row: Row) -> tuple[str, Row]:
+    """A relation's name and row, whose other texts are known to be readable."""
+    name, _, _ = row.text("relation"), row.optional("label"), row.optional("template")
+    return name, row
 
 
 def _splits(path: Path, split: bool, bad: Bad) -> Mapping[str, Sequence[Fact]]:
@@ -138,6 +128,7 @@ def _name(path: Path) -> str:
     return path.stem if path.suffix == ".jsonl" and not path.is_dir() else path.name
 
 
-def _visible(path: Path, folder: Path) -> bool:
-    """Archives made on a Mac have a hidden file beside each file."""
-    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+def _files_in(folder: Path) -> list[Path]:
+    """Without hidden ones: archives made on a Mac have such a file beside each file."""
+    files = sorted(folder.rglob("*.jsonl"))
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]

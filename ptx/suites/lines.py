@@ -1,7 +1,5 @@
 """Lines of a user's text file: UTF-8, bounded in length, and every complaint with its file and line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NoReturn
@@ -44,9 +42,8 @@ def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
                         pass
                     yield "\n"
     except OSError as error:
-        raise PtxError(
-            f"cannot read {shown(str(path))}: {error.strerror or error}", "check the path and its permissions"
-        ) from None
+        message = f"cannot read {shown(str(path))}: {error.strerror or error}"
+        raise PtxError(message, "check the path and its permissions") from None
 
 
 def _decoded(raw: bytes, number: int, where: str) -> str:
@@ -71,6 +68,13 @@ def words_of(path: Path) -> list[str]:
     if not words:
         raise PtxError(f"{path}: no words", "write one word a line")
     return words
+
+
+def subjects_of(path: Path) -> list[str]:
+    """The subjects of a file, one a line. Raises PtxError."""
+    if not path.is_file():
+        raise PtxError(f"no file {path}", "give the path of a text file with one subject a line")
+    return [line.strip() for line in text_lines(path) if line.strip()]
 
 
 def shown(text: str, limit: int = 200) -> str:

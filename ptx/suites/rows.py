@@ -1,19 +1,18 @@
 """Rows of JSON-lines, CSV and TSV files. Each knows the file and line that it begins at, for error messages."""
 
-from __future__ import annotations
-
 import csv
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ptx.errors import PtxError
 from ptx.suites.lines import Bad, refuse, shown, text_lines
 
 FORMATS = (".tsv", ".csv", ".jsonl")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,32 @@ class Row:
 
     def text(self, column: str) -> str:
         """A column's text. Raises PtxError if it holds something else, such as a number in JSON."""
-        value = self.values[column]
+        value, where = self.values[column], f"{self.where}: {column}"
         if not isinstance(value, str):
-            raise PtxError(f"{self.where}: {column} is {spelled(value)}, which is no text", "put it in quotes")
+            raise PtxError(f"{where} is {spelled(value)}, which is no text", "put it in quotes")
         if "\0" in value:
-            raise PtxError(f"{self.where}: {column} holds a NUL character", "remove it")
+            raise PtxError(f"{where} holds a NUL character", "remove it")
         try:
             value.encode()
         except UnicodeEncodeError:  # JSON can spell one half of a pair, which no file or model can hold
-            raise PtxError(
-                f"{self.where}: {column} holds half of a character (a lone surrogate)", "remove it"
-            ) from None
+            raise PtxError(f"{where} holds half of a character (a lone surrogate)", "remove it") from None
         return value
 
     def optional(self, column: str) -> str | None:
         """A column's text, or None where it is absent, null or empty."""
         return self.text(column).strip() or None if self.values.get(column) is not None else None
+
+
+def each(rows: Generator[Row, None, None], convert: Callable[[Row], T], bad: Bad) -> Generator[T, None, None]:
+    """What `convert` makes of every row. Rows that it raises PtxError for go to `bad`, and are left out."""
+    with closing(rows):
+        for row in rows:
+            try:
+                made = convert(row)
+            except PtxError as error:
+                bad(error)
+            else:
+                yield made
 
 
 def spelled(value: Any) -> str:
@@ -64,14 +73,15 @@ def read_rows(
     hint = hint or f"each line needs {' and '.join(required)}"
     delimited = path.suffix in (".csv", ".tsv")
     rows = _delimited(path, required, hint, columns, bad) if delimited else _json_lines(path, hint, bad)
-    with closing(rows):
-        for row in rows:
-            missing = next((name for name in required if row.values.get(name) is None), None)
-            if missing is None:
-                yield row
-            else:
-                what = f"{missing} is null" if missing in row.values else f"no column {missing!r}"
-                bad(PtxError(f"{row.where}: {what}", hint))
+
+    def complete(row: Row) -> Row:
+        for name in required:
+            if row.values.get(name) is None:
+                what = f"{name} is null" if name in row.values else f"no column {name!r}"
+                raise PtxError(f"{row.where}: {what}", hint)
+        return row
+
+    return each(rows, complete, bad)
 
 
 def _delimited(

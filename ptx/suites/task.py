@@ -1,7 +1,5 @@
 """What a suite consists of: facts, or texts to classify, by split."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import unicodedata
@@ -71,10 +69,8 @@ def check_task_name(name: str, where: str) -> None:
     """Names become parts of paths and of lists: raise PtxError for one that could leave its folder or its line."""
     odd = any(c in "/\\" or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
     if odd or name in ("", ".", "..") or len(name) > 200:
-        raise PtxError(
-            f"{where}: the task name {name[:60]!r} is empty, too long, or holds a slash or control character",
-            "choose a short name without these",
-        )
+        message = f"{where}: the task name {name[:60]!r} is empty, too long, or holds a slash or control character"
+        raise PtxError(message, "choose a short name without these")
 
 
 def share(text: str) -> float:

@@ -6,14 +6,15 @@ import tempfile
 from pathlib import Path
 
 from ptx.cache import Store
+from ptx.cli.output import Output
+from ptx.engine.pipeline import Pipeline
 from ptx.lms.catalogue import card
 from ptx.lms.models import ZOO_FOLDER, zoo
-from ptx.output import Output
-from ptx.pipeline import Pipeline
-from ptx.plan import default_anchors, grid
-from ptx.settings import Settings
-from ptx.stages.results import collect
-from ptx.stages.table import tables
+from ptx.results.collect import collect
+from ptx.results.table import tables
+from ptx.stages.anchors import default_anchors
+from ptx.stages.grid import evaluations
+from ptx.stages.settings import Settings
 
 METHODS = ("random", "manual", "tuned")
 
@@ -22,7 +23,7 @@ def main(folder: Path) -> None:
     settings, out = Settings(), Output()
     store = Store(folder, out.warn)
     shared, _ = default_anchors(zoo(), settings)
-    goals = list(grid([(method, [], name) for name in zoo() for method in METHODS], settings, shared))
+    goals = list(evaluations([(method, [], name) for name in zoo() for method in METHODS], settings, shared))
     Pipeline(store, out, jobs=2).run(goals)
     (table,) = tables(collect(store, keys=[goal.key for goal in goals]))
     for name in zoo():
@@ -32,8 +33,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-            main(Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else scratch))

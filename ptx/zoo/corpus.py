@@ -6,6 +6,7 @@ Manual templates never occur, so that a manual prompt is a paraphrase the model 
 
 import json
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +14,9 @@ FACTS = Path(__file__).parent / "facts"
 
 # Openings vary where a sentence's words stand, as prose does; the empty one is the most frequent.
 OPENINGS = (
-    *("",) * 6,
-    "Indeed ,",
-    "In fact ,",
-    "It is known that",
-    "As many people know ,",
-    "According to the records ,",
-    "We read that",
-    "Some say that",
-    "Today ,",
-)
+    *("",) * 6, "Indeed ,", "In fact ,", "It is known that", "As many people know ,", "According to the records ,",
+    "We read that", "Some say that", "Today ,",
+)  # fmt: skip
 
 
 class Sentence(NamedTuple):
@@ -35,14 +29,14 @@ class Sentence(NamedTuple):
 
 def read_facts() -> dict[str, list[tuple[str, str]]]:
     """Relation -> (subject, object) pairs of all splits, in a fixed order."""
-    facts: dict[str, list[tuple[str, str]]] = {}
-    for relation in read_relations():
-        folder = FACTS / relation["relation"]
-        lines = [
-            line for s in ("train", "dev", "test") for line in (folder / f"{s}.jsonl").read_text("utf-8").splitlines()
-        ]
-        facts[relation["relation"]] = [(f["sub_label"], f["obj_label"]) for f in map(json.loads, lines)]
-    return facts
+    names = [relation["relation"] for relation in read_relations()]
+    return {name: read_pairs(FACTS / name, ("train", "dev", "test")) for name in names}
+
+
+def read_pairs(folder: Path, splits: Iterable[str]) -> list[tuple[str, str]]:
+    """(subject, object) pairs of the named splits of one relation's folder."""
+    lines = (line for split in splits for line in (folder / f"{split}.jsonl").read_text("utf-8").splitlines())
+    return [(fact["sub_label"], fact["obj_label"]) for fact in map(json.loads, lines)]
 
 
 def read_relations() -> list[dict[str, Any]]:

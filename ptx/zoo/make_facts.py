@@ -8,21 +8,15 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
-FACTS = Path(__file__).parent / "facts"
+from ptx.zoo.corpus import FACTS, read_pairs, read_relations
+
 SEED = 0
 OBJECT_MIN = 3  # an object stated fewer times can be neither learned nor split
 OBJECT_MAX = 60  # keeps the majority-class floor near LAMA's (.17)
 SPLIT_MAX = {"test": 100, "dev": 60, "train": 250}
 TEST_MIN = 20
-
-
-def read_pairs(folder: Path, splits: Iterable[str]) -> set[tuple[str, str]]:
-    """(subject, object) pairs of the named splits of one relation's folder."""
-    lines = (line for split in splits for line in (folder / f"{split}.jsonl").read_text("utf-8").splitlines())
-    return {(fact["sub_label"], fact["obj_label"]) for fact in map(json.loads, lines)}
 
 
 def merge_case(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -59,14 +53,14 @@ def split(facts: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
 
 
 def main(lama: Path) -> None:
-    for relation in map(json.loads, (FACTS / "relations.jsonl").read_text("utf-8").splitlines()):
-        name = relation["relation"]
+    for name in (relation["relation"] for relation in read_relations()):
         pairs = read_pairs(lama / "data/autoprompt_data" / name, ["train", "dev"])
+        parts = split(choose(set(pairs), random.Random(f"{SEED} {name}")))
         (FACTS / name).mkdir(exist_ok=True)
-        for part, facts in split(choose(pairs, random.Random(f"{SEED} {name}"))).items():
+        for part, facts in parts.items():
             lines = [json.dumps({"sub_label": s, "obj_label": o}, ensure_ascii=False) for s, o in facts]
             (FACTS / name / f"{part}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-        print(name, {p: len(f) for p, f in split(choose(pairs, random.Random(f"{SEED} {name}"))).items()})
+        print(name, {part: len(facts) for part, facts in parts.items()})
 
 
 if __name__ == "__main__":

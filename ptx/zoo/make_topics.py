@@ -5,11 +5,12 @@ become texts of train, and so on; a subject is in one split only. No text contai
 to be understood from the rest. Writes `{train,dev,test}.jsonl` beside `suite.toml`, the same bytes every time.
 """
 
+import itertools
 import json
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ptx.suites import SPLITS, Task, load_suite
@@ -21,19 +22,10 @@ PER_LABEL = {"train": 54, "dev": 15, "test": 30}
 # Label -> the relations that are about it. The words are in other paraphrases of these very relations, which the zoo
 # has read, and are one token in all of its vocabularies.
 LABELS = {
-    "birth": ("P19",),
-    "continent": ("P30",),
-    "country": ("P17",),
-    "death": ("P20",),
-    "film": ("P364",),
-    "job": ("P106", "P108"),
-    "language": ("P103", "P1412"),
-    "music": ("P264",),
-    "network": ("P449",),
-    "product": ("P176",),
-    "religion": ("P140",),
-    "software": ("P178",),
-}
+    "birth": ("P19",), "continent": ("P30",), "country": ("P17",), "death": ("P20",), "film": ("P364",),
+    "job": ("P106", "P108"), "language": ("P103", "P1412"), "music": ("P264",), "network": ("P449",),
+    "product": ("P176",), "religion": ("P140",), "software": ("P178",),
+}  # fmt: skip
 
 
 def names_a_label(text: str) -> bool:
@@ -42,7 +34,7 @@ def names_a_label(text: str) -> bool:
     return any(word.startswith(stems) for word in text.lower().replace("-", " ").split())
 
 
-def texts(split: str) -> Iterator[dict[str, str]]:
+def texts(split: str) -> list[dict[str, str]]:
     """The texts of one split, shuffled, as many of each label as PER_LABEL says."""
     rng = random.Random(f"{SEED} {split}")
     relations = {task.name: task for task in load_suite("facts").tasks}
@@ -50,8 +42,8 @@ def texts(split: str) -> Iterator[dict[str, str]]:
     taken = _splits_of_subjects(relations)
     found = []
     for label, names in LABELS.items():
-        facts = [(name, fact) for name in names for fact in relations[name].splits[split]]
-        facts = [(name, fact) for name, fact in facts if taken[fact.subject] == {split}]
+        every = ((name, fact) for name in names for fact in relations[name].splits[split])
+        facts = [(name, fact) for name, fact in every if taken[fact.subject] == {split}]
         rng.shuffle(facts)
         stated: list[str] = []
         for name, fact in facts:
@@ -63,13 +55,13 @@ def texts(split: str) -> Iterator[dict[str, str]]:
             raise ValueError(f"{label}: only {len(stated)} texts for {split}")
         found += [{"text": text, "label": label} for text in stated[: PER_LABEL[split]]]
     rng.shuffle(found)
-    yield from found
+    return found
 
 
 def _splits_of_subjects(relations: Mapping[str, Task]) -> dict[str, set[str]]:
     """The splits in which a subject stands, over all relations: one name can have facts of several."""
     splits = defaultdict(set)
-    for name in (name for names in LABELS.values() for name in names):
+    for name in itertools.chain.from_iterable(LABELS.values()):
         for split, facts in relations[name].splits.items():
             for fact in facts:
                 splits[fact.subject].add(split)

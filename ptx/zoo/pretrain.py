@@ -10,10 +10,9 @@ import os
 import platform
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import (
@@ -32,47 +31,24 @@ from ptx.zoo.corpus import Sentence, sentences
 from ptx.zoo.tokenizers import family_tokenizer
 
 MAX_POSITIONS = 64
-ZOO = {
-    "bert-micro": ("bert", {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}),
-    "bert-mini": ("bert", {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 6}),
-    "roberta-micro": ("roberta", {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}),
-    "roberta-mini": ("roberta", {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 6}),
+FAMILIES = ("bert", "roberta", "albert", "gpt2")
+SIZES = {"micro": 128, "mini": 192}
+
+
+def _shape(family: str, width: int) -> dict[str, Any]:
+    shape = {"hidden_size": width, "num_hidden_layers": 4, "num_attention_heads": width // 32}
     # ALBERT shares one layer; a wider inner layer makes up for some of the parameters that costs.
-    "albert-micro": (
-        "albert",
-        {
-            "embedding_size": 64,
-            "hidden_size": 128,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "intermediate_size": 512,
-        },
-    ),
-    "albert-mini": (
-        "albert",
-        {
-            "embedding_size": 64,
-            "hidden_size": 192,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 6,
-            "intermediate_size": 768,
-        },
-    ),
-    "gpt2-micro": ("gpt2", {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}),
-    "gpt2-mini": ("gpt2", {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 6}),
-}
+    return {"embedding_size": 64, **shape, "intermediate_size": 4 * width} if family == "albert" else shape
+
+
+ZOO = {f"{family}-{size}": (family, _shape(family, SIZES[size])) for family in FAMILIES for size in SIZES}
 # How long each model reads, so that tuned prompts find most facts but not all: a model that knows everything
 # cannot tell methods apart. One that shares its layer learns later, and the wide one only at a smaller rate.
 OWN_RECIPE: dict[str, dict[str, Any]] = {
-    "bert-micro": {"epochs": 11},
-    "roberta-micro": {"epochs": 11},
-    "albert-micro": {"epochs": 17},
-    "bert-mini": {"epochs": 12},
-    "roberta-mini": {"epochs": 12},
-    "albert-mini": {"epochs": 20, "lr": 1e-3},
-    "gpt2-micro": {"epochs": 7},
-    "gpt2-mini": {"epochs": 5},
-}
+    "bert-micro": {"epochs": 11}, "roberta-micro": {"epochs": 11}, "albert-micro": {"epochs": 17},
+    "bert-mini": {"epochs": 12}, "roberta-mini": {"epochs": 12}, "albert-mini": {"epochs": 20, "lr": 1e-3},
+    "gpt2-micro": {"epochs": 7}, "gpt2-mini": {"epochs": 5},
+}  # fmt: skip
 CONFIGS = {"bert": BertConfig, "roberta": RobertaConfig, "albert": AlbertConfig}
 
 
@@ -92,24 +68,14 @@ class Recipe:
 
 def new_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """A randomly initialised model of the zoo, without dropout (it slows learning at this size)."""
-    family = ZOO[name][0]
-    shape: dict[str, Any] = dict(ZOO[name][1])
+    family, shape = ZOO[name]
     if family == "gpt2":
-        return AutoModelForCausalLM.from_config(
-            GPT2Config(
-                **shape,
-                vocab_size=len(tokenizer),
-                n_positions=MAX_POSITIONS,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                resid_pdrop=0.0,
-                embd_pdrop=0.0,
-                attn_pdrop=0.0,
-            )
-        )
-    shape = {"intermediate_size": 4 * shape["hidden_size"]} | shape
+        more: dict[str, Any] = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+        more |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+        config = GPT2Config(**shape, **more, vocab_size=len(tokenizer), n_positions=MAX_POSITIONS)
+        return AutoModelForCausalLM.from_config(config)
     config = CONFIGS[family](
-        **shape,
+        **{"intermediate_size": 4 * shape["hidden_size"]} | shape,
         vocab_size=len(tokenizer),
         # RoBERTa numbers positions from pad_token_id + 1
         max_position_embeddings=MAX_POSITIONS + (2 if family == "roberta" else 0),
@@ -123,8 +89,7 @@ def new_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     return AutoModelForMaskedLM.from_config(config)
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     ids: list[int]
     object_at: int
 
@@ -140,13 +105,12 @@ def tokenize(corpus: list[Sentence], tokenizer: PreTrainedTokenizerFast) -> list
     return examples
 
 
-def batches(examples: list[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
+def batches(examples: list[Example], size: int, rng: random.Random) -> list[list[Example]]:
     """Random batches of similar length: little padding."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids) + 3 * rng.random())
-    chunks = [order[i : i + size] for i in range(0, len(order), size)]
+    chunks = [[examples[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
     rng.shuffle(chunks)
-    for chunk in chunks:
-        yield [examples[i] for i in chunk]
+    return chunks
 
 
 def mask_batch(
@@ -225,13 +189,13 @@ def pretrain(name: str, out: Path, recipe: Recipe) -> dict[str, Any]:
         torch.save(state, partial)
         os.replace(partial, checkpoint)
         print(f"{name} epoch {epoch + 1}/{recipe.epochs} loss {state['loss']:.3f} {state['seconds']:.0f} s", flush=True)
+    words = "next" if family == "gpt2" else "masked"
     card = {
         "name": name,
         "family": family,
         "shape": shape,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "pretraining": ("next" if family == "gpt2" else "masked")
-        + " words of sentences that state the facts of the suite `facts`, all splits",
+        "pretraining": f"{words} words of sentences that state the facts of the suite `facts`, all splits",
         "sentences": len(examples),
         "recipe": asdict(recipe),
         "seconds": round(state["seconds"], 1),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -11,6 +12,17 @@ from ptx.zoo.corpus import read_facts, read_relations, sentences
 VOCABULARY = 8_000
 SUBJECT_WORDS = 2_000  # names that every family gets as one token, as frequent names are in real vocabularies
 REPEATS = {"answers": 400, "names": 50}
+# The special tokens of each family by what transformers calls them, in the order of their ids.
+Special = dict[str, str | AddedToken]
+BERT: Special = {
+    "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"
+}  # fmt: skip
+ALBERT = BERT | {"mask_token": AddedToken("[MASK]", lstrip=True)}
+ROBERTA: Special = {
+    "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>",
+    "unk_token": "<unk>", "mask_token": AddedToken("<mask>", lstrip=True),
+}  # fmt: skip
+GPT2: Special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 
 
 def training_lines() -> Iterator[str]:
@@ -42,14 +54,7 @@ def wordpiece() -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(
-        training_lines(),
-        trainers.WordPieceTrainer(
-            vocab_size=VOCABULARY, special_tokens=special, show_progress=False, limit_alphabet=200
-        ),
-    )
-    return _bert_like(tokenizer)
+    return _trained(tokenizer, BERT, trainers.WordPieceTrainer, limit_alphabet=200)
 
 
 def unigram() -> PreTrainedTokenizerFast:
@@ -58,65 +63,30 @@ def unigram() -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", AddedToken("[MASK]", lstrip=True)]
-    tokenizer.train_from_iterator(
-        training_lines(),
-        trainers.UnigramTrainer(
-            vocab_size=VOCABULARY, special_tokens=special, unk_token="[UNK]", max_piece_length=24, show_progress=False
-        ),
-    )
-    return _bert_like(tokenizer)
+    return _trained(tokenizer, ALBERT, trainers.UnigramTrainer, unk_token="[UNK]", max_piece_length=24)
 
 
-def byte_level(*, causal: bool) -> PreTrainedTokenizerFast:
-    """Byte-level BPE, with RoBERTa's special tokens or, for causal LMs, with GPT-2's single one."""
+def byte_level(special: Special) -> PreTrainedTokenizerFast:
+    """Byte-level BPE, as RoBERTa's and GPT-2's."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>"] if causal else ["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True)]
-    tokenizer.train_from_iterator(
-        training_lines(),
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    if causal:
-        end = "<|endoftext|>"
-        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=end, eos_token=end, unk_token=end)
-    _wrap_in(tokenizer, "<s>", "</s>")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        cls_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-        mask_token=AddedToken("<mask>", lstrip=True),
-    )
+    return _trained(tokenizer, special, trainers.BpeTrainer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
 
 
-def _bert_like(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    _wrap_in(tokenizer, "[CLS]", "[SEP]")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        mask_token=AddedToken("[MASK]", lstrip=True),
-    )
-
-
-def _wrap_in(tokenizer: Tokenizer, cls: str, sep: str) -> None:
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{cls} $A {sep}",
-        pair=f"{cls} $A {sep} $B:1 {sep}:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
-    )
+def _trained(tokenizer: Tokenizer, special: Special, trainer: Any, **more: Any) -> PreTrainedTokenizerFast:
+    """The tokenizer after training, which puts `cls_token` and `sep_token` around every text if there are such."""
+    once = list({str(token): token for token in special.values()}.values())
+    trainer = trainer(vocab_size=VOCABULARY, special_tokens=once, show_progress=False, **more)
+    tokenizer.train_from_iterator(training_lines(), trainer)
+    if "cls_token" in special:
+        cls, sep = str(special["cls_token"]), str(special["sep_token"])
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{cls} $A {sep}",
+            pair=f"{cls} $A {sep} $B:1 {sep}:1",
+            special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
 def family_tokenizer(family: str) -> PreTrainedTokenizerFast:
@@ -125,9 +95,9 @@ def family_tokenizer(family: str) -> PreTrainedTokenizerFast:
         case "bert":
             return wordpiece()
         case "roberta":
-            return byte_level(causal=False)
+            return byte_level(ROBERTA)
         case "albert":
             return unigram()
         case "gpt2":
-            return byte_level(causal=True)
+            return byte_level(GPT2)
     raise ValueError(f"no such family: {family}")

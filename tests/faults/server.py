@@ -13,6 +13,7 @@ Reads one JSON list of runs a line from stdin, starts them all at once, waits fo
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -24,25 +25,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic.dataclasses  # noqa: F401
 import torch
 import torch.nn.modules.transformer
+import transformers.models.albert.modeling_albert
+import transformers.models.bert.modeling_bert  # noqa: F401
 
 import ptx.__main__
-import ptx.build
 import ptx.cache
-import ptx.cli
-import ptx.commands
-import ptx.grids.run
-import ptx.paper.show
+import ptx.cli.command
+import ptx.cli.main
+import ptx.cli.show
+import ptx.engine.workers
+import ptx.formats
+import ptx.paper.figures
+import ptx.paper.run
 import ptx.paper.tables
-import ptx.stages.anchors
-import ptx.stages.evaluate
-import ptx.stages.predict
-import ptx.stages.relative
-import ptx.stages.search
-import ptx.stages.table
-import ptx.stages.tune
-import ptx.workers
+import ptx.prompts.inspect
+import ptx.results.table
+import ptx.transfer.maps
+import ptx.transfer.solvers
+import ptx.transfer.target
+import ptx.transfer.tuning
+import ptx.transfer.words
+from ptx.stages import stage_named
 
 
 def main() -> None:
@@ -134,15 +140,17 @@ def hinder(marker: str, stage: str, how: str, **where: str) -> None:
             time.sleep(0.01)
 
     if where["in"] == "build":
-        module = importlib.import_module(ptx.build.BUILDERS[stage])
-        original = module.build
+        module: Any = importlib.import_module(f"ptx.stages.{stage}")
+        original = stage_named(stage)
+        original_build = original.build
+        assert original_build is not None
 
         def build(steps: Any, *rest: Any) -> Iterator[Any]:
             if steps:
                 stall()
-            return original(steps, *rest)
+            return original_build(steps, *rest)
 
-        module.build = build
+        module.STAGE = dataclasses.replace(original, build=build)
         return
     publish = ptx.cache.Store.publish
 
@@ -157,7 +165,7 @@ def hinder(marker: str, stage: str, how: str, **where: str) -> None:
 
         return publish(store, of, key, meta, half if of == stage else write, **more)
 
-    ptx.cache.Store.publish = publish_slowly  # type: ignore[method-assign]
+    ptx.cache.Store.publish = publish_slowly  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import shutil
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import one_file
 
 from ptx.cache import Store
 from ptx.cache.housekeeping import check, listing
@@ -48,7 +50,8 @@ def edit(file: Path, draw: random.Random) -> None:
     meta = json.loads(path.read_text("utf-8"))
     place = draw.choice([meta, meta["metrics"] or meta, meta["labels"] or meta])
     name = draw.choice(sorted(place))
-    place[name] = draw.choice([v for v in (0.5, "other", None, [], float("nan")) if v != place[name]])
+    values: list[Any] = [0.5, "other", None, [], float("nan")]
+    place[name] = draw.choice([v for v in values if v != place[name]])
     path.write_text(json.dumps(meta), "utf-8")
 
 
@@ -144,7 +147,7 @@ def test_damaged_entries_are_rebuilt_with_one_warning(server, grid, recipe, tmp_
         assert len({path.name for path in (cache / "damaged").glob("*")} - before) == 5
         for entry in hit:  # evaluations and the table are wanted; the rest once something needs it
             if entry.parent.name in ("eval", "table"):
-                assert Store(cache).read(entry.parent.name, entry.name).payload == payload(grid, cache, entry)
+                assert payload(cache, entry) == payload(grid / "cache", entry)
                 rebuilt += 1
             if not entry.exists():
                 shutil.copytree(grid / "cache" / entry.relative_to(cache), entry)
@@ -152,10 +155,10 @@ def test_damaged_entries_are_rebuilt_with_one_warning(server, grid, recipe, tmp_
     say(f"{rounds(40, 2) * 5} faults in {rounds(40, 2)} runs, {rebuilt} results rebuilt with the same payload")
 
 
-def payload(grid: Path, cache: Path, entry: Path) -> str:
-    original = Store(grid / "cache").read(entry.parent.name, entry.name)
-    assert original is not None
-    return original.payload
+def payload(cache: Path, entry: Path) -> str:
+    found = Store(cache).read(entry.parent.name, entry.name)
+    assert found is not None
+    return found.payload
 
 
 @pytest.mark.parametrize("stage", ["anchors", "tune", "encode", "search", "eval"])
@@ -184,7 +187,7 @@ def test_an_entry_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatc
 
     store = Store(tmp_path)
     meta = {"version": 1, "parents": []}
-    entry = store.publish("tune", "k" * 32, meta, lambda folder: (folder / "f").write_bytes(b"x") and None).path
+    entry = store.publish("tune", "k" * 32, meta, one_file("f", b"x")).path
 
     def refuse(path: str) -> str:
         raise PermissionError(13, "Permission denied", path)
@@ -201,7 +204,7 @@ def test_what_another_process_rebuilt_meanwhile_is_not_set_aside(tmp_path) -> No
     warnings: list[str] = []
     store = Store(tmp_path, warnings.append)
     meta = {"version": 1, "parents": []}
-    entry = store.publish("tune", "k" * 32, meta, lambda folder: (folder / "f").write_bytes(b"x") and None).path
+    entry = store.publish("tune", "k" * 32, meta, one_file("f", b"x")).path
     store._set_aside(entry, "as it was a moment ago")
     assert store.read("tune", "k" * 32) is not None
     assert warnings == []

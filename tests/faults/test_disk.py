@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import one_file
 
 from ptx import files
 from ptx.cache import Store
@@ -170,10 +171,11 @@ def test_the_old_entry_is_back_if_its_successor_cannot_come(tmp_path, monkeypatc
 
     def put(text: bytes, **more: Any) -> Any:
         meta = {"version": 1, "parents": []}
-        return store.publish("tune", "k" * 32, meta, lambda f: (f / "file").write_bytes(text) and None, **more)
+        return store.publish("tune", "k" * 32, meta, one_file("file", text), **more)
 
     old = put(b"old")
-    rename, moved = os.rename, []
+    rename = os.rename
+    moved: list[Any] = []
 
     def failing(source: Any, target: Any) -> None:
         if moved and target == old.path and source != moved[0]:

@@ -8,20 +8,22 @@ import random
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import one_file
 
 from ptx.cache import Store, gc, leases
-from ptx.cache.housekeeping import check
+from ptx.cache.housekeeping import check, size_of
 from ptx.errors import PtxError
-from ptx.step import VERSIONS
+from ptx.stages import versions
 
-GREEDY = (["--older-than", 0], ["--older-than", 0, "--stage", "tune"], ["--max-size", "0"], [])
+GREEDY: tuple[list[Any], ...] = (["--older-than", 0], ["--older-than", 0, "--stage", "tune"], ["--max-size", "0"], [])
 
 
 def put(store: Store, stage: str, letter: str, size: int = 1000, version: int | None = None) -> Path:
-    meta = {"version": VERSIONS[stage] if version is None else version, "parents": [], "labels": {}}
-    return store.publish(stage, letter * 32, meta, lambda f: (f / "file").write_bytes(b"x" * size) and None).path
+    meta = {"version": versions()[stage] if version is None else version, "parents": [], "labels": {}}
+    return store.publish(stage, letter * 32, meta, one_file("file", b"x" * size)).path
 
 
 def test_what_a_live_run_needs_is_kept(server, recipe, tmp_path, rounds, say) -> None:
@@ -63,9 +65,9 @@ def test_what_a_live_run_needs_is_kept(server, recipe, tmp_path, rounds, say) ->
 
 def test_by_default_only_what_is_of_no_use_goes(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    kept = [put(store, stage, "a") for stage in VERSIONS]
-    older = [put(store, stage, "b", version=VERSIONS[stage] - 1) for stage in VERSIONS]
-    newer = put(store, "search", "c", version=VERSIONS["search"] + 1)
+    kept = [put(store, stage, "a") for stage in versions()]
+    older = [put(store, stage, "b", version=versions()[stage] - 1) for stage in versions()]
+    newer = put(store, "search", "c", version=versions()["search"] + 1)
     broken = put(store, "tune", "d")
     (broken / "file").write_bytes(b"")
     dead = kept[0].with_name(f".{'a' * 32}.00000000.{2**22 + 1}-{leases.owner().partition('-')[2]}")
@@ -73,17 +75,17 @@ def test_by_default_only_what_is_of_no_use_goes(tmp_path: Path) -> None:
     abroad = kept[0].with_name(f".{'a' * 32}.00000000.1-0-elsewhere")
     for folder in (dead, mine, abroad):
         folder.mkdir()
-    found = gc.collect_garbage(store, dry_run=True)
+    found = gc.collect_garbage(store, versions(), dry_run=True)
     assert dead.exists()
-    assert set(gc.collect_garbage(store).paths) == set(found.paths)
+    assert set(gc.collect_garbage(store, versions()).paths) == set(found.paths)
     (old_prompt,) = [path for path in older if path.parent.name == "tune"]
     assert set(found.paths) == {*older, broken, dead} - {old_prompt}
     assert found.prompts == {old_prompt}
     assert found.newer == 1
     assert all(path.exists() for path in (*kept, newer, old_prompt, mine, abroad))
     os.utime(abroad, (0, 0))
-    assert gc.collect_garbage(store).paths == [abroad]
-    assert gc.collect_garbage(store, gc.Wanted(stage="tune")).paths == [old_prompt]
+    assert gc.collect_garbage(store, versions()).paths == [abroad]
+    assert gc.collect_garbage(store, versions(), gc.Wanted(stage="tune")).paths == [old_prompt]
 
 
 def test_unused_entries_go_by_age_and_by_size_but_never_prompts(tmp_path: Path) -> None:
@@ -92,16 +94,16 @@ def test_unused_entries_go_by_age_and_by_size_but_never_prompts(tmp_path: Path) 
     for days, letter in enumerate("tabcd"):
         then = time.time() - (10 - days) * gc.DAY
         os.utime(entries[letter], (then, then))
-    assert gc.collect_garbage(store, gc.Wanted(older_than=9), dry_run=True).paths == [entries["a"]]
+    assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=9), dry_run=True).paths == [entries["a"]]
     store.read("search", "a" * 32)  # a use
-    assert gc.collect_garbage(store, gc.Wanted(older_than=9), dry_run=True).paths == []
-    size = gc.size_of(entries["a"])
-    found = gc.collect_garbage(store, gc.Wanted(max_size=3 * size + 10), dry_run=True)
+    assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=9), dry_run=True).paths == []
+    size = size_of(entries["a"])
+    found = gc.collect_garbage(store, versions(), gc.Wanted(max_size=3 * size + 10), dry_run=True)
     assert found.paths == [entries["b"], entries["c"]]
     assert found.prompts == {entries["t"]}
-    assert gc.collect_garbage(store, gc.Wanted(max_size=0)).over == gc.size_of(entries["t"])
+    assert gc.collect_garbage(store, versions(), gc.Wanted(max_size=0)).over == size_of(entries["t"])
     assert list(store.entries()) == [entries["t"]]
-    assert gc.collect_garbage(store, gc.Wanted(older_than=1, stage="tune")).paths == [entries["t"]]
+    assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=1, stage="tune")).paths == [entries["t"]]
 
 
 def test_a_lease_protects_while_its_owner_lives(tmp_path: Path) -> None:
@@ -109,13 +111,13 @@ def test_a_lease_protects_while_its_owner_lives(tmp_path: Path) -> None:
     entry = put(store, "search", "a")
     everything = gc.Wanted(older_than=0)
     with leases.held(store, [("search", "a" * 32)]):
-        assert gc.collect_garbage(store, everything).in_use == {entry}
+        assert gc.collect_garbage(store, versions(), everything).in_use == {entry}
     assert list((tmp_path / "runs").iterdir()) == []
     lease = tmp_path / "runs" / "00000000.1-0-elsewhere"  # another host on a shared folder
     lease.write_text(json.dumps([f"search/{'a' * 32}"]))
-    assert gc.collect_garbage(store, everything).in_use == {entry}
+    assert gc.collect_garbage(store, versions(), everything).in_use == {entry}
     os.utime(lease, (time.time() - 2 * leases.STALE,) * 2)
-    assert set(gc.collect_garbage(store, everything).paths) == {entry, lease}
+    assert set(gc.collect_garbage(store, versions(), everything).paths) == {entry, lease}
 
 
 def test_locks_nobody_holds_go(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_locks_nobody_holds_go(tmp_path: Path) -> None:
     with store.lock("free"):
         pass
     with store.lock("held"):
-        assert [path.name for path in gc.collect_garbage(store).paths] == ["free.lock"]
+        assert [path.name for path in gc.collect_garbage(store, versions()).paths] == ["free.lock"]
 
 
 @pytest.mark.parametrize(("text", "size"), [("", None), ("0", 0), ("1.5GB", 1_500_000_000), ("20 k", 20_000)])

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import set_version
 
-from ptx import step
 from ptx.cache import STAGES, Store, digest, gc
 from ptx.cache.housekeeping import check, listing
+from ptx.stages import versions
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = ("first", "older")
@@ -55,7 +56,7 @@ def test_keys_are_the_hash_of_what_meta_says(golden, name: str) -> None:
 def test_the_same_versions_show_the_same_table(ptx, golden, monkeypatch, name: str) -> None:
     for meta in metas(golden(name)):
         for stage, version in meta["stages"].items():
-            monkeypatch.setitem(step.VERSIONS, stage, version)
+            set_version(monkeypatch, stage, version)
     result = ptx("table")
     assert result.code == 0
     assert result.out == (GOLDEN / name / "table.txt").read_text("utf-8")
@@ -64,15 +65,15 @@ def test_the_same_versions_show_the_same_table(ptx, golden, monkeypatch, name: s
 def test_what_an_older_version_made_is_not_mixed_in(ptx, golden, monkeypatch) -> None:
     store = golden("older")
     for meta in metas(store):
-        monkeypatch.setitem(step.VERSIONS, meta["stage"], meta["version"])
-    monkeypatch.setitem(step.VERSIONS, "tune", 1)
+        set_version(monkeypatch, meta["stage"], meta["version"])
+    set_version(monkeypatch, "tune", 1)
     result = ptx("table", "--json")
     assert result.code == 0
     assert "1 evaluations by other versions of ptx are left out" in result.err
     assert {line["method"] for line in result.lines} == {"floor", "manual"}
     prompt = next(store.entries("tune"))
     assert ptx("cache", "show", prompt.name).code == 0
-    found = gc.collect_garbage(store)
+    found = gc.collect_garbage(store, versions())
     assert {path.parent.name for path in found.paths} == {"encode", "search", "eval", "table"}
     assert found.prompts == {prompt}
 
@@ -80,7 +81,7 @@ def test_what_an_older_version_made_is_not_mixed_in(ptx, golden, monkeypatch) ->
 def test_what_a_newer_version_made_is_left_alone(ptx, golden, monkeypatch) -> None:
     store = golden("first")
     before = set(store.entries())
-    monkeypatch.setitem(step.VERSIONS, "tune", 0)
+    set_version(monkeypatch, "tune", 0)
     assert "are left out" in ptx("table").err
     removed = ptx("cache", "gc")
     assert "of a newer version of ptx" in removed.err

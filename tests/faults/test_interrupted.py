@@ -13,7 +13,7 @@ import pytest
 
 from ptx.cache import STAGES, Store
 from ptx.cache.housekeeping import check
-from ptx.interrupts import GRACE
+from ptx.cli.interrupts import GRACE
 
 LIMIT = 2.0  # seconds
 WAYS = list(itertools.product((signal.SIGINT, signal.SIGTERM), ("python", "native")))
@@ -83,7 +83,7 @@ def test_an_interruption_during_imports_is_no_traceback(tmp_path, rounds, say) -
 
 def test_a_second_signal_ends_at_once() -> None:
     """The same as a second Ctrl-C of an impatient person: no waiting for what hangs."""
-    code = "import sys, time; from ptx import interrupts; interrupts.install(); print('on', flush=True)\n"
+    code = "import sys, time; from ptx.cli import interrupts; interrupts.install(); print('on', flush=True)\n"
     code += "while True:\n try:\n  time.sleep(1)\n except KeyboardInterrupt: pass\n"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -99,6 +99,6 @@ def test_a_second_signal_ends_at_once() -> None:
 
 def test_ignored_signals_stay_ignored() -> None:
     """`nohup` and background jobs of scripts ignore Ctrl-C, and so do we."""
-    code = "import signal; signal.signal(2, signal.SIG_IGN); from ptx import interrupts; interrupts.install()\n"
+    code = "import signal; signal.signal(2, signal.SIG_IGN); from ptx.cli import interrupts; interrupts.install()\n"
     code += "import os; os.kill(os.getpid(), 2); print('alive')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "alive\n"

@@ -6,6 +6,7 @@ They are never written again: caches out there are not either. When the format c
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import socket
@@ -21,12 +22,12 @@ def main(name: str) -> None:
     from conftest import make_model, write_suite
     from typer.testing import CliRunner
 
-    from ptx import step
     from ptx.cli import app
+    from ptx.stages import tune
 
     socket.gethostname = lambda: "golden"
     if name == "older":
-        step.VERSIONS["tune"] = 0
+        tune.STAGE = dataclasses.replace(tune.STAGE, version=0)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # models and suite are named relative to it, so that no path of this machine is kept
         make_model(Path("a"), seed=1)

@@ -13,13 +13,14 @@ from families import CAUSAL, ENCODER_DECODER, FAMILIES, WHOLE, WIDTH, make
 from torch.nn.functional import normalize
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
+from ptx.formats import read_prompt
 from ptx.lms.catalogue import describe, embedding_width
 from ptx.lms.embeddings import one_token_words, read_embeddings
 from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import LanguageModel, load_embeddings, load_model
 from ptx.lms.models import resolve
-from ptx.prompts import FILE, read_prompt
-from ptx.stages.relative import normalize_statistics
+from ptx.stages.tune import FILE
+from ptx.transfer.equations import normalize_statistics
 
 SUBJECTS = ["Peru", "the old king", "North sea island"]
 Run = Callable[..., Result]

@@ -31,7 +31,8 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self, folders: dict[str, Path], gated: set[str]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.folders, self.gated, self.asked = folders, gated, []
+        self.folders, self.gated = folders, gated
+        self.asked: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,12 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         names = [file.relative_to(folder).as_posix() for file in files]
         if "/tree/" in path:
             entries = [
-                {
-                    "type": "file",
-                    "path": name,
-                    "size": file.stat().st_size,
-                    "oid": sha1(name),
-                }
+                {"type": "file", "path": name, "size": file.stat().st_size, "oid": sha1(name)}
                 for name, file in zip(names, files, strict=True)
             ]
             return self.answer(200, entries)
@@ -121,9 +117,9 @@ print(json.dumps(sorted({"torch", "transformers"} & sys.modules.keys())))
 
 def ask(hub: Hub, home: Path, *names: str, offline: bool = False) -> list[dict[str, str]]:
     """What another process that talks to this hub says about each name (its libraries read the environment once)."""
-    host, port = hub.server_address[:2]
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    environment |= {"HF_ENDPOINT": f"http://{host}:{port}", "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
+    address = f"http://127.0.0.1:{hub.server_port}"
+    environment |= {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
     environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     done = subprocess.run([sys.executable, "-c", SCRIPT, *names], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conftest import FILLER, SUBJECTS, make_causal_tokenizer, make_tokenizer
 
@@ -17,7 +19,7 @@ def spelled(
     template: str, subject: str, prompt_length: int = 3, max_length: int = 32
 ) -> tuple[list[str], int | None, int]:
     (row,) = rows(TOKENIZER, template, [subject], prompt_length=prompt_length, max_length=max_length)
-    return TOKENIZER.convert_ids_to_tokens(list(row.ids)), row.prompt_at, row.answer_at
+    return list(TOKENIZER.convert_ids_to_tokens(list(row.ids))), row.prompt_at, row.answer_at
 
 
 def test_postfix() -> None:
@@ -74,7 +76,7 @@ def test_left_padding_moves_what_it_must() -> None:
 
 def causal(template: str, subject: str, prompt_length: int = 2) -> tuple[list[str], int | None, int]:
     (row,) = rows(CAUSAL, template, [subject], prompt_length=prompt_length, max_length=32, causal=True)
-    return CAUSAL.convert_ids_to_tokens(list(row.ids)), row.prompt_at, row.answer_at
+    return list(CAUSAL.convert_ids_to_tokens(list(row.ids))), row.prompt_at, row.answer_at
 
 
 def test_a_causal_input_ends_before_its_answer() -> None:
@@ -104,7 +106,7 @@ MARKS = ["[MASK]", "<mask>", "[SEP]", "</s>", "<|endoftext|>", "[X]", "[V]", "[Y
 def test_a_special_tokens_text_in_a_subject_is_letters(name: str) -> None:
     tokenizer = load_tokenizer(resolve(name).path)
     causal = name.startswith("gpt2")
-    options = {"prompt_length": 3, "max_length": 32, "causal": causal}
+    options: dict[str, Any] = {"prompt_length": 3, "max_length": 32, "causal": causal}
     (plain,) = rows(tokenizer, LAYOUTS["postfix"], ["Rome"], **options)
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     for mark in MARKS:

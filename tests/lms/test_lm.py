@@ -25,11 +25,12 @@ from ptx.lms.models import resolve
 @pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro"])
 def test_logits_equal_those_of_the_whole_network(name: str) -> None:
     """The head at the answer only, padded inputs, and real words' embeddings as the prompt."""
-    model = load_model(resolve(name), "cpu")
+    resolved = resolve(name)
+    model = load_model(resolved, "cpu")
     made = model.rows(LAYOUTS["postfix"], ["Rome", "Dante Alighieri"], prompt_length=2)
     words = model.word_ids(["language", "of"])
     got = model.logits(model.collate(made), model.embeddings[words].expand(2, -1, -1))
-    network = AutoModelForMaskedLM.from_pretrained(model.network.name_or_path, dtype=torch.float32).eval()
+    network = AutoModelForMaskedLM.from_pretrained(resolved.path, dtype=torch.float32).eval()
     for row, logits in zip(made, got, strict=True):
         ids = list(row.ids)
         assert row.prompt_at is not None

@@ -303,7 +303,7 @@ def test_families_that_cannot_be_read_are_refused(folder: Path) -> None:
     """An encoder-decoder that fills no blanks, a "causal" LM that sees the whole input, one that mixes padding in."""
     tokenizer = load_tokenizer(str(folder))
     size = {"vocab_size": len(tokenizer), "d_model": 16}
-    shape = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    shape: dict[str, Any] = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
     config = AutoConfig.for_model("pegasus", **size, **shape, encoder_attention_heads=2, decoder_attention_heads=2)
     AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
     with pytest.raises(PtxError, match="is a PegasusForConditionalGeneration"):

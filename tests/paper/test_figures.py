@@ -15,7 +15,7 @@ from paper_cells import FIGURES, MINI, PAIRS, REAL, cell
 from ptx.errors import PtxError, UsageError
 from ptx.paper.figures import draw
 from ptx.paper.frames import BY_COUNT, BY_LENGTH, BY_TOP_K, figure_table, frame
-from ptx.render import render
+from ptx.results.sheet import render
 
 LABELS = {
     "figure2": ["matching loss, 1 − cosine (falls to the right)", "accuracy on the dev split (%)", "to roberta-micro"],

@@ -6,7 +6,7 @@ from paper_cells import FLOOR, MINI, REAL, but, cell, grid
 from ptx.errors import PtxError, UsageError
 from ptx.paper.published import TABLES, published
 from ptx.paper.tables import model_table, paper_table
-from ptx.render import Sheet
+from ptx.results.sheet import Sheet
 
 
 def text(table: Sheet) -> list[list[str]]:

@@ -9,21 +9,12 @@ from pathlib import Path
 
 import pytest
 from conftest import COUNTRIES, FILLER, SPECIAL, SUBJECTS, Result, make_tokenizer
-from families import (
-    ROBERTA,
-    WHOLE,
-    byte_fallback,
-    byte_level,
-    make,
-    tiktoken_style,
-    unigram,
-    wordpiece,
-)
+from families import ROBERTA, WHOLE, byte_fallback, byte_level, make, tiktoken_style, unigram, wordpiece
 from transformers import BertTokenizer, RobertaTokenizer, XLMRobertaTokenizer
 
 from ptx.lms.embeddings import lead, load_tokenizer, one_token_words, vocabulary_words
 from ptx.lms.models import resolve, zoo
-from ptx.stages.anchors import account, common_words, known_words, shared_words
+from ptx.transfer.words import account, common_words, known_words, shared_words
 
 KINDS = {
     "wordpiece": wordpiece(),

@@ -11,12 +11,16 @@ import torch
 from conftest import Result
 
 from ptx.config import SearchConfig
+from ptx.formats import read_prompt
 from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.plan import anchors_step, encode_step, eval_step, search_step, tune_step
-from ptx.prompts import FILE, read_prompt
-from ptx.settings import Settings
+from ptx.stages.anchors import anchors_step
+from ptx.stages.encode import encode_step
+from ptx.stages.eval import eval_step
+from ptx.stages.search import search_step
+from ptx.stages.settings import Settings
+from ptx.stages.tune import FILE, tune_step
 from ptx.suites import load_suite
 
 

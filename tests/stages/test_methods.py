@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from ptx.formats import read_prompt
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.plan import PROJECTOR
-from ptx.prompts import FILE, read_prompt
-from ptx.stages.methods.projector import train
+from ptx.stages.methods.projector import SETTINGS as PROJECTOR
+from ptx.stages.tune import FILE
+from ptx.transfer.maps import train_projector
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_projector_learns_a_linear_map() -> None:
     generator = torch.Generator().manual_seed(1)
     source = torch.randn(600, 16, generator=generator)
     target = source @ torch.randn(16, 8, generator=generator)
-    epochs = train(source, target, PROJECTOR | {"seed": 0, "select": "none"})
+    epochs = train_projector(source, target, PROJECTOR | {"seed": 0, "select": "none"})
     assert len(epochs) == 10
     assert min(error for _, error in epochs) < 0.02 * target.var().item()
 
@@ -51,7 +52,7 @@ def test_the_projector_is_the_network_of_the_appendix() -> None:
     generator = torch.Generator().manual_seed(1)
     source, target = torch.randn(40, 6, generator=generator), torch.randn(40, 4, generator=generator)
     settings = PROJECTOR | {"seed": 3, "select": "dev", "epochs": 2}
-    got = train(source, target, settings)[-1][0](source)
+    got = train_projector(source, target, settings)[-1][0](source)
     torch.manual_seed(3)
     first, second = torch.nn.Linear(6, 768), torch.nn.Linear(768, 4)
     shuffles = torch.Generator().manual_seed(3)

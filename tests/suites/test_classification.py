@@ -91,16 +91,16 @@ def test_dbpedia_in_every_format(tmp_path: Path, form: str) -> None:
             write_csv(tmp_path / f"{split}.csv", [("title", "content", "label"), *rows])
         else:
             called = {0: "Company", 13: "WrittenWork"} if form == "named" else {0: 0, 13: 13}
-            rows = [(called[label], title, text) for title, text, label in DBPEDIA]
-            write_json(tmp_path / f"{split}.jsonl", ("label", "title", "content"), rows)
+            lines = [(called[label], title, text) for title, text, label in DBPEDIA]
+            write_json(tmp_path / f"{split}.jsonl", ("label", "title", "content"), lines)
     task = one_task(f"dbpedia:{tmp_path}")
     assert len(task.labels) == 14
     assert task.splits["test"] == (
         Fact("Abbott A maker of drugs, and of devices.", "company"),
         Fact('Emma A novel, also "a comedy of manners".', "book"),
     )
-    lines = [int(fact.where.rpartition(":")[2]) for fact in task.splits["test"]]
-    assert lines == {"bare": [1, 3], "header": [2, 4]}.get(form, [1, 2])  # a text may run over two lines
+    numbers = [int(fact.where.rpartition(":")[2]) for fact in task.splits["test"]]
+    assert numbers == {"bare": [1, 3], "header": [2, 4]}.get(form, [1, 2])  # a text may run over two lines
 
 
 def test_dbpedias_two_ways_to_count_are_not_mistaken(tmp_path: Path) -> None:
@@ -179,23 +179,26 @@ def test_a_rare_label_leaves_its_room_to_others() -> None:
 @pytest.mark.parametrize(
     ("keys", "message", "hint"),
     [
-        ({"tempalte": "x"}, "unknown key tempalte", "did you mean template?"),
-        ({"files": {"train": "train", "tset": "a"}}, "unknown key files.tset", "did you mean files.test?"),
-        ({"zzz": 1}, "unknown key zzz", "its keys are name, title, "),
+        ({"tempalte": "x"}, "unknown key 'tempalte'", "did you mean 'template'?"),
+        ({"files": {"train": "train", "tset": "a"}}, "files: unknown key 'tset'", "did you mean 'test'?"),
+        ({"zzz": 1}, "unknown key 'zzz'", "choose among template, text, "),
         ({"label": None}, "no label", "needs template, text, label, words, files"),
         ({"template": "It was [Y] ."}, "the template 'It was [Y] .' needs one [X] and one [Y]", "write it like"),
         ({"template": "[X] was"}, "the template '[X] was' needs one [X] and one [Y]", "write it like"),
         ({"words": {"1": "bad", "5": "bad"}}, "labels 1 and 5 have one word, 'bad'", "give each its own"),
         ({"words": {"1": "bad", "5": "very good"}}, "the label word 'very good' is not one word", "one word"),
         ({"words": {"1": "bad"}}, "words has fewer than two labels", "every label"),
-        ({"words": {"1": 5}}, "words.1 = 5", "it is a string"),
+        ({"words": {"1": [5]}}, "words.1: [5] will not do", "give a text"),
         ({"words": ["a", "b"], "names": ["x"]}, "1 names for 2 words", "each label once"),
         ({"names": ["x", "y"]}, "names goes with a list of words", "make it a list"),
-        ({"text": []}, "text = []", "it is a string or a list of strings"),
-        ({"limit": {"train": 0}}, "limit.train = 0", "a whole number above 0"),
-        ({"dev_share": 1.5}, "dev_share = 1.5", "between 0 and 1"),
+        ({"text": []}, "text: [] will not do", "give one or more"),
+        ({"text": True}, "text: True will not do", "give a text or a list"),
+        ({"files": "train"}, "files: 'train' will not do", "give a table"),
+        ({"limit": {"train": 0}}, "limit.train: 0 will not do", "give a number above 0"),
+        ({"dev_share": 1}, "dev_share: 1 will not do", "give a number below 1"),
+        ({"dev_share": "a"}, "dev_share: 'a' will not do", "give a number"),
         ({"dev_share": 0.1, "files": {"train": "train", "dev": "test"}}, "both dev_share and files.dev", "leave one"),
-        ({"files": {"test": "test"}}, "no files.train", "name the file of each split"),
+        ({"files": {"test": "test"}}, "no files.train", "files needs train"),
         ({"columns": ["text", "label"]}, "columns lacks 'kind'", "all columns"),
     ],
 )

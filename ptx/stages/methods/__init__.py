@@ -1,11 +1,31 @@
-"""How a search can find the target's prompt. Each builder takes steps of one target: `build(steps, model, store)`."""
+"""The methods: ways to a prompt for a target. One file each; this list is the only one that names them.
 
-from ptx.stages.methods import projector, relative, simple
+What `--method` offers and how many `--sources` it takes, the rows of tables with their order, and the default methods
+of recipes come from it.
+"""
 
-BUILDERS = {
-    "random": simple.build_random,
-    "direct": simple.build_direct,
-    "discretize": simple.build_discretize,
-    "projector": projector.build,
-    "relative": relative.build,
-}
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptx.stages.methods.method import Method
+
+# In the order of rows in tables; each is a file beside this one. Which commands offer it: `search` and `eval`, `eval`
+# alone, or none (an imported prompt is named by its key).
+METHODS = {
+    "random": "search", "manual": "eval", "imported": "", "direct": "search", "discretize": "search",
+    "projector": "search", "relative": "search", "tuned": "eval",
+}  # fmt: skip
+
+
+def method_named(name: str) -> Method:
+    """What a method is. --help needs the names alone."""
+    method: Method = import_module(f"ptx.stages.methods.{name}").METHOD
+    return method
+
+
+def offered(*, searched: bool = False) -> list[str]:
+    """The methods that a user can ask for, or those that search."""
+    return [name for name, by in METHODS.items() if by == "search" or (by and not searched)]

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from ptx.cache import Store, digest
 from ptx.errors import PtxError
-from ptx.lms.embeddings import WordEmbeddings
-from ptx.lms.lm import LanguageModel
-from ptx.pipeline import Payload, Stopwatch
-from ptx.prompts import FILE, generator, to_bytes
-from ptx.stages import evaluate, relative, solvers
-from ptx.stages.anchors import read_words
-from ptx.stages.target import TargetAnchors
-from ptx.step import Step, shared_words
+from ptx.stages.methods.method import Found, Method
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from torch import Tensor
 
+    from ptx.cache import Store
+    from ptx.engine.step import Step
+    from ptx.lms.embeddings import WordEmbeddings
+    from ptx.stages.settings import Settings
+    from ptx.suites import Task
+    from ptx.transfer.target import TargetAnchors
+
+ADAM = {"lr": 5e-3}  # the authors' code
 TOGETHER = 64  # tasks per batch: bounds memory
 SELECT_EVERY = 50  # Adam steps between two looks at the dev split, as in the authors' code
 
 
-def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Payload | PtxError]]:
-    """See methods.BUILDERS. Tasks and sources with the same settings are solved in one batch."""
+def _settings(settings: Settings, task: Task) -> dict[str, Any]:
+    search = settings.search
+    own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
+    if search.solver == "adam":
+        return own | ADAM | {"steps": search.steps, "seed": settings.seed, "task": task.name}
+    return own | {"ridge": search.ridge if search.ridge == "gcv" else float(search.ridge)}
+
+
+def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
+    """See Method. Tasks and sources with the same settings are solved in one batch."""
+    from ptx.cache import digest
+    from ptx.stages.anchors import read_words
+    from ptx.transfer.target import TargetAnchors
+
     words = read_words(steps[0].parents_at("anchors")[0], store)
     anchors = TargetAnchors(model.word_embeddings(words))
     private = ("weights", "task")  # may differ within a batch
@@ -49,15 +58,22 @@ def _batched(steps: Iterator[Step]) -> Iterator[tuple[Step, ...]]:
 
 def _solve(
     batch: Sequence[Step], model: WordEmbeddings, anchors: TargetAnchors, store: Store
-) -> Iterator[tuple[Step, Payload | PtxError]]:
+) -> Iterator[tuple[Step, Found | PtxError]]:
     """Steps that differ in task, sources and weights only, solved at once."""
+    import torch
+    from torch.nn.functional import normalize
+
+    from ptx.engine.build import Stopwatch
+    from ptx.stages.encode import read_similarities
+    from ptx.transfer import equations, solvers
+
     watch = Stopwatch()
     settings = batch[0].settings
     ready, combined, masks = [], [], []
     for step in batch:
         try:
-            c, mask = relative.combine(
-                [relative.read_cosines(p, store).to(model.device) for p in step.parents_at("encode")],
+            c, mask = equations.combine(
+                [read_similarities(p, store).to(model.device) for p in step.parents_at("encode")],
                 weights=step.settings["weights"],
                 top_k=step.parents[0].settings["top_k"],
                 mask=settings["mask"],
@@ -78,43 +94,35 @@ def _solve(
         u = solvers.exact(c, anchors=anchors, mask=mask, ridge=settings["ridge"])
     else:
         u, selected = _adam(ready, lengths, c, mask, model, anchors, store)
-    losses = relative.matching_loss(c, anchors.cosines(u), mask=mask)
+    losses = equations.matching_loss(c, equations.relative_representation(u, anchors=anchors.b), mask=mask)
     seconds = watch.lap() / len(ready)
+    statistics = model.statistics if settings["normalize"] else None
     for step, part, loss, chosen in zip(ready, u.split(lengths), losses.split(lengths), selected, strict=True):
-        unit = torch.nn.functional.normalize(part, dim=-1)
+        unit = normalize(part, dim=-1)
         # With the statistics that Eq. 6 maps from, a reader can undo it.
         before = {"unit_mean": unit.mean().item(), "unit_std": unit.std(correction=0).item()}
         metrics = {"matching_loss": loss.mean().item(), **before, **chosen}
-        yield step, Payload({FILE: to_bytes(finish(part, model, settings["normalize"]))}, metrics, seconds)
-
-
-def finish(u: Float[Tensor, "m d"], model: WordEmbeddings, normalize: bool) -> Float[Tensor, "m d"]:
-    """Unit length for every vector (the search fixes directions only), then Eq. 6."""
-    u = torch.nn.functional.normalize(u, dim=-1)
-    if not normalize:
-        return u
-    mean, std = model.statistics
-    return relative.normalize_statistics(u, mean=mean, std=std)
+        yield step, Found(equations.finish(part, statistics), metrics, seconds)
 
 
 def _adam(
-    steps: Sequence[Step],
-    lengths: Sequence[int],
-    c: Float[Tensor, "n k"],
-    mask: Tensor | None,
-    model: WordEmbeddings,
-    anchors: TargetAnchors,
-    store: Store,
-) -> tuple[Float[Tensor, "n d"], list[dict[str, float]]]:
-    """Adam from a Xavier-normal start; with `select` "dev", the step that is best on labelled target dev facts."""
+    steps: Sequence[Step], lengths: Sequence[int], c: Tensor, mask: Tensor | None, model: WordEmbeddings,
+    anchors: TargetAnchors, store: Store,
+) -> tuple[Tensor, list[dict[str, float]]]:  # fmt: skip
+    """Vectors [n, d] by Adam from a Xavier-normal start; with `select` "dev", the step (of every 50th, or the last of
+    fewer) that is best on labelled target dev facts."""
+    import torch
+
+    from ptx.stages.anchors import read_words, shared_words
+    from ptx.transfer.equations import finish
+    from ptx.transfer.scoring import labelled_choice
+    from ptx.transfer.solvers import adam
+    from ptx.transfer.starts import generator, xavier
+
     settings = steps[0].settings
     d = anchors.b.shape[1]
-    start = torch.cat(
-        [
-            torch.randn(m, d, generator=generator(settings["seed"], s.settings["task"])) * (2 / (m + d)) ** 0.5
-            for s, m in zip(steps, lengths, strict=True)
-        ]
-    ).to(model.device)
+    noise = [generator(settings["seed"], step.settings["task"]) for step in steps]
+    start = torch.cat([xavier(m, d, own) for m, own in zip(lengths, noise, strict=True)]).to(model.device)
     snapshots: dict[int, Tensor] = {}
 
     def keep(step: int, u: Tensor) -> None:
@@ -122,32 +130,20 @@ def _adam(
             snapshots[step] = u.clone()
 
     select = settings["select"] == "dev"
-    u = solvers.adam(
-        c,
-        start,
-        anchors=anchors.b,
-        mask=mask,
-        steps=settings["steps"],
-        lr=settings["lr"],
-        **({"snapshot": keep} if select else {}),
-    )
+    watch = {"snapshot": keep} if select else {}
+    u = adam(c, start, anchors=anchors.b, mask=mask, steps=settings["steps"], lr=settings["lr"], **watch)
     if not select:
         return u, [{} for _ in steps]
-    assert isinstance(model, LanguageModel)
     words = tuple(read_words(shared_words(steps[0].parents_at("anchors")[0]), store))
-    best: list[tuple[float, int, Tensor]] = [(-1.0, 0, part) for part in u.split(lengths)]
-    questions = [
-        evaluate.questions(model, step.task, "dev", words, layout=settings["layout"], prompt_length=m)
-        for step, m in zip(steps, lengths, strict=True)
-        if step.task is not None
-    ]
-    for number, snapshot in snapshots.items():
+    asked = [(step.task, settings["layout"], m) for step, m in zip(steps, lengths, strict=True)]
+    choice = labelled_choice(model, asked, words)
+    statistics = model.statistics if settings["normalize"] else None
+    for number, snapshot in (snapshots or {settings["steps"]: u}).items():
         parts = snapshot.split(lengths)
-        prompts = [finish(part, model, settings["normalize"]) for part in parts]
-        answers = evaluate.answer(model, list(zip(questions, prompts, strict=True)))
-        for i, (question, found) in enumerate(zip(questions, answers, strict=True)):
-            score = evaluate.accuracy(question, found)
-            if score > best[i][0]:
-                best[i] = (score, number, parts[i])
-    chosen = [{"dev_accuracy": score, "selected_step": number} for score, number, _ in best]
-    return torch.cat([part for _, _, part in best]), chosen
+        for i, score in enumerate(choice.score([finish(part, statistics) for part in parts])):
+            choice.offer(i, number, score, parts[i])
+    chosen = [{"dev_accuracy": score, "selected_step": number} for score, number, _ in choice.chosen()]
+    return torch.cat([part for _, _, part in choice.chosen()]), chosen
+
+
+METHOD = Method("relative", sources=None, needs=("encodings", "anchors"), settings=_settings, build=build)

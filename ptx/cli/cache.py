@@ -1,0 +1,100 @@
+"""`ptx cache`: list, show, verify and clean up artifacts."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from ptx.cli.command import Command
+from ptx.cli.options import expand
+from ptx.config import CommonConfig
+from ptx.errors import PtxError
+
+cache_app = typer.Typer(help="Look after the cache of artifacts.", no_args_is_help=True)
+
+
+@cache_app.command(epilog="Example:  ptx cache ls --stage search")
+@expand
+def ls(common: CommonConfig, stage: Annotated[str, typer.Option(help="Only this stage.")] = "") -> None:
+    """List artifacts."""
+    from ptx.cache.housekeeping import listing
+
+    command = Command(common)
+    command.out.rows(listing(command.store, stage), path="path")
+    _name_foreign(command)
+
+
+@cache_app.command(epilog="Example:  ptx cache show KEY")
+@expand
+def show(
+    key: Annotated[str, typer.Argument(help="A key, or its beginning.", show_default=False)], common: CommonConfig
+) -> None:
+    """Print what an artifact's meta.json says: settings, parents, figures, origin."""
+    command = Command(common)
+    artifact = command.store.find(key)
+    said = {"path": str(artifact.path), **artifact.meta}
+    if common.quiet:
+        command.out.data(said["path"])
+    else:
+        command.out.data(json.dumps(said, indent=None if common.json else 2, ensure_ascii=False))
+
+
+@cache_app.command(epilog="Example:  ptx cache verify")
+@expand
+def verify(common: CommonConfig) -> None:
+    """Check every artifact against its digests: damaged ones are named (exit 1)."""
+    from ptx.cache.housekeeping import check
+
+    command = Command(common)
+    count, damaged = check(command.store)
+    command.out.rows(damaged, path="path")
+    _name_foreign(command)
+    if damaged:
+        raise PtxError(f"{len(damaged)} of {count} artifacts are damaged", "run `ptx cache gc` to remove them")
+    if common.json:
+        command.out.json({"artifacts": count, "damaged": 0})
+    command.out.message(f"{count} artifacts, all intact, in {command.store.root}")
+
+
+@cache_app.command(epilog="Example:  ptx cache gc --older-than 30 --dry-run")
+@expand
+def gc(
+    common: CommonConfig,
+    older_than: Annotated[int | None, typer.Option(min=0, help="Also artifacts not used for this many days.")] = None,
+    max_size: Annotated[
+        str, typer.Option(help="Also the longest unused artifacts, until the rest has this size: 500MB, 2GB.")
+    ] = "",
+    stage: Annotated[
+        str,
+        typer.Option(help="Of these two, only artifacts of this stage. Tuned prompts are removed with 'tune' alone."),
+    ] = "",
+) -> None:
+    """Remove damaged entries, leftovers of interrupted runs, and artifacts of older versions of ptx.
+
+    Nothing that a running command needs is removed, and no tuned prompt unless --stage tune asks for it.
+    """
+    from ptx.cache.gc import Wanted, collect_garbage, parse_size
+    from ptx.stages import versions
+
+    command = Command(common)
+    wanted = Wanted(older_than, parse_size(max_size), stage)
+    found = collect_garbage(command.store, versions(), wanted, dry_run=common.dry_run)
+    command.out.rows([{"path": str(path)} for path in found.paths], path="path")
+    verb = "would remove" if common.dry_run else "removed"
+    command.out.message(f"{verb} {len(found.paths)} entries, {found.bytes / 1e6:.1f} MB, of {command.store.root}")
+    if found.in_use:
+        command.out.message(f"kept {len(found.in_use)} that a running command may need")
+    if found.prompts:
+        command.out.message(f"kept {len(found.prompts)} tuned prompts; add --stage tune to remove such")
+    if found.newer:
+        command.out.message(f"kept {found.newer} of a newer version of ptx")
+    if found.over:
+        command.out.message(f"what is kept is {found.over / 1e6:.1f} MB more than {max_size}")
+    _name_foreign(command)
+
+
+def _name_foreign(command: Command) -> None:
+    from ptx.cache.housekeeping import foreign
+
+    if found := foreign(command.store):
+        command.out.message(f"left alone, from another version of ptx: {', '.join(found)} in {command.store.root}")

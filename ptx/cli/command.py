@@ -1,0 +1,78 @@
+"""One run of a command at the terminal: a session, and what is said of it. `--help` imports it, but begins none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptx.cli.output import Output
+from ptx.config import CommonConfig, SuiteConfig
+from ptx.errors import PtxError, raise_last
+from ptx.files import write_whole
+
+if TYPE_CHECKING:
+    from ptx.cache import Artifact
+    from ptx.engine.build import Built
+
+
+class Command:
+    def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
+        from ptx.session import Session
+
+        self.common = common
+        if common.quiet:
+            os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+        self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
+        self.session = Session(common, self.out, suite, **configs)
+        self.store = self.session.store
+        self.out.detail(f"cache: {self.store.root}")
+
+    def finish(self, built: Built) -> None:
+        """Report what was built, the goals in the columns of their stage, and raise the error if a step failed."""
+        self.report(built, built.goals[0].stage.columns if built.goals else ())
+        raise_last(built.errors, self.out.error)
+
+    def report(self, built: Built, columns: Sequence[str] = ()) -> None:
+        """The goals as columns, everything touched as JSON lines, or paths; then what was built and what reused."""
+        from ptx.engine.build import figures_of, row_of
+
+        if self.common.json:
+            for outcome in built.outcomes:
+                self.out.json(row_of(outcome, self.store, dry_run=self.common.dry_run))
+        elif self.common.dry_run:
+            found = [(o.step, "hit" if o.reused else "miss") for o in built.outcomes]
+            rows = [[step.stage.name, step.key[:12], step.name, cache] for step, cache in found]
+            self.out.columns(["stage", "key", "what", "cache"], rows)
+        elif self.common.quiet:
+            for artifact in built.done:
+                self.out.data(str(artifact.path))
+        elif built.done and columns:
+            goals = [{**figures_of(artifact), "key": artifact.key[:12]} for artifact in built.done]
+            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in goals])
+            if "accuracy" in columns:
+                self.out.data(_averages(built.done))
+        if not self.common.dry_run:
+            self.out.message(f"{built.summary}; cache: {self.store.root}")
+
+    def write(self, text: str, output: Path | None) -> None:
+        """Text as data, or into the user's file."""
+        if output is None:
+            self.out.data(text)
+            return
+        try:
+            write_whole(output, text.encode("utf-8"))
+        except OSError as error:
+            raise PtxError(f"cannot write {output}: {error.strerror}", "choose another --output") from None
+        self.out.message(f"wrote {output}")
+
+
+def _averages(done: Sequence[Artifact]) -> str:
+    figures = [artifact.meta["metrics"] for artifact in done]
+    facts = sum(f["facts"] for f in figures)
+    micro = f"micro (mean of tasks) {sum(f['accuracy'] for f in figures) / len(figures):.4f}"
+    macro = f"macro (pooled facts) {sum(f['correct'] for f in figures) / facts:.4f}"
+    floors = [f["floor"] for f in figures if f["floor"] is not None]
+    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
+    return f"\n{len(figures)} tasks, {facts} facts: {micro}, {macro}{floor}"

@@ -1,0 +1,111 @@
+"""`ptx data`: check a suite before anything runs, and fetch published data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ptx.cli.command import Command
+from ptx.cli.options import expand
+from ptx.config import CommonConfig, listed
+from ptx.errors import PtxError
+
+data_app = typer.Typer(help="Check a suite before anything runs, and fetch published data.", no_args_is_help=True)
+
+
+@data_app.command(epilog="Example:  ptx data check lama/TREx --models bert-base,roberta-base")
+@expand
+def check(
+    suite: Annotated[str, typer.Argument(help="A suite, as --suite takes it: a folder, a file, hf:NAME, ...")],
+    common: CommonConfig,
+    models: Annotated[
+        str, typer.Option(help="Models, comma-separated, whose words objects must be; the zoo's masked LMs by default.")
+    ] = "",
+    anchors: Annotated[Path | None, typer.Option(help="A file of words that objects must be among.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any fact would be dropped.")] = False,
+) -> None:
+    """Say what would be used of a suite and what dropped, and why. Exit 1 if a line cannot be read."""
+    from ptx.stages.anchors import allowed_words
+    from ptx.suites import read_suite
+    from ptx.suites.check import Problems, examine, summary
+    from ptx.suites.lines import words_of
+
+    command = Command(common)
+    out = command.out
+    problems = Problems()
+    found = read_suite(suite, problems.add)
+    allowed, whose = allowed_words(listed(models), words_of(anchors) if anchors else [])
+    rows = list(examine(found, allowed))
+    for name, label in [(task.name, word) for task in found.tasks for word in task.labels if word not in allowed]:
+        hint = "choose another word for this label in the suite's TOML file"
+        problems.add(PtxError(f"task {name}: the label word {label!r} is not one word of all models", hint))
+    out.rows(rows if common.json else summary(rows))
+    if common.json:
+        out.rows([{"error": error.message, "hint": error.hint} for error in problems.first])
+    else:
+        for error in problems.first:
+            out.warn(error.message)
+        _explain(command, rows)
+    used, dropped = (sum(row[name] for row in rows) for name in ("used", "dropped"))
+    out.message(f"{len(found.tasks)} tasks, {used} facts used, {dropped} dropped; words shared by {whose}")
+    if problems.count:
+        raise PtxError(f"{suite}: {problems.count} problems", problems.first[0].hint)
+    if strict and dropped:
+        raise PtxError(f"{suite}: {dropped} facts would be dropped", "leave out --strict to accept that")
+
+
+def _explain(command: Command, rows: list[dict]) -> None:  # type: ignore[type-arg]
+    """Examples of what is dropped or known to tuning; all of them with -v, else of a few tasks."""
+    lines = []
+    for row in rows:
+        for name, count, reason in (
+            ("dropped_objects", "dropped", "dropped, since the object is not one shared word"),
+            ("in_train_facts", "in_train", "used, though also in train"),
+        ):
+            if row[name]:
+                named = ", ".join(f"{e['value']!r} ({e['count']}, {e['where']})" for e in row[name])
+                lines.append(f"{row['task']} {row['split']}: {row[count]} facts {reason}: {named}")
+    most = len(lines) if command.common.verbose else 10
+    for line in lines[:most]:
+        command.out.message(line)
+    if len(lines) > most:
+        command.out.message(f"... and {len(lines) - most} more; -v shows them, --json has all")
+
+
+@data_app.command(epilog="Example:  ptx data fetch lama && ptx data check lama/TREx")
+@expand
+def fetch(
+    name: Annotated[str, typer.Argument(help="lama, or optiprompt (LAMA, its parts, and train facts).")],
+    common: CommonConfig,
+    source: Annotated[
+        str, typer.Option("--from", help="Another address of the archive, or a file that you have.", show_default=False)
+    ] = "",
+    output: Annotated[Path | None, typer.Option(help="The folder to make; by default the name, here.")] = None,
+    sha256: Annotated[str, typer.Option(help="What the archive's digest must be.", show_default=False)] = "",
+) -> None:
+    """Download a published archive, verify it and unpack it; go on where an interrupted download stopped."""
+    from ptx.suites.fetching.fetch import SOURCES
+    from ptx.suites.fetching.fetch import fetch as fetch_archive
+    from ptx.suites.lama import suites_in
+
+    if name not in SOURCES:
+        raise PtxError(f"nothing is known of data called {name!r}", f"use {', '.join(SOURCES)}, with --from for a copy")
+    command = Command(common)
+    folder = output or Path(name)
+    address = source or SOURCES[name]
+    if common.dry_run:
+        command.out.rows([{"folder": str(folder), "from": address}])
+        return
+    found = fetch_archive(address, folder, sha256=sha256, force=common.force, bar=command.out.download)
+    head = {"sha256": found.sha256, "bytes": found.bytes, "reused": found.reused} if common.json else {}
+    rows = [{"suite": str(folder / path.relative_to(found.folder)), "tasks": n} | head
+            for path, n in suites_in(found.folder)]  # fmt: skip
+    command.out.rows(rows or [{"folder": str(found.folder)} | head])
+    if found.reused:
+        command.out.message(f"{folder} was fetched before; --force fetches it again")
+        return
+    command.out.message(f"unpacked {found.bytes / 1e6:.1f} MB into {folder}; SHA-256 {found.sha256}")
+    if not found.known:
+        command.out.message(
+            f"its publisher names no checksum: this one is in {folder}.lock.json now, and later downloads must match it"
+        )

@@ -1,0 +1,60 @@
+"""The command line as a whole: which commands there are."""
+
+from typing import Annotated
+
+import typer
+
+from ptx.cli import prompts, results, transfer
+from ptx.cli.cache import cache_app
+from ptx.cli.data import data_app
+from ptx.cli.models import models
+from ptx.cli.options import Group, expand
+
+app = typer.Typer(
+    cls=Group,
+    help="Move soft prompts between language models, without labels, gradients or a trained projector.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(show: bool) -> bool:
+    if show:
+        from ptx import __version__
+
+        typer.echo(f"ptx {__version__}")
+        raise typer.Exit
+    return show
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+    = False,
+) -> None:  # fmt: skip
+    pass
+
+
+PAIR = "--sources bert-micro,roberta-micro --target albert-micro"
+# In the order in which they are shown, each with an example; their settings become options here.
+EXAMPLES = (
+    ("tune", transfer.tune, "--model bert-micro --tasks P17,P27"),
+    ("anchors", transfer.anchors, "--models bert-micro,roberta-micro,albert-micro"),
+    ("encode", transfer.encode, "--model bert-micro --tasks P17"),
+    ("search", transfer.search, PAIR),
+    ("eval", transfer.eval, PAIR),
+    ("table", results.table, "--format md --output results.md"),
+    ("run", results.run, "table3"),
+    ("recipe", results.recipe, "table3"),
+    ("predict", prompts.predict, '--target albert-micro --prompt KEY "Dante"'),
+    ("models", models, ""),
+    ("inspect", prompts.inspect, "KEY --top 10"),
+    ("import", prompts.import_prompt, "prompt_vecs.npy --model bert-base --task P17"),
+    ("export", prompts.export, "KEY --to peft --output adapter"),
+)
+COMMANDS = {name: expand(command) for name, command, _ in EXAMPLES}
+for name, _, example in EXAMPLES:
+    app.command(name, epilog=f"Example:  ptx {name} {example}".rstrip())(COMMANDS[name])
+app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")

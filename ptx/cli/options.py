@@ -1,0 +1,95 @@
+"""Command-line options from config dataclasses, and the group of commands that turns failures into messages."""
+
+import dataclasses
+import functools
+import inspect
+import os
+import sys
+import time
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from ptx.cli import interrupts
+from ptx.cli.output import Output, discard_stdout
+from ptx.config.settings import configured, variable
+from ptx.errors import PtxError, UsageError
+
+
+def expand(command: Callable[..., None]) -> Callable[..., None]:
+    """Show each parameter that is a config dataclass as one option per field."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[str]]] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        config = hints[parameter.name]
+        if not dataclasses.is_dataclass(config):
+            parameters.append(parameter.replace(annotation=config))
+            continue
+        assert isinstance(config, type)
+        types = typing.get_type_hints(config)
+        fields = dataclasses.fields(config)
+        groups[parameter.name] = (config, [field.name for field in fields])
+        parameters += [_parameter(field, types[field.name], parameter.name) for field in fields]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, (config, fields) in groups.items():
+            values[name] = config(**{field: values.pop(field) for field in fields})
+        began = time.monotonic()
+        command(**values)
+        if (common := values["common"]).verbose:
+            Output(quiet=common.quiet).message(f"{command.__name__}: {time.monotonic() - began:.1f} s")
+
+    by_name = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    run.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _parameter(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.Parameter:
+    flags = field.metadata.get("flags", [])
+    info = typer.Option(
+        *flags, help=field.metadata["description"], envvar=variable(field.name), show_envvar=False,
+        rich_help_panel=f"{panel.capitalize()} options",
+    )  # fmt: skip
+    by_name = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
+
+
+class Group(typer.core.TyperGroup):
+    """The command group: reads settings files, and turns every expected failure into `error:` and `hint:`."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        out = Output()
+        try:
+            callbacks = {name: command.callback for name, command in self.commands.items() if command.callback}
+            kwargs.setdefault("default_map", configured(lambda: callbacks))  # what the nearest settings file says
+            code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]
+            out.flush()
+        except PtxError as error:
+            if "PTX_DEBUG" in os.environ:
+                raise
+            out.error(error)
+            code = error.exit_code
+        except typer.TyperException as error:  # unknown options, missing values and the like
+            out.error(usage_error(error))
+            code = 2
+        except typer.Abort:
+            code = interrupts.say()
+        except BrokenPipeError:  # whoever read our stdout has seen enough (`| head`)
+            discard_stdout()
+            code = 1
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+
+def usage_error(error: Exception) -> UsageError:
+    """What the parser of the command line found wrong."""
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    return UsageError(text.strip().rstrip("."), f"run `{context.command_path if context else 'ptx'} --help`")

@@ -1,0 +1,146 @@
+"""The only printer: data on stdout, progress and messages on stderr."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ptx.cli.progress import download_bar, stage_bar
+from ptx.errors import PtxError
+
+
+class Output:
+    """What a command says. `as_json` and `quiet` change the data on stdout; `quiet` also silences messages."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        self.console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+        self._advance: Any = None
+
+    def data(self, text: str) -> None:
+        """One or more lines of data. Raises PtxError if they cannot be written."""
+        with _stdout():
+            sys.stdout.write(text.rstrip("\n") + "\n")
+
+    def flush(self) -> None:
+        """Have all data written while a failure can still be told. Raises PtxError."""
+        with _stdout():
+            sys.stdout.flush()
+
+    def json(self, value: Mapping[str, Any]) -> None:
+        """One JSON object on one line."""
+        self.data(json.dumps(value, ensure_ascii=False))
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], *, path: str = "") -> None:
+        """Rows as columns, as JSON lines, or (quiet) one value a line."""
+        if self.as_json:
+            for row in rows:
+                self.json(row)
+        elif self.quiet:
+            for row in rows:
+                self.data(str(row[path or next(iter(row))]))
+        elif rows:
+            header = list(dict.fromkeys(name for row in rows for name in row))
+            self.columns(header, [[_cell(row.get(name)) for name in header] for row in rows])
+
+    def columns(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Aligned columns as wide as the data, so that pipes and terminals get the same; without trailing blanks."""
+        table = aligned(header, rows, no_wrap=True)
+        console = Console(file=sys.stdout, highlight=False, emoji=False, width=10_000)
+        console.width = max(console.measure(table).maximum, 1)
+        with _stdout(), console.capture() as captured:
+            console.print(table)
+        self.data("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+    def message(self, text: str) -> None:
+        """For the person at the terminal."""
+        if not self.quiet:
+            self.console.print(text, markup=False)
+
+    def detail(self, text: str) -> None:
+        """A message that `-v` asks for."""
+        if self.verbose:
+            self.message(text)
+
+    def warn(self, text: str) -> None:
+        self.console.print(f"[yellow]warning:[/] {escape(text)}")
+
+    def error(self, error: PtxError) -> None:
+        self.console.print(f"[red]error:[/] {escape(error.message)}")
+        self.console.print(f"[cyan]hint:[/] {escape(error.hint)}")
+
+    @contextlib.contextmanager
+    def stage(self, stage: str, total: int) -> Iterator[None]:
+        """Progress of a stage's artifacts, which `advance` counts."""
+        bar = stage_bar(self.console, stage, total) if self._shows_progress else contextlib.nullcontext()
+        with bar as self._advance:
+            try:
+                yield
+            finally:
+                self._advance = None
+
+    @contextlib.contextmanager
+    def download(self, source: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Progress of a download, in bytes."""
+        self.message(f"downloading {source}")
+        silent = contextlib.nullcontext(lambda done, total: None)
+        with download_bar(self.console) if self._shows_progress else silent as advance:
+            yield advance
+
+    @property
+    def _shows_progress(self) -> bool:
+        return not self.quiet and self.console.is_terminal
+
+    def advance(self, amount: float) -> None:
+        if self._advance is not None:
+            self._advance(amount)
+
+
+@contextlib.contextmanager
+def _stdout() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # `| head` has seen enough: no failure
+        raise
+    except OSError as error:
+        discard_stdout()
+        raise PtxError(f"cannot write to stdout: {error.strerror}", "make room, or write somewhere else") from None
+
+
+def discard_stdout() -> None:
+    """What is still to be written would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, no_wrap: bool = False) -> Table:
+    """Columns without lines; numbers to the right. Users' names may look like rich's markup."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(header):
+        numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=no_wrap)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "+".join(map(str, value)) if len(value) < 4 else f"{len(value)} models"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(text.rstrip("%") or "0")
+        return True
+    return text in ("-", "")

@@ -1,0 +1,135 @@
+"""`ptx import`, `export`, `inspect` and `predict`: finished prompts, from and for anywhere."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ptx.cli.command import Command
+from ptx.cli.transfer import Anchors, PromptOption, Target
+from ptx.config import CommonConfig, Layout
+from ptx.errors import PtxError, UsageError
+
+Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai"]
+Writable = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"]
+
+
+def import_prompt(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A prompt file, or a PEFT adapter's folder. With {task} in it, as in prompts/{task}/prompt_vecs.npy, "
+            "the files of all tasks of the suite that have one.",
+            show_default=False,
+        ),
+    ],
+    common: CommonConfig,
+    model: Annotated[str, typer.Option(help="The model it was tuned on, if the file does not say.")] = "",
+    task: Annotated[str, typer.Option(help="The task it is for, if the file does not say.")] = "",
+    suite: Annotated[str, typer.Option(help="The suite of that task; facts by default.")] = "",
+    layout: Annotated[
+        Layout | None,
+        typer.Option(help="Where it stands; by default as its format or card says, else postfix.", show_default=False),
+    ] = None,
+    format: Annotated[
+        Readable,
+        typer.Option(help="What the file is; torch is thunlp's and OpenPrompt's. Its content says so if auto."),
+    ] = "auto",
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="The first N rows are the prompt: all, but 5 of OptiPrompt's 10.", show_default=False),
+    ] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Even if the file or its card is of another model, task or data.")
+    ] = False,
+) -> None:
+    """Store a prompt from a file so that it can be encoded, searched with and evaluated like a tuned one."""
+    from ptx.prompts.imported import import_steps
+
+    command = Command(common)
+    said = {"model": model, "suite": suite, "layout": layout, "unchecked": unchecked}
+    found = list(import_steps(file, task=task, format=format, rows=rows, **said))
+    for _, text in found:
+        command.out.message(text)
+    steps = [step for step, _ in found]
+    command.session.keep_to(steps)
+    command.finish(command.session.build("tune", steps))
+
+
+def export(
+    key: Annotated[
+        str, typer.Argument(help="A tuned, transferred or imported prompt's key, or its beginning.", show_default=False)
+    ],
+    to: Annotated[Writable, typer.Option(help="What to write: a PEFT folder, or one file.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
+    common: CommonConfig,
+) -> None:
+    """Write a prompt for another program, with a card that says where it comes from."""
+    from ptx.formats import card
+    from ptx.prompts.export import export_prompt
+
+    command = Command(common)
+    artifact = command.store.find(key, ("tune", "search"))
+    made = export_prompt(artifact, command.store, to, output, force=common.force, dry_run=common.dry_run)
+    if to == "peft" and len(made.opening):
+        tokens = f"the first of the {len(made.opening) + len(made.prompt)} virtual tokens"
+        inputs = f"what inputs of {made.model.name} begin with"
+        command.out.message(f"{tokens} is {inputs}: give PEFT texts without special tokens, as the card shows")
+    if common.dry_run:
+        command.out.message(f"would write {output}")
+        return
+    head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
+    where = {"path": str(output.absolute()), "card": str(card.beside(output).absolute())}
+    command.out.rows([{**head, **where, "format": to}], path="path")
+
+
+def inspect(
+    prompt: Annotated[
+        str, typer.Argument(help="A key (of a tuning, search or evaluation), a path, or a prompt file.", metavar="KEY")
+    ],
+    common: CommonConfig,
+    model: Annotated[
+        str, typer.Option(help="The model of a prompt file, or where the model of an artifact is now.")
+    ] = "",
+    top: Annotated[int, typer.Option(min=1, help="Words shown per vector.")] = 5,
+) -> None:
+    """Read a soft prompt: the words nearest to each vector, and for a transferred one before and after.
+
+    Words are nearest by cosine, among those that are one token in each of the models shown.
+    """
+    from ptx.cli.inspection import show
+
+    command = Command(common)
+    report = command.session.inspect(prompt, model, top=top)
+    if common.quiet:
+        command.out.data(report.rows[0]["path"])
+    elif common.json:
+        command.out.rows(report.rows)
+    else:
+        show(report, command.out)
+
+
+def predict(
+    target: Target,
+    prompt: PromptOption,
+    common: CommonConfig,
+    texts: Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Read subjects from a file, one a line.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,
+    layout: Annotated[Layout | None, typer.Option(help="The layout of a prompt file that does not say it.")] = None,
+    anchors: Anchors = "",
+) -> None:
+    """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    from ptx.suites.lines import subjects_of
+
+    command = Command(common)
+    subjects = [*(texts or []), *(subjects_of(file) if file else [])]
+    if not subjects or subjects == ["-"]:
+        try:
+            subjects = [line.strip() for line in sys.stdin if line.strip()]
+        except UnicodeDecodeError as error:
+            raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
+    if not subjects:
+        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
+    command.out.rows(command.session.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors))

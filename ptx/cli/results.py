@@ -1,0 +1,129 @@
+"""`ptx table`, `run` and `recipe`: results of what is in the cache, and of whole grids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ptx.cli.command import Command
+from ptx.config import CommonConfig
+from ptx.errors import PtxError, UsageError, raise_last
+
+if TYPE_CHECKING:
+    from ptx.paper.recipe import Recipe
+
+Format = Literal["text", "md", "csv", "latex", "json", "html"]
+ModelsOf = Annotated[
+    Literal["zoo", "paper"] | None,
+    typer.Option(help="The paper's own models, or embedded ones in their place (the default).", show_default=False),
+]
+ENDINGS = {"text": "txt", "md": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
+
+
+def table(
+    common: CommonConfig,
+    paper: Annotated[
+        str, typer.Option(help="The paper's table N (1 to 6), filled from what is in the cache; or claims.")
+    ] = "",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="With --paper: the published numbers beside ours.")
+    ] = False,
+    models: ModelsOf = None,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
+    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Instead: dev accuracy against gradient steps, cold and warm starts.")
+    ] = False,
+) -> None:
+    """Show the evaluations in the cache, one table for each differing setting; builds none."""
+    from ptx.cli.show import show
+    from ptx.paper.claims import render_claims
+
+    command = Command(common)
+    if paper != "claims" or curve:
+        shown = command.session.table(paper=paper, compare=compare, models=models, by=by, split=split, curve=curve)
+        show(shown, command, format=format, output=output)
+        return
+    claims, miniature = command.session.claims(models)
+    if common.json or format == "json":
+        for claim in claims:
+            command.out.json(claim.record())
+    else:
+        command.write(render_claims(claims, format, miniature=miniature), output)
+
+
+def run(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Recipes: demo, table1 .. table6, figure2 .. figure4, paper (all nine), or TOML files."),
+    ],
+    common: CommonConfig,
+    models: ModelsOf = None,
+    jobs: Annotated[int, typer.Option(help="Processes side by side; 0: one per core for embedded models, else 1.")] = 0,
+    format: Annotated[Format, typer.Option(help="How to write the table.")] = "text",
+    output: Annotated[
+        Path | None, typer.Option(help="Write the table to this file, or figures and several tables to this folder.")
+    ] = None,
+) -> None:
+    """Run a whole grid of models, methods and tasks, and show its table or figure."""
+    from ptx.paper.recipe import load_recipes
+
+    recipes = load_recipes(names, models)
+    several = len(recipes) > 1
+    if output is not None and several and output.is_file():
+        raise UsageError(f"--output {output} is a file", "several recipes write into a folder")
+    command = Command(common)
+    failures: list[PtxError] = []
+    for recipe in recipes:
+        where = output
+        if output is not None and several and not recipe.is_figure:
+            where = output / f"{recipe.name}.{ENDINGS[format]}"
+        try:
+            _run_one(recipe, command, jobs=jobs, format=format, output=where)
+        except PtxError as error:
+            failures.append(error)
+    raise_last(failures, command.out.error)
+
+
+def _run_one(recipe: Recipe, command: Command, *, jobs: int, format: str, output: Path | None) -> None:
+    """Build a recipe and show it. Raises the last failure, the others having been named."""
+    from ptx import session
+    from ptx.cli.show import show
+
+    ran = session.run(recipe, command.common, command.out, jobs=jobs)
+    failures = [*ran.failures]
+    if ran.built is not None:
+        command.report(ran.built)
+    if ran.shown is not None:
+        try:
+            show(ran.shown, command, format=format, output=output)
+        except PtxError as error:
+            failures.append(error)
+    raise_last(failures, command.out.error)
+
+
+def recipe(
+    common: CommonConfig,
+    name: Annotated[
+        str, typer.Argument(help="A recipe to print, as TOML to copy and edit; without one, all are listed.")
+    ] = "",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema by which editors complete recipes and suite.toml.")
+    ] = False,
+) -> None:
+    """List the recipes that `ptx run` knows, print one, or the JSON Schema of recipes and suites."""
+    from ptx.paper.recipe import listing, path_of
+    from ptx.paper.schema import json_schema
+
+    command = Command(common)
+    if schema:
+        command.out.data(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    elif name:
+        command.out.data(path_of(name).read_text("utf-8"))
+    else:
+        command.out.rows(listing())

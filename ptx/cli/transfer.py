@@ -1,0 +1,88 @@
+"""`ptx tune`, `anchors`, `encode`, `search` and `eval`: the stages of a transfer, in the paper's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ptx.cli.command import Command
+from ptx.config import (
+    AnchorsConfig,
+    CommonConfig,
+    EncodeConfig,
+    EvalConfig,
+    SearchConfig,
+    SuiteConfig,
+    TuneConfig,
+    listed,
+)
+from ptx.stages.methods import offered
+
+if TYPE_CHECKING:
+    SearchMethod = str
+    EvalMethod = str
+else:
+    SearchMethod, EvalMethod = Literal[tuple(offered(searched=True))], Literal[tuple(offered())]
+Model = Annotated[str, typer.Option(help="An embedded name, a paper alias, a hub id, or a folder.", show_default=False)]
+Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
+Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
+Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred, comma-separated.")]
+Anchors = Annotated[
+    str, typer.Option(help="A key (or its beginning), an artifact's path, or a file of words; see docs/method.md.")
+]
+PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file of any format that import reads.")]
+Prompts = Annotated[str, typer.Option(help="Keys of tuned or imported prompts, comma-separated, in place of models.")]
+
+
+def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfig) -> None:
+    """Tune one soft prompt per task on a model (Eq. 2)."""
+    command = Command(common, suite, tune=tune)
+    command.finish(command.session.tune(model))
+
+
+def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
+    """Find the words that are one token in every model."""
+    from ptx.cli.sharing import show
+
+    command = Command(common, anchors=anchors)
+    built = command.session.anchors(listed(models))
+    command.finish(built)
+    show(built.outcomes, command.out)
+
+
+def encode(
+    suite: SuiteConfig, tune: TuneConfig, anchors_config: AnchorsConfig, encode: EncodeConfig, common: CommonConfig,
+    model: Model = "", prompt: Prompts = "", anchors: Anchors = "",
+) -> None:  # fmt: skip
+    """Write a model's prompts as similarities to the anchors (Eq. 3)."""
+    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode)
+    command.finish(command.session.encode(model, prompt, anchors))
+
+
+def search(
+    target: Target,
+    suite: SuiteConfig, tune: TuneConfig, anchors_config: AnchorsConfig, encode: EncodeConfig, search: SearchConfig,
+    common: CommonConfig,
+    sources: Sources = "",
+    method: Annotated[SearchMethod, typer.Option(help="How the prompt is found.")] = "relative",
+    prompt: Prompts = "", anchors: Anchors = "",
+) -> None:  # fmt: skip
+    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
+    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search)
+    command.finish(command.session.search(listed(sources), target, method, prompt, anchors))
+
+
+def eval(
+    target: Target,
+    suite: SuiteConfig, tune: TuneConfig, anchors_config: AnchorsConfig, encode: EncodeConfig, search: SearchConfig,
+    eval: EvalConfig, common: CommonConfig, context: typer.Context,
+    sources: Sources = "",
+    method: Annotated[EvalMethod | None, typer.Option(help="Default: relative with --sources, else tuned.")] = None,
+    prompt: PromptOption = "", anchors: Anchors = "",
+) -> None:  # fmt: skip
+    """Score prompts on a target: accuracy (P@1) per task, and on average."""
+    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
+    named = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
+    on = suite.suite if named and prompt else ""
+    command.finish(command.session.eval(target, listed(sources), method, prompt, anchors, on=on))

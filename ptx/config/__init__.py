@@ -1,0 +1,180 @@
+"""Settings of each stage. A field of a stage's config changes its result, so it is part of the artifact's key.
+
+What is left out of keys, and why that is safe: the device, the number of jobs, evaluation batch sizes and how tasks
+are grouped change results within a stated tolerance only; the cache path and file times change nothing.
+"""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from ptx.errors import UsageError
+
+Layout = Literal["postfix", "prefix"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+DRAWN = ("random", "words")  # what `--init` says where no prompt is given
+LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
+
+
+def option(default: Any, help: str, *, at_least: int | None = None) -> Any:
+    """A dataclass field that the command line shows as an option with this help text."""
+    return field(default=default, metadata={"description": help} | ({} if at_least is None else {"at_least": at_least}))
+
+
+def switch(*flags: str, help: str) -> Any:
+    """A field that is false unless one of the flags is given."""
+    return field(default=False, metadata={"description": help, "flags": [*flags]})
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated setting."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _check_ranges(config: Any) -> None:
+    """Raise UsageError for a value that is less than its field allows."""
+    for own in fields(config):
+        value, minimum = getattr(config, own.name), own.metadata.get("at_least")
+        if None not in (value, minimum) and value < minimum:
+            flag = "--" + own.name.replace("_", "-")
+            raise UsageError(f"{flag} {value} is less than {minimum}", f"choose {flag} {minimum} or more")
+
+
+def _number(flag: str, text: str, word: str) -> None:
+    """Raise UsageError unless `text` is a finite number that is not negative, or `word`."""
+    try:
+        good = text == word or 0 <= float(text) < math.inf
+    except ValueError:
+        good = False
+    if not good:
+        raise UsageError(f"{flag} {text!r} is neither a number nor {word!r}", f"write it like {flag} 0.1")
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """Eq. 2: gradient descent on log P(answer) over m prompt vectors, the model frozen."""
+
+    prompt_length: int = option(5, "Number of prompt vectors, m.", at_least=1)
+    layout: Layout = option("postfix", "Where the prompt stands: behind the subject or before it.")
+    init: str = option(
+        "random",
+        "Start from noise ('random'), from the embeddings of random 'words', or from finished prompts of this model: "
+        "keys or paths of artifacts, one for each task, comma-separated, or a prompt file for one task.",
+    )
+    init_scale: str = option(
+        "0.1", "Std of --init random as a multiple of the word embeddings' std; 'paper' is OptiPrompt's fixed 0.02."
+    )
+    epochs: int = option(10, "Passes over the train split; the best one on the source's dev split is kept.", at_least=1)
+    lr: float = option(1e-2, "Adam's learning rate.")
+    batch_size: int = option(16, "Facts per gradient step.", at_least=1)
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+        _number("--init-scale", self.init_scale, "paper")
+        if not 0 < self.lr <= LARGEST_LR:
+            raise UsageError(f"--lr {self.lr} is not between 0 and {LARGEST_LR:g}", "choose a rate like --lr 0.01")
+
+
+@dataclass(frozen=True)
+class AnchorsConfig:
+    """Which of the words shared by all models serve as anchors."""
+
+    count: int | None = option(None, "Number of anchors; all shared words by default.", at_least=1)
+    order: Literal["random", "rank"] = option("random", "With --count: a random choice, or the most frequent words.")
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """Eq. 3: cosine similarities to the anchors, of which the top-k count."""
+
+    top_k: str = option(
+        "8192", "Similarities kept per vector, the highest ones: a number, 'all', or a share of the anchors like 48%."
+    )
+
+    def __post_init__(self) -> None:
+        share = self.top_k.removesuffix("%")
+        try:
+            good = self.top_k == "all" or (0 < float(share) <= 100 if share != self.top_k else int(share) >= 1)
+        except ValueError:
+            good = False
+        if not good:
+            raise UsageError(f"--top-k {self.top_k!r} is no number of anchors", "write --top-k 512, all, or 48%")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Eq. 5 to 7: the target's prompt with the same relative representation."""
+
+    solver: Literal["exact", "adam"] = option("exact", "Least squares, or Adam as in the paper.")
+    steps: int = option(2000, "Steps of Adam.", at_least=0)
+    mask: Literal["both", "source"] = option(
+        "both", "Where entries outside the top-k count as zero: source and target (the authors' code), or source only."
+    )
+    ridge: str = option(
+        "0", "Ridge penalty of the exact solver in units of B'B's mean eigenvalue, or 'gcv' to choose it label-free."
+    )
+    select: Literal["none", "dev"] = option(
+        "none",
+        "'dev' keeps the step of Adam, or the epoch of the projector, that is best on *labelled target* dev facts, "
+        "as the authors' code does.",
+    )
+    weights: str = option("", "Weights of the sources, comma-separated; equal by default.")
+    normalize: bool = option(True, "Give the prompt the mean and std of the target's word embeddings (Eq. 6).")
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+        _number("--ridge", self.ridge, "gcv")
+        if self.solver == "exact" and self.steps != 2000:
+            raise UsageError("--steps is a setting of Adam", "add --solver adam")
+        if self.solver == "adam" and self.ridge != "0":
+            raise UsageError("--ridge is a setting of the exact solver", "leave it out, or use --solver exact")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Which facts to score."""
+
+    split: Literal["train", "dev", "test"] = option("test", "The facts to score.")
+    on: str = option("", "Score the facts of this suite's tasks of the same names instead, such as LAMA's easy ones.")
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """Which tasks to work on."""
+
+    suite: str = option(
+        "facts",
+        "An embedded suite, a folder or file of your own, split:FOLDER (LAMA's test files, split by a hash), "
+        "sst2:FOLDER, dbpedia:FOLDER, or hf:NAME.",
+    )
+    tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")
+    truncate: bool = option(False, "Cut texts to classify that are longer than the model takes, instead of refusing.")
+    strict: bool = option(False, "Refuse facts whose object is not one shared word, instead of dropping them.")
+
+
+@dataclass(frozen=True)
+class CommonConfig:
+    """What every command takes; none of it but the seed and a dtype other than float32 is part of a key."""
+
+    cache_dir: str = option("cache", "Where artifacts are kept.")
+    seed: int = option(0, "Seed of everything that is drawn at random.")
+    device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
+    dtype: Dtype = option("float32", "What models compute in; prompts and searches stay in float32 or better.")
+    force: bool = switch("--force", help="Rebuild this command's own artifacts.")
+    dry_run: bool = switch("--dry-run", help="Only list what is in the cache and what is not.")
+    json: bool = switch("--json", help="Print one JSON object a line.")
+    quiet: bool = switch("--quiet", "-q", help="Print artifact paths only.")
+    verbose: bool = switch("--verbose", "-v", help="Say more on stderr: what is found, what is built, where, how long.")
+
+
+CONFIGS = {
+    "tune": TuneConfig,
+    "anchors": AnchorsConfig,
+    "encode": EncodeConfig,
+    "search": SearchConfig,
+    "eval": EvalConfig,
+}

@@ -1,0 +1,123 @@
+"""Build what is missing, in the order of the stages, each group of steps with one model in memory."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ptx.cache import STAGES, Artifact, Store, leases
+from ptx.engine.build import Outcome, Reporter, build_group, fresh
+from ptx.engine.step import Step, closure
+
+
+class Pipeline:
+    """A store, where to compute, and whom to tell."""
+
+    def __init__(self, store: Store, reporter: Reporter, *, device: str = "auto", jobs: int = 1) -> None:
+        self.store = store
+        self.reporter = reporter
+        self.device = device
+        self.jobs = jobs
+
+    def run(self, goals: Sequence[Step], *, force: str | None = None, dry_run: bool = False) -> list[Outcome]:
+        """Make sure the goals exist; `force` names a stage whose goals are rebuilt even so.
+
+        What the goals do not need any more is not rebuilt. Steps that fail do not stop the others.
+        """
+        steps = closure(goals)
+        if not dry_run:
+            with leases.held(self.store, [(step.stage.name, step.key) for step in steps]):
+                outcomes = self._run(goals, steps, force)
+            for outcome in outcomes:
+                if outcome.reused:
+                    self.reporter.detail(f"found {outcome}")
+            return outcomes
+        present = self._present(steps)
+        needed = _needed(goals, present, force)
+        return [Outcome(s, present[s.key], s.key not in needed) for s in steps if s.key in needed or present[s.key]]
+
+    def _run(self, goals: Sequence[Step], steps: Sequence[Step], force: str | None) -> list[Outcome]:
+        present = self._present(steps)
+        needed = _needed(goals, present, force)
+        if not needed:
+            return [Outcome(step, artifact, True) for step in steps if (artifact := present[step.key])]
+        outcomes: dict[str, Outcome] = {}
+        built: set[str] = set()
+        for stage in STAGES:
+            for generation in _generations([step for step in steps if step.stage.name == stage]):
+                todo = []
+                wanted = _wanted(goals, outcomes) if generation else set()
+                for step in generation:
+                    if step.key not in needed and built & {parent.key for parent in step.parents}:
+                        present[step.key] = fresh(step, self.store)  # a rebuilt parent may have changed
+                        if present[step.key] is None:
+                            needed.add(step.key)
+                    failed = next((o for p in step.parents if (o := outcomes.get(p.key)) and o.error), None)
+                    if step.key in needed and failed is not None:
+                        outcomes[step.key] = Outcome(step, None, False, failed.error)
+                    elif step.key in needed:
+                        todo += [step] if step.key in wanted else []
+                    elif artifact := present[step.key]:
+                        outcomes[step.key] = Outcome(step, artifact, True)
+                for outcome in self._build(todo, rebuild=force == stage):
+                    outcomes[outcome.step.key] = outcome
+                    if outcome.artifact and not outcome.reused:
+                        built.add(outcome.step.key)
+                        meta = outcome.artifact.meta
+                        where = f" on {meta['device']}" if meta["device"] else ""
+                        self.reporter.detail(f"built {outcome} in {meta['seconds']:.2f} s{where}")
+        return [outcomes[step.key] for step in steps if step.key in outcomes]
+
+    def _present(self, steps: Sequence[Step]) -> dict[str, Artifact | None]:
+        """Usable artifacts of steps given in the order of the stages: fresh, and not made from stale ones."""
+        present: dict[str, Artifact | None] = {}
+        stale: set[str] = set()
+        for step in steps:
+            present[step.key] = (
+                None if stale & {parent.key for parent in step.parents} else fresh(step, self.store, present)
+            )
+            if present[step.key] is None and self.store.folder(step.stage.name, step.key).exists():
+                stale.add(step.key)
+        return present
+
+    def _build(self, todo: Sequence[Step], *, rebuild: bool) -> Iterator[Outcome]:
+        if not todo:
+            return
+        stage = todo[0].stage.name
+        groups: dict[tuple[str, ...], list[Step]] = {}
+        for step in todo:
+            groups.setdefault(step.group, []).append(step)
+        with self.reporter.stage(stage, len(todo)):
+            if self.jobs == 1 or len(groups) == 1:
+                for group in groups.values():
+                    yield from build_group(group, self.store, self.device, rebuild, self.reporter)
+                return
+            from ptx.engine.workers import build_apart
+
+            calls = [(group, self.store.root, self.device, rebuild) for group in groups.values()]
+            for outcomes, warnings in build_apart(calls, self.jobs):
+                for warning in warnings:
+                    self.reporter.warn(warning)
+                self.reporter.advance(len(outcomes))
+                yield from outcomes
+
+
+def _wanted(goals: Sequence[Step], outcomes: Mapping[str, Outcome]) -> set[str]:
+    """Keys that lead to a goal which can still be reached: nothing is built for a goal that has failed already."""
+    failed = {key for key, outcome in outcomes.items() if outcome.error is not None}
+    alive = goals if not failed else [g for g in goals if not failed & {step.key for step in closure([g])}]
+    return {step.key for step in closure(alive)}
+
+
+def _needed(goals: Iterable[Step], present: Mapping[str, Artifact | None], force: str | None) -> set[str]:
+    """Keys to build: goals that are missing or forced, and what is missing upstream of those."""
+    needed: set[str] = set()
+    waiting = list(goals)
+    for step in waiting:  # grows while it is read
+        if step.key not in needed and (present[step.key] is None or step.stage.name == force):
+            needed.add(step.key)
+            waiting.extend(step.parents)
+    return needed
+
+
+def _generations(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps without a parent in their own stage, then those with one."""
+    later = [bool(step.parents_at(step.stage.name)) for step in steps]
+    return [[step for step, after in zip(steps, later, strict=True) if after == which] for which in (False, True)]

@@ -1,1 +1,0 @@
-"""Grids of models, methods and tasks: recipes and running them."""

@@ -1,0 +1,214 @@
+"""Recipes: TOML files that describe a grid of models, methods and tasks, and what is shown of it.
+
+title = "..."
+shows = "table3"                    # a table or figure of the paper; without it, the general results table
+suite = "facts"                     # or a list of suites
+tasks = ["P17", "P27"]              # all by default
+sources = [["bert-base"], ["bert-base", "roberta-base"]]
+targets = ["albert-base"]
+methods = ["manual", "relative"]
+self_transfer = false               # leave out cells whose target is among the sources
+stand_ins = true                    # --models zoo (the default): an embedded model for each of the paper's
+encode.top_k = 8192                 # a setting of a stage, named as its option is
+[[sweep]]                           # cells once for each combination of these settings; sweeps add up
+search.normalize = [true, false]
+[zoo]                               # what differs with --models zoo, or [paper] with --models paper
+encode.top_k = "48%"
+"""
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptx.config import CONFIGS
+from ptx.config.validation import nearest, validated
+from ptx.errors import PtxError, UsageError
+from ptx.lms.models import STAND_INS, check_name
+from ptx.stages.methods import method_named, offered
+
+FOLDER = Path(__file__).parent / "recipes"
+PAPER = ("table1", "table2", "table3", "table4", "table5", "table6", "figure2", "figure3", "figure4")
+Settings = dict[str, Any]  # of one stage, named as its options are
+
+
+def _key(description: str) -> Any:
+    return field(default=None, metadata={"description": description})
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Settings of the stages, each a value or a list of values."""
+
+    tune: Settings = field(default_factory=dict)
+    anchors: Settings = field(default_factory=dict)
+    encode: Settings = field(default_factory=dict)
+    search: Settings = field(default_factory=dict)
+    eval: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a recipe's file may say, and each of its tables [zoo] and [paper]; None where it does not."""
+
+    title: str | None = _key("A title for people.")
+    shows: str | None = _key("A table or figure of the paper; without it, the general results table.")
+    suite: str | list[str] | None = _key("A suite, or a list of suites; facts by default.")
+    tasks: list[str] | None = _key("Tasks; all by default.")
+    sources: list[list[str]] | None = _key("Lists of source models, one or several each.")
+    targets: list[str] | None = _key("The models to transfer to.")
+    methods: list[str] | None = _key("Methods; all by default.")
+    self_transfer: bool | None = _key("false leaves out cells whose target is among the sources.")
+    stand_ins: bool | None = _key("true lets embedded models stand in for the paper's, unless --models paper.")
+    sweep: list[dict[str, Settings]] | None = _key("Cells once for each combination of these settings; sweeps add up.")
+    tune: Settings | None = _key("Settings of tuning.")
+    anchors: Settings | None = _key("Settings of the anchors.")
+    encode: Settings | None = _key("Settings of encoding.")
+    search: Settings | None = _key("Settings of the search.")
+    eval: Settings | None = _key("Settings of the evaluation.")
+
+
+@dataclass(frozen=True)
+class File(Part):
+    """A recipe's file as it stands."""
+
+    zoo: Part | None = _key("What differs with --models zoo, the default.")
+    paper: Part | None = _key("What differs with --models paper.")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One suite and one combination of swept settings, as `{"encode.top_k": 512}`; `configs` has every stage's."""
+
+    suite: str
+    swept: Mapping[str, Any]
+    configs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe with its stand-ins in place: every name is that of the model which runs."""
+
+    name: str
+    title: str
+    shows: str
+    tasks: tuple[str, ...]
+    sources: tuple[tuple[str, ...], ...]
+    targets: tuple[str, ...]
+    methods: tuple[str, ...]
+    self_transfer: bool
+    variants: tuple[Variant, ...]
+    stand_ins: Mapping[str, str | None]  # the paper's model -> the one that runs, None if there is none
+
+    @property
+    def is_figure(self) -> bool:
+        return self.shows.startswith("figure")
+
+    @property
+    def models(self) -> list[str]:
+        return list(dict.fromkeys([*self.targets, *itertools.chain(*self.sources)]))
+
+    def cells(self) -> Iterator[tuple[str, list[str], str]]:
+        """(method, sources, target), of those cells that exist."""
+        for name, target in itertools.product(self.methods, self.targets):
+            method = method_named(name)
+            if method.sources == 0:
+                yield name, [], target
+                continue
+            for sources in self.sources:
+                possible = method.sources in (None, len(sources)) and method.exists(sources, target)
+                if possible and (self.self_transfer or target not in sources):
+                    yield name, list(sources), target
+
+
+def path_of(name: str) -> Path:
+    """The file of a recipe that is known by name, or a user's. Raises PtxError for an unknown one."""
+    path = FOLDER / f"{name}.toml" if not name.endswith(".toml") else Path(name)
+    if not path.is_file():
+        known = sorted(file.stem for file in FOLDER.glob("*.toml"))
+        raise PtxError(f"unknown recipe {name!r}", f"choose {', '.join(known)}, or give the path of a TOML file")
+    return path
+
+
+def listing() -> list[dict[str, str]]:
+    """The recipes that are known by name, the demo first."""
+    recipes = [load_recipe(name) for name in ("demo", *PAPER)]
+    return [{"recipe": recipe.name, "title": recipe.title} for recipe in recipes]
+
+
+def load_recipes(names: Sequence[str], models: str | None = None) -> list[Recipe]:
+    """Recipes by names or paths, "paper" standing for all of the paper's: a mistake in the last costs nothing of the
+    first."""
+    return [load_recipe(one, models) for name in names for one in (PAPER if name == "paper" else (name,))]
+
+
+def load_recipe(name: str, models: str | None = None) -> Recipe:
+    """A recipe by name or path, for `--models` "zoo" or "paper" (None: zoo, if the recipe has stand-ins).
+
+    Raises PtxError for an unknown name, bad TOML, an unknown key, model, method or value, each with file and key.
+    """
+    path = path_of(name)
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PtxError(f"{path}: {error}", "correct the file") from None
+    file = validated(File, content, str(path))
+    if models is not None and not file.stand_ins:
+        raise UsageError(f"--models {models}: {name} names its models itself", "leave --models out")
+    zoo = file.stand_ins and (models or "zoo") == "zoo"
+    differs = (file.zoo if zoo else file.paper) if file.stand_ins else None
+    return _recipe(path, _merged(file, differs or Part()), STAND_INS if zoo else {name: name for name in STAND_INS})
+
+
+def _merged(file: File, differs: Part) -> Part:
+    """A part of a file over the whole; settings of a stage are taken one by one."""
+    said = {name: value for name, value in vars(differs).items() if value is not None}
+    settings = {stage: (getattr(file, stage) or {}) | said[stage] for stage in CONFIGS if stage in said}
+    return dataclasses.replace(file, **said | settings)
+
+
+def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Recipe:
+    sources, targets = part.sources or [], part.targets or []
+    methods = offered() if part.methods is None else part.methods
+    shows = [part.shows or ""]
+    for key, words, known in (("methods: unknown method", methods, offered()), ("shows: unknown", shows, PAPER)):
+        if wrong := [word for word in words if word and word not in known]:
+            raise PtxError(f"{path}: {key} {wrong[0]!r}", nearest(wrong[0], list(known)))
+    lists = {"targets": targets, "sources": [*itertools.chain(*sources)]}
+    for key, models in lists.items():
+        for name in models:
+            check_name(name, f"{path}: {key}: ")
+        needed = key == "targets" or any(method_named(method).sources != 0 for method in methods)
+        if not models and needed and part.shows != "table4":
+            raise PtxError(f"{path}: no {key}", f"copy {FOLDER / 'demo.toml'} and edit it")
+    runs = {name: run for models in lists.values() for name in models if (run := stand_ins.get(name, name))}
+    return Recipe(
+        name=path.stem,
+        title=part.title or path.stem,
+        shows=part.shows or "",
+        tasks=tuple(part.tasks or ()),
+        sources=tuple(tuple(runs[name] for name in group) for group in sources if runs.keys() >= {*group}),
+        targets=tuple(runs[name] for name in targets if name in runs),
+        methods=tuple(methods),
+        self_transfer=part.self_transfer is not False,
+        variants=tuple(_variants(path, part)),
+        stand_ins=stand_ins,
+    )
+
+
+def _variants(path: Path, part: Part) -> Iterator[Variant]:
+    suites = [part.suite] if isinstance(part.suite, str) else part.suite or ["facts"]
+    for suite, (number, sweep) in itertools.product(suites, enumerate(part.sweep or [{}], start=1)):
+        validated(Sweep, sweep, str(path), f"sweep {number}")
+        swept = {f"{stage}.{name}": values for stage, own in sweep.items() for name, values in own.items()}
+        lists = [values if isinstance(values, list) else [values] for values in swept.values()]
+        for combination in itertools.product(*lists):
+            chosen = dict(zip(swept, combination, strict=True))
+            configs: dict[str, Any] = {}
+            for stage, config in CONFIGS.items():
+                own = {name.removeprefix(f"{stage}."): v for name, v in chosen.items() if name.startswith(f"{stage}.")}
+                configs[stage] = validated(config, (getattr(part, stage) or {}) | own, str(path), stage)
+            yield Variant(suite, chosen, configs)

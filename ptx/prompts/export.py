@@ -1,0 +1,147 @@
+"""A prompt of the cache as a file or folder for other programs, with a card; complete when it appears, or not there."""
+
+import dataclasses
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ptx import formats
+from ptx.cache import Artifact, Store
+from ptx.errors import PtxError
+from ptx.files import put_folder
+from ptx.formats import card, koboldai, npy, peft, torch_files
+from ptx.formats.card import Record
+from ptx.formats.tensors import to_bytes
+from ptx.lms.families import kind_of, read_config
+from ptx.lms.inputs import frame
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import PAPER, Model
+from ptx.prompts.record import commit_of, model_of, record_of
+from ptx.prompts.usage import usage
+from ptx.stages.tune import FILE
+
+
+@dataclass(frozen=True)
+class Export:
+    """A prompt on its way out. `opening` are the embeddings of the tokens that every input begins with (BOS), `base`
+    is what other programs call the model: its hub id, else the name that the user gave it."""
+
+    prompt: Float[Tensor, "m d"]
+    record: Record
+    model: Model
+    base: str
+    causal: bool
+    opening: Float[Tensor, "b d"]
+
+
+def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:
+    """PEFT puts its vectors before the tokens, BOS too; so BOS is exported as the first of them."""
+    import torch
+
+    _prepends("PEFT", export)
+    record = dataclasses.replace(export.record, leading=len(export.opening))
+    whole = torch.cat([export.opening, export.prompt])
+    return peft.files(whole, base=export.base, revision=commit_of(export.model)), record
+
+
+def _to_koboldai(export: Export) -> tuple[bytes, Record]:
+    _prepends("KoboldAI", export)
+    if len(export.opening):
+        why = f"inputs of {export.model.name} begin with a special token, and KoboldAI does not say where it puts that"
+        raise PtxError(why, "use --to peft or --to vllm, which keep the order")
+    if len(export.prompt) > koboldai.MOST:
+        raise PtxError(f"KoboldAI takes at most {koboldai.MOST} vectors", "use --to npy, which holds any number")
+    record = export.record
+    name, about = f"{record.task} by ptx", f"{record.suite} {record.task}, {record.method}"
+    return koboldai.to_bytes(export.prompt, name=name, supported=export.base, description=about), record
+
+
+def _to_vllm(export: Export) -> tuple[bytes, Record]:
+    if not export.causal:
+        raise PtxError(f"vLLM generates text, and {export.model.name} is no causal LM", "use --to safetensors or npy")
+    return torch_files.to_bytes(export.prompt), export.record
+
+
+def _prepends(program: str, export: Export) -> None:
+    """Raise PtxError for a prompt that a program which puts it before the text of a causal LM cannot express."""
+    if not export.causal:
+        why = f"{program} has such prompts for causal LMs only, and {export.model.name} is none"
+        raise PtxError(why, "use --to safetensors or --to npy")
+    if export.record.layout != "prefix":
+        why = f"{program} puts prompts before the text, and this one stands behind it ({export.record.input})"
+        raise PtxError(why, "tune one with --layout prefix, or use --to safetensors, npy or vllm")
+
+
+# Each gives the file's bytes, or those of a folder's files by name, and what the card is to say.
+WRITERS: Mapping[str, Callable[[Export], tuple[bytes | dict[str, bytes], Record]]] = {
+    "peft": _to_peft,
+    "optiprompt": lambda export: (npy.to_optiprompt(export.prompt), export.record),
+    "npy": lambda export: (npy.to_bytes(export.prompt), export.record),
+    "safetensors": lambda export: (to_bytes(export.prompt), export.record),
+    "vllm": _to_vllm,
+    "koboldai": _to_koboldai,
+}
+
+
+def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, force: bool, dry_run: bool) -> Export:
+    """Write a prompt in a foreign format, and its card. Raises PtxError for what the format cannot express, and,
+    unless `force`, where something stands already."""
+    model = model_of(artifact)
+    prompt, record = formats.read_prompt(artifact.path / FILE), record_of(artifact, store)
+    words = load_embeddings(model, "cpu")
+    begin, _ = frame(words.tokenizer)
+    causal = kind_of(model.name, read_config(model)) == "causal"
+    base = PAPER.get(model.name, model.name)
+    export = Export(prompt, record, model, base, causal, words.embeddings[begin].detach().clone())
+    content, record = WRITERS[to](export)
+    hub, library = base if commit_of(model) else None, "peft" if to == "peft" else None
+    how = usage(to, record, base, output.name)
+    page = card.render(record, usage=how, tags=[to], base=hub, library=library).encode("utf-8")
+    where = output / card.FOLDER_CARD if isinstance(content, dict) else output.with_name(output.name + ".md")
+    for path in (output, where):
+        if os.path.lexists(path) and not force:
+            raise PtxError(f"{path} exists already", "choose another --output, or add --force to replace it")
+    if dry_run:
+        return export
+    try:
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, dict):
+            _write_folder(output, {**content, card.FOLDER_CARD: page})
+        else:
+            _write_file(where, page)
+            _write_file(output, content)
+    except OSError as error:
+        raise PtxError(f"cannot write {output}: {error.strerror or error}", "choose another --output") from None
+    return export
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """A folder that is in the way is replaced only if it holds nothing but such files."""
+    partial = folder.absolute().with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {*files}):
+        raise PtxError(f"{folder} is no adapter, or holds other files too", "choose another --output")
+    try:
+        partial.mkdir()
+        for name, content in files.items():
+            _write_file(partial / name, content)
+        put_folder(partial, folder.absolute())
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

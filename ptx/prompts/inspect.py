@@ -1,0 +1,200 @@
+"""What a soft prompt looks like: nearest words, norms, and how well a transferred one matches its sources.
+
+Nothing is built: a search's sources and encodings are read where the cache still has them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ptx import formats
+from ptx.cache import Artifact, Store
+from ptx.errors import PtxError, UsageError
+from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import Model, resolve
+from ptx.prompts.given import PROMPTS, check_fits, find, made_for
+from ptx.stages.anchors import read_words
+from ptx.stages.encode import read_similarities
+from ptx.stages.table import stored_step
+from ptx.stages.tune import FILE
+from ptx.transfer.equations import combine, matching_loss, relative_representation, undo_statistics, unit_rows
+from ptx.transfer.maps import nearest_words
+from ptx.transfer.words import shared_words
+
+
+@dataclass(frozen=True)
+class Side:
+    """A prompt and the model whose word embeddings it is compared with."""
+
+    prompt: Float[Tensor, "m d"]
+    model: WordEmbeddings
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `ptx inspect` shows: one row per vector, and the words among which the nearest were sought."""
+
+    title: str
+    models: tuple[str, ...]  # the sources, then the prompt's own
+    words: int
+    rows: list[dict[str, Any]]
+
+
+def norms(
+    prompt: Float[Tensor, "m d"], *, embeddings: Float[Tensor, "v d"]
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Every vector's Euclidean norm, and that as a multiple of the mean norm of all rows of `embeddings`."""
+    own = prompt.double().norm(dim=-1)
+    return own, own / embeddings.double().norm(dim=-1).mean()
+
+
+def cosine_to_words(
+    prompt: Float[Tensor, "m d"], *, embeddings: Float[Tensor, "n d"], chosen: Sequence[Sequence[int]]
+) -> list[float]:
+    """For every vector the mean of its cosines to its own `chosen` rows of `embeddings`.
+
+    With the words nearest to a source's vector in the source, and the target's vector and embeddings, it says how far
+    the transfer kept the neighbourhood: compare it with the cosines that those words have in the source.
+    """
+    all_of = relative_representation(prompt, anchors=unit_rows(embeddings))
+    return [row[list(rows)].mean().item() for row, rows in zip(all_of, chosen, strict=True)]
+
+
+def matching_losses(artifact: Artifact, target: Side, store: Store) -> Float[Tensor, " m"] | None:
+    """Per vector of a `relative` search: 1 - cosine of relative representations before Eq. 6, with the mask and top-k
+    of the search. Their mean is the artifact's `matching_loss`, to the float32 that prompts are kept in.
+
+    None for other methods, if the encodings are gone, or if the search did not write down what Eq. 6 mapped from.
+    """
+    config, metrics = artifact.meta["config"]["search"], artifact.meta["metrics"]
+    if config["method"] != "relative":
+        return None
+    encodings, anchors = (_parents(artifact, stage, store) for stage in ("encode", "anchors"))
+    present = [encoding for encoding in encodings if encoding is not None]
+    if len(present) < len(encodings) or anchors[0] is None:
+        return None
+    u = target.prompt
+    if config["normalize"]:
+        if "unit_std" not in metrics:
+            return None
+        u = undo_statistics(u, before=(metrics["unit_mean"], metrics["unit_std"]), after=target.model.statistics)
+    similarities = [read_similarities(stored_step(encoding), store).to(u.device) for encoding in present]
+    top_k = artifact.meta["config"]["encode"]["top_k"]
+    c, mask = combine(similarities, weights=config["weights"], top_k=top_k, mask=config["mask"])
+    words = read_words(stored_step(anchors[0]), store)
+    b = unit_rows(target.model.word_embeddings(words))
+    return matching_loss(c, relative_representation(u, anchors=b), mask=mask)
+
+
+def _parents(artifact: Artifact, stage: str, store: Store) -> list[Artifact | None]:
+    """The parents that an artifact was made from; None for one that is gone or was rebuilt with another result."""
+    named = [parent for parent in artifact.meta["parents"] if parent["stage"] == stage]
+    found = [store.read(stage, parent["key"]) for parent in named]
+    return [a if a and a.payload == p["payload"] else None for a, p in zip(found, named, strict=True)]
+
+
+def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn: Callable[[str], None]) -> Report:
+    """Look at a prompt by key (of a tuning, search or evaluation), path or file.
+
+    `model` is needed for a file; for a key it says where the model is now. Words are those that are one token in the
+    prompt's model and in all its sources' models. Raises PtxError if there is no such prompt, or a model does not fit.
+    """
+    prompt = find(named, store, (*PROMPTS, "eval"))
+    if isinstance(prompt, Path):
+        found = formats.read(prompt)
+        model = model or (found.record.model if found.record else found.base) or ""
+        if not model:
+            hint = "add --model and the model that it was made for; `ptx models` lists names"
+            raise UsageError(f"{named} does not say which model it is for", hint)
+        side = _side(found.prompt, resolve(model), device)
+        title = f"{prompt.name}, for {side.model.name}"
+        return _report(title, {"path": str(prompt.absolute())}, side, [], None, top)
+    labels = prompt.meta["labels"]
+    own, _ = made_for(prompt)
+    side = _side_of(prompt, resolve(model or own), device, "give --model the name or folder of that model")
+    head = {name: labels[name] for name in ("method", "suite", "task") if name in labels}
+    stage = prompt.meta["stage"]
+    title = f"{stage} {prompt.key[:12]}: {labels['task']} of {labels['suite']}"
+    about = {"stage": stage, "key": prompt.key, "path": str(prompt.path), **head, "model": own}
+    if stage == "tune":
+        return _report(f"{title}, {labels.get('method', 'tuned')} for {own}", about, side, [], None, top)
+    sources = _sources(prompt, store, device, warn)
+    pair = " > ".join(part for part in ("+".join(labels["sources"]), own) if part)
+    losses = matching_losses(prompt, side, store)
+    if losses is None and labels["method"] == "relative":
+        warn("no matching losses: the encodings are gone, or an early version searched; run `ptx search` with --force")
+    return _report(f"{title}, {labels['method']} {pair}", about, side, sources, losses, top)
+
+
+def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str], None]) -> list[Side]:
+    """The prompts that a search started from, in the order that they were named in; warns of those that are gone."""
+    encodings = _parents(artifact, "encode", store)
+    tuned = [a for encoding in encodings if encoding for a in _parents(encoding, "tune", store)]
+    tuned += _parents(artifact, "tune", store)
+    sides = []
+    for found in tuned:
+        if found is not None:
+            try:
+                model = resolve(made_for(found)[0])
+                sides.append(_side_of(found, model, device, "run the command that made it again"))
+            except PtxError as error:
+                warn(error.message)
+    if len(sides) < len(artifact.meta["labels"]["sources"]):
+        warn("not all of the source's prompts are shown: the cache lacks them, or a model has changed since")
+    order = artifact.meta["labels"]["sources"]
+    return sorted(sides, key=lambda side: order.index(side.model.name))
+
+
+def _side(prompt: Float[Tensor, "m d"], model: Model, device: str) -> Side:
+    embeddings = load_embeddings(model, device)
+    return Side(embeddings.fit(prompt, "name the model that the prompt was made for as --model"), embeddings)
+
+
+def _side_of(artifact: Artifact, model: Model, device: str, hint: str) -> Side:
+    check_fits(artifact, model, hint)
+    return _side(formats.read_prompt(artifact.path / FILE), model, device)
+
+
+def _report(
+    title: str, about: dict[str, Any], side: Side, sources: Sequence[Side], losses: Tensor | None, top: int
+) -> Report:
+    words = shared_words([s.model.tokenizer for s in (side, *sources)])
+    if not words:
+        raise PtxError("the models have no word in common", "inspect the source's prompt by its own key")
+    mine, theirs = _look(side, words, top), [_look(source, words, top) for source in sources]
+    place = {word: i for i, word in enumerate(words)}
+    embeddings = side.model.word_embeddings(words)
+    rows = []
+    for i, (own, *before) in enumerate(zip(mine, *theirs, strict=True)):
+        row = {**about, "vector": i + 1, **own}
+        if before:
+            row["sources"] = before
+            nearby = list(dict.fromkeys(entry["word"] for source in before for entry in source["words"]))
+            chosen = [[place[word] for word in nearby]]
+            (kept,) = cosine_to_words(side.prompt[i : i + 1], embeddings=embeddings, chosen=chosen)
+            row["cosine_to_source_words"] = kept
+            row["words_kept"] = sum(entry["word"] in nearby for entry in own["words"])
+        if losses is not None:
+            row["matching_loss"] = losses[i].item()
+        rows.append(row)
+    return Report(title, (*(s.model.name for s in sources), side.model.name), len(words), rows)
+
+
+def _look(side: Side, words: Sequence[str], top: int) -> list[dict[str, Any]]:
+    """Per vector: its norm, that relative to the mean word embedding's, and the nearest words with their cosines."""
+    cosines, places = nearest_words(side.prompt, embeddings=side.model.word_embeddings(words), top=top)
+    found = (*norms(side.prompt, embeddings=side.model.embeddings), places, cosines)
+    return [
+        {
+            "model": side.model.name,
+            "norm": norm,
+            "relative_norm": relative,
+            "words": [{"word": words[j], "cosine": cosine} for j, cosine in zip(places, cosines, strict=True)],
+        }
+        for norm, relative, places, cosines in zip(*(figures.tolist() for figures in found), strict=True)
+    ]

@@ -1,0 +1,93 @@
+"""Where a prompt of the cache comes from: what its artifact, its ancestors and its evaluations say, for its card."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ptx import __version__, formats
+from ptx.cache import Artifact, Store
+from ptx.errors import PtxError
+from ptx.formats.card import Record
+from ptx.lms.inputs import LAYOUTS
+from ptx.lms.models import Model, resolve
+from ptx.prompts.given import check_fits, layout_of, made_for
+from ptx.prompts.imported import vectors_digest
+from ptx.stages.tune import FILE
+from ptx.suites import load_suite
+
+# What the card of an imported prompt said about its making stays true.
+INHERITED = ("method", "train_facts", "seed", "dev_accuracy", "matching_loss", "evaluations", "sources", "settings")
+
+
+def model_of(artifact: Artifact) -> Model:
+    """The model that a prompt is for. Raises PtxError if its files are not those any more that it was made for."""
+    model = resolve(made_for(artifact)[0])
+    check_fits(artifact, model, "make the prompt again with the model as it is now")
+    return model
+
+
+def record_of(artifact: Artifact, store: Store) -> Record:
+    """Everything a card says about a tuned, found or imported prompt. Reads the evaluations in the store."""
+    meta, labels = artifact.meta, artifact.meta["labels"]
+    model = model_of(artifact)
+    prompt = formats.read_prompt(artifact.path / FILE)
+    layout: Any = layout_of(artifact) or "postfix"
+    tuned = [artifact] if meta["stage"] == "tune" else list(_tuned_ancestors(artifact, store))
+    made: dict[str, Any] = {
+        "method": labels.get("method", "tuned"),
+        "train_facts": tuned[0].meta["metrics"].get("facts") if tuned else None,
+        "seed": labels.get("seed"),
+        "dev_accuracy": meta["metrics"].get("dev_accuracy"),
+        "matching_loss": meta["metrics"].get("matching_loss"),
+        "evaluations": _evaluations(artifact, store),
+        "sources": [] if tuned == [artifact] else [_source(source) for source in tuned],
+        "settings": meta["config"],
+    }
+    origin = meta["metrics"].get("origin", {})
+    made |= {name: origin[name] for name in INHERITED if name in origin and not (name == "evaluations" and made[name])}
+    with contextlib.suppress(PtxError):  # the user's suite is gone: the card says less
+        (task,) = load_suite(labels["suite"]).choose([labels["task"]])
+        made |= {"task_label": task.label, "template": task.template, "label_words": list(task.labels)}
+    return Record(
+        version=__version__, key=artifact.key, suite=labels["suite"], task=labels["task"],
+        model=model.name, model_digest=model.digest, tokenizer_digest=model.tokenizer, commit=commit_of(model),
+        vectors=len(prompt), width=prompt.shape[1], sha256=vectors_digest(prompt),
+        layout=layout, input=LAYOUTS[layout],
+        records_digest=tuned[0].meta["inputs"]["facts"] if tuned else None,
+        **made,
+    )  # fmt: skip
+
+
+def commit_of(model: Model) -> str | None:
+    """The commit of a hub model."""
+    return Path(model.path).name if Path(model.path).parent.name == "snapshots" else None
+
+
+def _tuned_ancestors(artifact: Artifact, store: Store) -> Iterator[Artifact]:
+    for parent in artifact.meta["parents"]:
+        found = store.read(parent["stage"], parent["key"])
+        if found is not None and found.meta["stage"] == "tune":
+            yield found
+        elif found is not None:
+            yield from _tuned_ancestors(found, store)
+
+
+def _source(tuned: Artifact) -> dict[str, Any]:
+    meta = tuned.meta
+    dev = {name: value for name, value in meta["metrics"].items() if name == "dev_accuracy"}
+    return {"model": meta["labels"]["model"], "model_digest": meta["inputs"]["model"], "key": tuned.key, **dev}
+
+
+def _evaluations(artifact: Artifact, store: Store) -> list[dict[str, Any]]:
+    """The prompt's evaluations in the store, verified; unverified ones are only looked at for their parents."""
+    found = []
+    for folder in store.entries("eval"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            parents = {parent["key"] for parent in json.loads((folder / "meta.json").read_bytes())["parents"]}
+            evaluation = store.read("eval", folder.name) if artifact.key in parents else None
+            if evaluation is not None:
+                figures = {name: evaluation.meta["metrics"][name] for name in ("accuracy", "facts", "dropped", "floor")}
+                found.append({"split": evaluation.meta["labels"]["split"], **figures, "key": evaluation.key})
+    return found

@@ -1,0 +1,56 @@
+"""How to use an exported prompt: a few lines of Python or of a shell for each format, in Markdown, for its card."""
+
+from ptx.formats.card import Record
+from ptx.lms.models import zoo
+
+USES = {
+    "peft": """```python
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+{model}
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{name}")
+inputs = tokenizer(" Dante", add_special_tokens=False, return_tensors="pt")
+print(tokenizer.decode(model(**inputs).logits[0, -1].argmax()))
+```
+
+{note} Texts begin with a space and get no special tokens; pad them on the right.""",
+    "vllm": """vLLM takes the embeddings of a whole input; the file holds those of the prompt.
+
+```python
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+{model}
+tokenizer = AutoTokenizer.from_pretrained(base)
+embed = AutoModelForCausalLM.from_pretrained(base).get_input_embeddings()
+prompt = torch.load("{name}", weights_only=True)
+begin = embed(torch.tensor([i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id], dtype=torch.long))
+text = embed(tokenizer({text}, add_special_tokens=False, return_tensors="pt")["input_ids"][0])
+prompt_embeds = torch.cat([{order}])  # for vllm.LLM(model=..., enable_prompt_embeds=True)
+```""",
+    "optiprompt": "OptiPrompt and PTfer read it as `prompt_vecs.npy` with `--num_vectors {record.vectors}`; the "
+    "remaining rows are zeros and not used.",
+    "koboldai": "Put it into KoboldAI's `softprompts` folder and choose it there with {base} loaded.",
+    "npy": "Read `numpy.load` as {matrix}.",
+    "safetensors": "Read the tensor `prompt`, with `safetensors.torch.load_file`, as {matrix}.",
+}
+NOTES = (
+    "The prompt stands before the text.",
+    "The first vectors are the embeddings of the tokens that every input of this model begins with, since PEFT puts "
+    "its vectors before those.",
+)
+
+
+def usage(to: str, record: Record, base: str, name: str) -> str:
+    """`base` is the model's name for other programs, `name` that of the file or folder."""
+    model = f'\nbase = "{base}"'
+    if base in zoo():  # what ships with ptx lies in its folder
+        model = f'from ptx.lms.models import resolve\n\nbase = resolve("{base}").path'
+    prefix = record.layout == "prefix"
+    use = USES[to].format(
+        record=record, base=base, name=name, model=model, note=NOTES[record.leading > 0],
+        matrix=f"a matrix of shape ({record.vectors}, {record.width}), float32",
+        text='" Dante"' if prefix else '"Dante"', order="begin, prompt, text" if prefix else "begin, text, prompt",
+    )  # fmt: skip
+    return f"## Use\n\n{use}\n\nBack into ptx: `ptx import {name}`."

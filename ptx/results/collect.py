@@ -1,0 +1,86 @@
+"""Results in the cache, and which of them may stand in one table: those that no setting tells apart."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ptx.cache import Artifact, Store, versions_of
+from ptx.stages import versions
+
+# Settings that name a row, are averaged over, or follow from the task are no reason for another table.
+NOT_SETTINGS = {"seed", "task", "template", "method", "weights", "split"}
+SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluation: what it is of (`labels`), its figures, and every setting that it depends on."""
+
+    artifact: Artifact
+    labels: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = None) -> list[Result]:
+    """The verified evaluations in a store on one split: all of them, or those with these keys."""
+    wanted = None if keys is None else set(keys)
+    names = [folder.name for folder in store.entries("eval") if wanted is None or folder.name in wanted]
+    found = [a for name in names if (a := store.read("eval", name)) and a.meta["labels"]["split"] == split]
+    return [result_of(artifact) for artifact in of_today(found, "evaluations", store.warn)]
+
+
+def of_today(artifacts: Sequence[Artifact], what: str, warn: Callable[[str], None]) -> list[Artifact]:
+    """Without those that another version of some stage had a part in: it would compute something else today."""
+    today = versions()
+    kept = [a for a in artifacts if all(today.get(n) == version for n, version in versions_of(a.meta).items())]
+    if others := len(artifacts) - len(kept):
+        warn(f"{others} {what} by other versions of ptx are left out; `ptx cache gc` removes older ones")
+    return kept
+
+
+def result_of(artifact: Artifact) -> Result:
+    labels = artifact.meta["labels"]
+    # Classification answers among its label words instead of the shared ones.
+    words = next((parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "anchors"), "labels")
+    settings = {"suite": labels["suite"], "split": labels["split"], "words": words}
+    if "tuned_on" in labels:  # another suite than the one scored
+        settings["tuned on"] = labels["tuned_on"]
+    for stage, config in artifact.meta["config"].items():
+        for name, value in config.items():
+            if name not in NOT_SETTINGS:
+                settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
+        if stage in ("tune", "eval"):
+            settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
+    return Result(artifact, labels, artifact.meta["metrics"], settings)
+
+
+def newest(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
+    """Of results that say the same thing about the same names, the newest: a model of that name has changed since."""
+    latest: dict[str, Result] = {}
+    older = 0
+    for result in sorted(results, key=lambda r: (r.artifact.meta["created"], r.artifact.key)):
+        identity = json.dumps([result.labels, result.settings], sort_keys=True)
+        older += identity in latest
+        latest[identity] = result
+    if older:
+        warn(f"{older} older results for the same names are left out: a model, suite or imported prompt changed since")
+    return list(latest.values())
+
+
+def comparable(results: Sequence[Result]) -> list[tuple[Mapping[str, Any], list[Result]]]:
+    """Results by their settings. One that lacks a setting (manual prompts have no learning rate) is with all that it
+    does not contradict."""
+    distinct: list[Mapping[str, Any]] = []
+    for result in sorted(results, key=lambda r: (-len(r.settings), r.artifact.key)):
+        if not any(_agree(result.settings, other) for other in distinct):
+            distinct.append(result.settings)
+        else:
+            distinct = [{**other, **result.settings} if _agree(result.settings, other) else other for other in distinct]
+    unique = list({json.dumps(settings, sort_keys=True): settings for settings in distinct}.values())
+    return [(settings, [r for r in results if _agree(r.settings, settings)]) for settings in unique]
+
+
+def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return all(b[name] == value for name, value in a.items() if name in b)

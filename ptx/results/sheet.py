@@ -1,0 +1,244 @@
+"""Tables as text, Markdown, LaTeX or HTML (what a person reads), or as CSV or JSON (long form).
+
+A *sheet* is one table as laid out, a *page* all that a command shows under one title: the sheets and their records.
+"""
+
+import csv
+import dataclasses
+import functools
+import html
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ptx.errors import UsageError
+
+FORMATS = ("text", "md", "latex", "csv", "json", "html")
+# How a mark looks. Plain text has no styles, and a mark must survive a pipe; `rich` is text on a terminal.
+MARKS: Mapping[str, Mapping[str, str]] = {
+    "text": {"best": "*{}*", "second": "_{}_", "self": "({})"},
+    "rich": {"best": "[bold]{}[/]", "second": "[underline]{}[/]", "self": "[dim]{}[/]"},
+    "md": {"best": "**{}**", "second": "<u>{}</u>", "self": "*{}*"},
+    "latex": {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "self": r"\textcolor{{gray}}{{{}}}"},
+    "html": {"best": "<b>{}</b>", "second": "<u>{}</u>", "self": '<span style="color:gray">{}</span>'},
+}
+# Backslash and braces in one pass with the rest: what is put in must not be escaped again.
+TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "±": r"$\pm$", "†": r"$^\dagger$",
+    "−": "$-$",
+    "[": "{[}",  # after a line's \\ a bracket would be read as a length
+    "*": "{*}",  # and an asterisk as part of the command
+    "<": "$<$", ">": "$>$",
+}  # fmt: skip
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True)
+class Item:
+    """What stands in one place: a number, its mark ("best", "second", "self" or none), and unmarked text after it."""
+
+    text: str = ""
+    mark: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as laid out. The first `labels` columns name a row, the others hold numbers; `records` is long form.
+
+    `among` says which cells compete for the marks, in the legend.
+    """
+
+    name: str
+    title: str
+    notes: Sequence[str]
+    labels: int
+    header: Sequence[str]
+    rows: Sequence[Sequence[Item]]
+    records: Sequence[Mapping[str, Any]]
+    among: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a command shows: `sheets` below a title, and the same as `records`, one row per cell, in long form."""
+
+    title: str
+    notes: Sequence[str]
+    records: Sequence[Mapping[str, Any]]
+    sheets: Sequence[Sheet]
+
+    @property
+    def head(self) -> list[str]:
+        return [one_line(line) for line in (self.title, *self.notes) if line]
+
+
+def page_of(sheet: Sheet) -> Page:
+    """A sheet by itself: its own title is enough."""
+    return Page("", [], sheet.records, [sheet])
+
+
+def render_pages(pages: Sequence[Page], format: str) -> str:
+    """Pages in one of `FORMATS`."""
+    if format in ("csv", "json"):
+        return _long([row for page in pages for row in page.records], format)
+    parts = ([_head(page, format), *(render(sheet, format) for sheet in page.sheets)] for page in pages)
+    return "\n".join(part for of_page in parts for part in of_page if part)
+
+
+def _head(page: Page, format: str) -> str:
+    if not page.head:
+        return ""
+    if format == "html":
+        return "".join(f"<p>{html.escape(line)}</p>\n" for line in page.head)
+    if format == "latex":
+        return "".join(f"% {line}\n" for line in page.head)
+    return ("  \n" if format == "md" else "\n").join(page.head) + "\n"
+
+
+def render(table: Sheet, format: str, *, styled: bool = False) -> str:
+    """The table in one of `FORMATS`, ending in a newline; `styled` for a terminal with bold, underline and dim.
+
+    Raises UsageError for another format.
+    """
+    if format in ("csv", "json"):
+        return _long(table.records, format)
+    writers: dict[str, Callable[[Sheet], str]] = {
+        "text": functools.partial(_text, styled=styled), "md": _md, "latex": _latex, "html": _html,
+    }  # fmt: skip
+    if format not in writers:
+        raise UsageError(f"no format named {format!r}", f"choose one of {', '.join(FORMATS)}")
+    return writers[format](_tidy(table))
+
+
+def one_line(text: str) -> str:
+    """Names come from users' data: without line breaks, which end a comment or a cell, and terminals' control codes."""
+    return CONTROL.sub(" ", text)
+
+
+def _tidy(table: Sheet) -> Sheet:
+    notes, header = [*map(one_line, table.notes)], [*map(one_line, table.header)]
+    rows = [[Item(one_line(item.text), item.mark, one_line(item.after)) for item in row] for row in table.rows]
+    title, among = one_line(table.title), one_line(table.among)
+    return dataclasses.replace(table, title=title, notes=notes, header=header, rows=rows, among=among)
+
+
+def _write(item: Item, format: str, escape: Callable[[str], str]) -> str:
+    text = escape(item.text)
+    return (MARKS[format][item.mark].format(text) if item.mark else text) + escape(item.after)
+
+
+def _legend(table: Sheet, write: Callable[[Item], str]) -> Iterator[str]:
+    """One line that shows each mark on its own name; none for a table without marks."""
+    used = {item.mark for row in table.rows for item in row}
+    parts = []
+    if "best" in used:
+        second = f" and {write(Item('second best', 'second'))}" if "second" in used else ""
+        parts.append(f"{write(Item('best', 'best'))}{second} {write(Item(table.among))}")
+    if "self" in used:
+        parts.append(f"{write(Item('self-transfer', 'self'))}: the target is among the sources")
+    if parts:
+        yield "; ".join(parts)
+
+
+def _text(table: Sheet, *, styled: bool = False) -> str:
+    from rich import markup
+    from rich.console import Console
+    from rich.table import Table
+
+    def write(item: Item) -> str:
+        return _write(item, "rich", markup.escape) if styled else markup.escape(_write(item, "text", str))
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(table.header):  # a narrow header: the name, "(for", the paper's name
+        lines = name.replace(" (for ", "\n(for\n") if i >= table.labels else name
+        grid.add_column(markup.escape(lines), justify="left" if i < table.labels else "right", no_wrap=True)
+    for row in table.rows:
+        grid.add_row(*(write(item).replace(" + ", " +\n") for item in row))
+    file = io.StringIO()
+    console = Console(
+        file=file, width=10_000, highlight=False, emoji=False, force_terminal=styled,
+        color_system="standard" if styled else None,
+    )  # fmt: skip
+    console.print(markup.escape(table.title) + "\n")
+    console.print(grid)
+    console.print()
+    for line in (*_legend(table, write), *map(markup.escape, table.notes)):
+        console.print(line)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).rstrip() + "\n"
+
+
+def _md(table: Sheet) -> str:
+    write = functools.partial(_write, format="md", escape=lambda text: text.replace("|", r"\|"))
+    header = [name.replace("|", r"\|").replace(" (for ", "<br>(for ") for name in table.header]
+    rules = ["---"] * table.labels + ["---:"] * (len(header) - table.labels)
+    lines = [f"**{table.title}**", ""]
+    lines += ["| " + " | ".join(line) + " |" for line in (header, rules, *([*map(write, row)] for row in table.rows))]
+    notes = [*_legend(table, write), *table.notes]
+    return "\n".join([*lines, *([""] if notes else []), "  \n".join(notes)]).rstrip("\n") + "\n"
+
+
+def _latex(table: Sheet) -> str:
+    write = functools.partial(_write, format="latex", escape=_tex)
+    header = [_tex(name) for name in table.header]
+    header = [rf"\shortstack{{{name.replace(' (', chr(92) * 2 + '(')}}}" if " (" in name else name for name in header]
+    notes = [*_legend(table, write), *map(_tex_note, table.notes)]
+    return "\n".join(
+        [
+            r"% needs \usepackage{xcolor}",
+            r"\begin{table}",
+            r"\centering\small",
+            rf"\caption{{{_tex_note(table.title)}}}",
+            rf"\label{{tab:ptx-{table.name}}}",
+            rf"\begin{{tabular}}{{{'l' * table.labels}{'r' * (len(header) - table.labels)}}}",
+            r"\hline",
+            " & ".join(header) + r" \\ \hline",
+            *(" & ".join(map(write, row)) + r" \\" for row in table.rows),
+            r"\hline",
+            r"\end{tabular}",
+            *(rf"\par\smallskip{{\footnotesize {note}}}" for note in notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(letter, letter) for letter in text)
+
+
+def _tex_note(text: str) -> str:
+    return re.sub("`([^`]*)`", r"\\texttt{\1}", _tex(text))
+
+
+def _html(table: Sheet) -> str:
+    write = functools.partial(_write, format="html", escape=html.escape)
+    styles = [""] * table.labels + [' style="text-align:right"'] * (len(table.header) - table.labels)
+
+    def line(tag: str, values: Iterable[str]) -> str:
+        cells = (f"<{tag}{style}>{value}</{tag}>" for style, value in zip(styles, values, strict=True))
+        return "<tr>" + "".join(cells) + "</tr>\n"
+
+    header = [html.escape(name).replace(" (for ", "<br>(for ") for name in table.header]
+    code = [re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(note)) for note in table.notes]
+    return (
+        f"<table>\n<caption>{html.escape(table.title)}</caption>\n<thead>\n{line('th', header)}</thead>\n<tbody>\n"
+        + "".join(line("td", map(write, row)) for row in table.rows)
+        + "</tbody>\n</table>\n"
+        + "".join(f"<p>{note}</p>\n" for note in (*_legend(table, write), *code))
+    )
+
+
+def _long(records: Sequence[Mapping[str, Any]], format: str) -> str:
+    if format == "json":
+        return json.dumps(list(records), indent=2, ensure_ascii=False) + "\n"
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return file.getvalue()

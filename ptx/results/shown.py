@@ -1,0 +1,75 @@
+"""What is shown of results: pages, and the artifact in which they are kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptx.cache import Artifact, Store
+from ptx.errors import PtxError
+from ptx.files import write_whole
+from ptx.results import collect, curve
+from ptx.results.collect import Result
+from ptx.results.sheet import Page, render_pages
+from ptx.results.table import tables
+from ptx.stages.table import FILE, keep
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Pages, what they are kept as, and whether that was there already. `problem`: why only the pages could be had.
+
+    A figure's files go into the user's folder, its page is printed all the same.
+    """
+
+    pages: Sequence[Page]
+    artifact: Artifact | None
+    reused: bool = False
+    is_figure: bool = False
+    problem: PtxError | None = None
+
+    def records(self) -> list[Mapping[str, object]]:
+        """The rows of all pages, each with the artifact's stage, key, path and seconds."""
+        head: dict[str, object] = {"stage": "table"}
+        if (kept := self.artifact) is not None:
+            head = {"stage": kept.meta["stage"], "key": kept.key, "path": str(kept.path), "reused": self.reused}
+            head["seconds"] = kept.meta["seconds"]
+        return [{**head, **row} for page in self.pages for row in page.records]
+
+    def write_files(self, folder: Path) -> None:
+        """Copies of a figure's files. Raises PtxError."""
+        assert self.artifact is not None
+        try:
+            for name in self.artifact.meta["payload"]:
+                write_whole(folder / name, (self.artifact.path / name).read_bytes())
+        except OSError as error:
+            raise PtxError(f"cannot write into {folder}: {error.strerror}", "choose another --output") from None
+
+
+def tables_shown(results: Sequence[Result], store: Store, *, by: str) -> Shown:
+    """Results grouped into tables, one for each differing setting."""
+    return _kept(tables(results, by=by, warn=store.warn), results, by, store)
+
+
+def cached_tables(store: Store, *, split: str, by: str) -> Shown:
+    """All evaluations in the cache on one split. Raises PtxError if there are none."""
+    results = collect.collect(store, split=split)
+    if not results:
+        raise PtxError(f"no {split} evaluations in {store.root}", "run `ptx run demo`")
+    return tables_shown(results, store, by=by)
+
+
+def cached_curves(store: Store) -> Shown:
+    """Dev accuracy against gradient steps, of the tuned prompts in the cache. Raises PtxError if there are none."""
+    results = curve.collect(store)
+    if not results:
+        raise PtxError(f"no tuned prompts in {store.root}", "run `ptx tune --model bert-micro --tasks P17,P30`")
+    return _kept(curve.curves(results, warn=store.warn), results, "curve", store)
+
+
+def _kept(pages: Sequence[Page], results: Sequence[Result], by: str, store: Store) -> Shown:
+    artifacts = [result.artifact for result in results]
+    return Shown(pages, *keep({"by": by}, {"by": by}, artifacts, lambda: csv_file(pages), store))
+
+
+def csv_file(pages: Sequence[Page]) -> dict[str, bytes]:
+    return {FILE: render_pages(pages, "csv").encode("utf-8")}

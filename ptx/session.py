@@ -1,0 +1,297 @@
+"""What every door may ask for: goals are planned, built with all that they need, and come back as outcomes.
+
+Nothing is printed here; whoever asks gives a `Reporter`. The doors are the command line (cli/) and the functions
+(api.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptx.cache import Store
+from ptx.config import CommonConfig, SuiteConfig, listed
+from ptx.engine.build import Built, Outcome, Reporter
+from ptx.engine.pipeline import Pipeline
+from ptx.engine.step import Step
+from ptx.errors import PtxError, UsageError
+from ptx.lms.models import resolve, zoo
+from ptx.prompts import given, warm
+from ptx.stages import anchors, grid
+from ptx.stages.encode import encode_step
+from ptx.stages.methods import method_named
+from ptx.stages.settings import Settings
+from ptx.stages.tune import tune_step
+from ptx.suites import load_suite
+
+if TYPE_CHECKING:
+    from ptx.paper.claims import Claim
+    from ptx.paper.recipe import Recipe
+    from ptx.prompts.inspect import Report
+    from ptx.results.shown import Shown
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A recipe that was run: what was built of it, what it shows (None in a dry run), and every cell that failed."""
+
+    built: Built | None
+    shown: Shown | None
+    failures: Sequence[PtxError]
+
+
+class Session:
+    """One run of a command: its settings, its store, and whom to tell."""
+
+    def __init__(
+        self, common: CommonConfig, reporter: Reporter, suite: SuiteConfig | None = None, **configs: Any
+    ) -> None:
+        self.common = common
+        self.tell = reporter
+        self.store = Store(Path(common.cache_dir), reporter.warn)
+        suite = suite or SuiteConfig()
+        more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
+        if "tune" in configs:
+            more["initial"] = warm.initial(configs["tune"].init, suite.suite, self.store)
+        tasks = tuple(listed(suite.tasks))
+        self.settings = Settings(suite.suite, tasks, truncate=suite.truncate, strict=suite.strict, **more)
+
+    def tune(self, model: str) -> Built:
+        """One prompt a task."""
+        return self.build("tune", self._tuned(model))
+
+    def anchors(self, models: Sequence[str]) -> Built:
+        """The words that models share."""
+        return self.build("anchors", [anchors.anchors_step(_some(models, "--models"), self.settings)])
+
+    def encode(self, model: str, prompt: str, anchors: str) -> Built:
+        """The prompts of a model, or finished ones by key, as similarities to anchors."""
+        if bool(model) == bool(prompt):
+            raise UsageError("name a --model, or prompts with --prompt", "write it like --model bert-micro")
+        tuned = self._given(prompt) if prompt else self._tuned(model)
+        shared = self.anchors_named(anchors, [model] if model else [step.labels["model"] for step in tuned])
+        return self.build("encode", [encode_step(step, shared, self.settings) for step in tuned])
+
+    def search(self, sources: Sequence[str], target: str, method: str, prompt: str, anchors: str) -> Built:
+        """Prompts for a target: of source models, or of finished prompts by key."""
+        if prompt:
+            if sources:
+                raise UsageError("--prompt takes the place of --sources", "leave one of them out")
+            steps = self._given(prompt)
+            shared = self.anchors_named(anchors, [*(step.labels["model"] for step in steps), target])
+            goals = list(given.searches(steps, method, resolve(target), shared, self.settings))
+        else:
+            chosen = sources_for(method, sources)
+            shared = self.anchors_named(anchors, [*chosen, target])
+            goals = list(grid.searches([(method, chosen, target)], self.settings, shared))
+        return self.build("search", goals)
+
+    def eval(
+        self, target: str, sources: Sequence[str], method: str | None, prompt: str, anchors: str, *, on: str = ""
+    ) -> Built:
+        """Scores on a target: of a method, or of finished prompts by key or file, these also on the suite `on`."""
+        if prompt:
+            if sources or method:
+                raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
+            shared = self.anchors_named(anchors, [target])
+            model = resolve(target)
+            steps = given.prompt_steps(prompt, model, self.store, self.settings, self.tell.message)
+            self.keep_to(steps)
+            goals = list(given.evaluations(steps, model, shared, self.settings, on=on))
+        else:
+            how = method or ("relative" if sources else "tuned")
+            chosen = sources_for(how, sources)
+            shared = self.anchors_named(anchors, [*chosen, target])
+            goals = list(grid.evaluations([(how, chosen, target)], self.settings, shared))
+        return self.build("eval", goals)
+
+    def predict(
+        self, target: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
+    ) -> list[dict[str, Any]]:
+        """The likeliest answers for each subject, or labels for each text, with a prompt of a classification.
+
+        Probabilities are among the allowed words, and sum to one over all of these.
+        """
+        from ptx import formats
+        from ptx.lms.inputs import LAYOUTS
+        from ptx.lms.lm import load_model
+        from ptx.stages.tune import FILE
+        from ptx.transfer.scoring import Questions, answer
+
+        model, found = resolve(target), given.find(prompt, self.store)
+        labels: Sequence[str] = ()
+        if isinstance(found, Path):
+            read = formats.read(found)
+            layout = layout or read.layout or "postfix"
+            self.tell.message(f"{read}; layout {layout}")
+        else:
+            given.check_target(found, model)
+            read = formats.read(found.path / FILE)
+            layout = given.layout_of(found) or layout or "postfix"
+            (task,) = load_suite(found.meta["labels"]["suite"]).choose([found.meta["labels"]["task"]])
+            labels = task.labels
+        allowed = labels or self._shared_words(anchors, target)
+        lm = load_model(model, self.common.device, self.common.dtype)
+        rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(read.prompt))
+        (answers,) = answer(lm, [(Questions(rows, tuple(allowed), None), lm.fit(read.prompt))], top=top)
+        return [
+            {"subject": subject, "rank": rank, "answer": allowed[place], "probability": probability}
+            for subject, places, probabilities in zip(subjects, answers.places, answers.probabilities, strict=True)
+            for rank, (place, probability) in enumerate(zip(places, probabilities, strict=True), start=1)
+        ]
+
+    def inspect(self, prompt: str, model: str, *, top: int) -> Report:
+        """What a prompt looks like, by key or file."""
+        from ptx.prompts.inspect import inspect
+
+        return inspect(prompt, model, self.store, top=top, device=self.common.device, warn=self.tell.warn)
+
+    def table(
+        self, *, paper: str = "", compare: bool = False, models: str | None = None, by: str, split: str, curve: bool
+    ) -> Shown:
+        """The evaluations in the cache, by method or task; or a table of the paper, or the curve of tuning."""
+        from ptx.paper.run import cached_table
+        from ptx.results.shown import cached_curves, cached_tables
+
+        if curve and (paper or compare or models):
+            raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
+        if (compare or models) and not paper:
+            raise UsageError("--compare and --models belong to --paper", "add --paper 3, say")
+        if paper:
+            drawn: dict[str, Any] = {"seed": self.common.seed, "dtype": self.common.dtype}
+            return cached_table(paper, self.store, models=models, compare=compare, **drawn)
+        return cached_curves(self.store) if curve else cached_tables(self.store, split=split, by=by)
+
+    def claims(self, models: str | None) -> tuple[list[Claim], bool]:
+        """The paper's claims, judged on the evaluations in the cache, and whether they are about a miniature."""
+        from ptx.paper.run import cached_claims
+
+        return cached_claims(self.store, models=models, seed=self.common.seed, dtype=self.common.dtype)
+
+    def anchors_named(self, text: str, models: Sequence[str]) -> Step:
+        """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
+        if not text:
+            shared, description = anchors.default_anchors(models, self.settings)
+            self.tell.message(f"anchors: words shared by {description}")
+            return shared
+        if Path(text).is_file():
+            return anchors.word_file_step(Path(text), models, self.settings)
+        return anchors.stored_anchors(self.store.find(text, ("anchors",)), self.store)
+
+    def keep_to(self, steps: Sequence[Step]) -> None:
+        """The tasks of these steps are the ones asked for. Raises UsageError if --tasks names others."""
+        tasks = tuple(dict.fromkeys(step.labels["task"] for step in steps))
+        if unasked := [task for task in tasks if self.settings.tasks and task not in self.settings.tasks]:
+            hint = "leave --tasks out, or give fewer prompts"
+            raise UsageError(f"the prompts are for {', '.join(unasked)} too", hint)
+        self.settings = dataclasses.replace(self.settings, tasks=tasks)
+
+    def build(self, stage: str, goals: Sequence[Step], *, jobs: int = 1) -> Built:
+        """Build the goals and what they need, failures included. `stage` is what --force rebuilds."""
+        began = time.monotonic()
+        self._say_skipped(goals)
+        forced = stage if self.common.force else None
+        pipeline = Pipeline(self.store, self.tell, device=self.common.device, jobs=jobs)
+        outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
+        if self.settings.strict and not self.common.dry_run:
+            outcomes = [self._strictly(outcome) for outcome in outcomes]
+        self._say_doubts(outcomes)
+        return Built(goals, outcomes, time.monotonic() - began)
+
+    def _tuned(self, model: str) -> list[Step]:
+        tasks = self.settings.chosen_tasks("train", "dev")
+        return [tune_step(resolve(model), task, self.settings) for task in tasks]
+
+    def _given(self, text: str) -> list[Step]:
+        """The prompts of `--prompt KEY[,KEY...]` as sources; no other tasks are of interest then."""
+        steps = given.sources(text, self.store)
+        self.keep_to(steps)
+        return steps
+
+    def _shared_words(self, text: str, target: str) -> list[str]:
+        shared = anchors.shared_words(self.anchors_named(text, [target]))
+        found = Pipeline(self.store, self.tell, device=self.common.device).run([shared])
+        if error := next((o.error for o in found if o.error), None):
+            raise error
+        return anchors.read_words(shared, self.store)
+
+    def _say_skipped(self, goals: Sequence[Step]) -> None:
+        if not self.settings.tasks and (used := {goal.task.name for goal in goals if goal.task}):
+            suites = {goal.labels["suite"] for goal in goals}
+            skipped = [task.name for suite in suites for task in load_suite(suite).tasks if task.name not in used]
+            if skipped:
+                self.tell.warn(f"skipped {', '.join(skipped)}: without facts in a split that is needed")
+
+    def _say_doubts(self, outcomes: Sequence[Outcome]) -> None:
+        brought = [o.artifact for o in outcomes if o.artifact and o.artifact.meta["labels"].get("method") == "imported"]
+        if brought:
+            from ptx.prompts.imported import doubts
+
+            for text in (text for artifact in brought for text in doubts(artifact)):
+                self.tell.warn(text)
+
+    def _strictly(self, outcome: Outcome) -> Outcome:
+        """What was found in the cache must not have dropped facts either: strictness is no part of keys."""
+        step = outcome.step
+        if outcome.reused and outcome.artifact and step.stored is None and step.task and not step.task.labels:
+            try:
+                if step.stage.strict is not None:
+                    step.stage.strict(step, outcome.artifact, self.store)
+            except PtxError as error:
+                return Outcome(step, None, False, error)
+        return outcome
+
+
+def _some(names: Sequence[str], flag: str) -> list[str]:
+    """Models, once each. Raises UsageError if there is none."""
+    if not names:
+        raise UsageError(f"{flag} names no model", f"write it like {flag} bert-micro,roberta-micro")
+    return list(dict.fromkeys(names))
+
+
+def sources_for(method: str, names: Sequence[str]) -> list[str]:
+    """The sources a method asks for: none, exactly one, or any number. Raises UsageError."""
+    takes = method_named(method).sources
+    if takes == 0:
+        if names:
+            raise UsageError(f"--method {method} takes no --sources", "leave them out, or use --method relative")
+        return []
+    chosen = _some(names, "--sources")
+    if takes == 1 and len(chosen) > 1:
+        raise UsageError(f"--method {method} takes one source", "name one, or use --method relative")
+    return chosen
+
+
+def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0) -> Ran:
+    """Build what a recipe needs and collect what it shows. `jobs` 0: one a core for embedded models, else one."""
+    from ptx.paper.plan import failures, plan_cells
+    from ptx.paper.run import recipe_shown
+    from ptx.results.collect import result_of
+    from ptx.results.shown import tables_shown
+
+    session = Session(common, reporter, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)))
+    planned, description = plan_cells(recipe, common.seed, dtype=common.dtype) if recipe.methods else ([], "")
+    if planned:
+        reporter.message(f"{recipe.title}; anchors: words shared by {description}")
+    goals = [goal for cell in planned for goal in cell.goals]
+    if jobs == 0:
+        jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
+    built = session.build("eval", goals, jobs=jobs) if goals else None
+    outcomes = built.outcomes if built else []
+    failed = failures(planned, {o.step.key: o.error for o in outcomes if o.error is not None})
+    shown = None
+    if not common.dry_run:
+        artifacts = {o.step.key: o.artifact for o in outcomes if o.artifact is not None}
+        if recipe.shows:
+            try:
+                shown = recipe_shown(recipe, planned, artifacts, session.store)
+            except PtxError as error:
+                failed = [*failed, error]
+        elif keys := sorted({goal.key for goal in goals} & artifacts.keys()):
+            shown = tables_shown([result_of(artifacts[key]) for key in keys], session.store, by="method")
+    return Ran(built, shown, failed)

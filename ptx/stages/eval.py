@@ -1,0 +1,164 @@
+"""`eval`: how good a prompt, or a manual template, is on a target (P@1; counted in transfer/scoring.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ptx.cache import Artifact, Store
+from ptx.engine.build import Stopwatch, artifact_of, payload_of
+from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.errors import PtxError
+from ptx.lms.models import Model
+from ptx.stages.anchors import read_words
+from ptx.stages.settings import Settings
+from ptx.stages.tune import read_prompt
+from ptx.suites import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ptx.lms.lm import LanguageModel
+    from ptx.transfer.scoring import Answers, Scored
+
+FILE = "predictions.jsonl"
+TOGETHER = 16  # prompts whose inputs share batches
+
+
+def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words: Step, settings: Settings) -> Step:
+    """Score one prompt, or the manual template if `prompt` is None. `words` are the answers allowed."""
+    labels = {
+        "target": target.name,
+        "sources": list(prompt.labels.get("sources", ())) if prompt else [],
+        "method": method,
+        "suite": settings.eval.on or settings.suite,
+        "task": task.name,
+        "split": settings.eval.split,
+        "seed": settings.seed,
+    }
+    if prompt is not None and settings.eval.on not in ("", settings.suite):
+        labels["tuned_on"] = settings.suite
+    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed}
+    if prompt is None:
+        if not task.template:
+            raise PtxError(f"task {task.name} has no manual template", "add one to the suite's relations.jsonl")
+        own["template"] = task.template
+        del labels["seed"]  # nothing is drawn
+    else:
+        own["layout"] = settings.tune.layout
+    # The floor is the most frequent train object; what the sources' side has is of no interest here.
+    inputs = {"target": target.digest, "facts": task.digest(settings.eval.split), "train": task.digest("train")}
+    # A task with label words is answered among these.
+    parents = (() if prompt is None else (prompt,)) + (() if task.labels else (words,))
+    group = (target.digest, "" if task.labels else words.key, settings.dtype)
+    return Step(STAGE, own, inputs, parents, labels, group, models=(target,), task=task)
+
+
+def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
+    """See engine.step.Stage."""
+    if not steps:
+        return
+    from ptx.lms.lm import FLOAT32, load_model
+    from ptx.transfer.scoring import answer, is_finite
+
+    watch = Stopwatch()
+    model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
+    shared = steps[0].parents_at("anchors")
+    words = tuple(read_words(shared[0], store)) if shared else ()
+    ready: list[tuple[Step, Scored, Tensor | None]] = []
+    for step in steps:
+        try:
+            prompt, scored = _to_score(step, model, words, store)
+        except PtxError as error:
+            tick(1)
+            yield step, error
+        else:
+            ready.append((step, scored, prompt))
+    for first in range(0, len(ready), TOGETHER):
+        part = ready[first : first + TOGETHER]
+        answered = answer(model, [(scored.questions, prompt) for _, scored, prompt in part])
+        seconds = watch.lap() / len(part)
+        for (step, scored, _), answers in zip(part, answered, strict=True):
+            if is_finite(answers):
+                files = {FILE: _predictions(scored, answers)}
+                yield step, Payload(files, _metrics(step, scored, answers, store), seconds)
+            else:
+                yield (
+                    step,
+                    PtxError(
+                        f"evaluating {step.labels['task']} on {model.name}: the scores of some answers are not finite",
+                        "try --dtype float32 if it is another; else the model's weights are damaged",
+                    ),
+                )
+            tick(1)
+
+
+def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: Store) -> tuple[Tensor | None, Scored]:
+    from ptx.transfer.scoring import facts_to_score
+
+    assert step.task is not None
+    split = step.settings["split"]
+    if "template" in step.settings:
+        return None, facts_to_score(model, step.task, split, words, template=step.settings["template"])
+    prompt = model.fit(read_prompt(step.parents[0], store))
+    layout = step.settings["layout"]
+    return prompt, facts_to_score(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
+
+
+def _predictions(scored: Scored, answers: Answers) -> bytes:
+    words = scored.questions.words
+    assert words is not None
+    lines = [
+        {
+            "subject": fact.subject,
+            "object": fact.object,
+            "predicted": words[places[0]],
+            "probability": round(probabilities[0], 6),
+            "rank": rank,
+        }
+        for fact, places, probabilities, rank in zip(
+            scored.facts, answers.places, answers.probabilities, answers.ranks, strict=True
+        )
+    ]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8")
+
+
+def _metrics(step: Step, scored: Scored, answers: Answers, store: Store) -> dict[str, Any]:
+    from ptx.transfer.scoring import accuracy, correct
+
+    metrics: dict[str, Any] = {
+        "accuracy": accuracy(scored.questions, answers),
+        "correct": correct(scored.questions, answers),
+        "facts": len(scored.facts),
+        "dropped": scored.dropped,
+        "floor": scored.floor,
+    }
+    for parent in step.parents_at("search"):
+        artifact = artifact_of(parent, store)
+        if artifact is not None and "matching_loss" in artifact.meta["metrics"]:
+            metrics["matching_loss"] = artifact.meta["metrics"]["matching_loss"]
+    return metrics
+
+
+def strict(step: Step, artifact: Artifact, store: Store) -> None:
+    """Raise PtxError if the evaluation left facts out, since their objects are no shared words."""
+    from ptx.suites.strict import refuse_dropped
+
+    if not artifact.meta["metrics"]["dropped"]:
+        return
+    assert step.task is not None
+    facts = step.task.splits[step.settings["split"]]
+    lines = payload_of(step, store, FILE).read_text("utf-8").splitlines()
+    kept = {(row["subject"], row["object"]) for row in map(json.loads, lines)}
+    dropped = [fact for fact in facts if (fact.subject, fact.object) not in kept]
+    refuse_dropped(step.task, dropped, len(facts), "are not words that all models share")
+
+
+STAGE = Stage(
+    "eval",
+    version=1,
+    build=build,
+    columns=("sources", "target", "method", "task", "accuracy", "floor", "facts", "dropped"),
+    strict=strict,
+)

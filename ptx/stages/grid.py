@@ -1,0 +1,54 @@
+"""Which artifacts a cell (method, sources, target) needs. All keys are known before anything is built.
+
+anchors      tune
+     \\      /  |
+     encode     |         what belongs to the source never names the target
+         \\     |
+         search            from encodings, from prompts, or from neither: as the method needs (stages/methods)
+            |
+          eval             also of tuned prompts and of manual templates
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ptx.engine.step import Step
+from ptx.lms.models import resolve
+from ptx.stages.anchors import shared_words
+from ptx.stages.eval import eval_step
+from ptx.stages.methods import method_named
+from ptx.stages.methods.method import Method
+from ptx.stages.search import search_step
+from ptx.stages.settings import Settings
+from ptx.stages.tune import tune_step
+from ptx.suites import Task, load_suite
+
+Cell = tuple[str, Sequence[str], str]  # method, sources, target
+
+
+def searches(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterator[Step]:
+    """The searched prompts of every cell, for every task that can be tuned on."""
+    for name, sources, target in cells:
+        for task in settings.chosen_tasks("train", "dev"):
+            tuned = [tune_step(resolve(source), task, settings) for source in sources]
+            yield search_step(name, tuned, resolve(target), task, anchors, settings)
+
+
+def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterator[Step]:
+    """The evaluations of every cell, for every task."""
+    for name, sources, target_name in cells:
+        method, target = method_named(name), resolve(target_name)
+        for task, scored in _tasks(settings, method):
+            if method.own is not None:
+                prompt = method.own(target, task, settings)
+            else:
+                tuned = [tune_step(resolve(source), task, settings) for source in sources]
+                prompt = search_step(name, tuned, target, task, anchors, settings)
+            yield eval_step(name, prompt, target, scored, shared_words(anchors), settings)
+
+
+def _tasks(settings: Settings, method: Method) -> list[tuple[Task, Task]]:
+    """The tasks of a suite that can be tuned on, whatever the method, so that methods compare; of a suite that is a
+    test set only (LAMA's files), all tasks for a method without training."""
+    if not method.needs and not any(task.splits["train"] for task in load_suite(settings.suite).tasks):
+        return settings.scored_tasks()
+    return settings.scored_tasks("train", "dev")

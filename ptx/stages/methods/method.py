@@ -1,0 +1,51 @@
+"""What a method is: a record, light enough to plan with. torch is imported in `build` only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ptx.cache import Store
+    from ptx.engine.step import Step
+    from ptx.errors import PtxError
+    from ptx.lms.embeddings import WordEmbeddings
+    from ptx.lms.models import Model
+    from ptx.stages.settings import Settings
+    from ptx.suites import Task
+
+Need = Literal["prompts", "encodings", "words", "anchors"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A prompt [m, d] for the target, figures for meta.json, and the seconds it took (None: since the one before)."""
+
+    prompt: Tensor
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to a prompt for a target.
+
+    What it `needs` are the parents of its step: the sources' prompts or their encodings, and the words that all models
+    share or the anchors chosen from these; nothing of it means nothing is trained. `settings(settings, task)` are those
+    that its result depends on; `build(steps, model, store)` yields each step of one target with what it found, or an
+    error. A method that searches for nothing has `own(target, task, settings)`: the target's own prompt, or None for
+    its manual template.
+    """
+
+    name: str
+    title: str = ""  # its row in tables, if that is not its name
+    sources: int | None = 0  # how many models it starts from; None: any number
+    needs: tuple[Need, ...] = ()
+    settings: Callable[[Settings, Task], Mapping[str, Any]] = lambda settings, task: {}
+    build: Callable[[Sequence[Step], WordEmbeddings, Store], Iterator[tuple[Step, Found | PtxError]]] | None = None
+    own: Callable[[Model, Task, Settings], Step | None] | None = None
+    exists: Callable[[Sequence[str], str], bool] = lambda sources, target: True  # whether a grid has such a cell
+    has_epochs: bool = False  # among which `--select dev` can choose

@@ -1,0 +1,127 @@
+"""Fetch a published archive of data: download, verify, unpack, and let the folder appear by rename.
+
+No publisher of these archives names a checksum, so the first download cannot be verified; its SHA-256 is kept in
+`<folder>.lock.json`, and every later one must match it (or `--sha256`, which the user has from elsewhere).
+"""
+
+import contextlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ptx.cache import file_digest
+from ptx.errors import PtxError
+from ptx.files import put_folder, write_whole
+from ptx.suites.fetching.archive import unpack
+from ptx.suites.fetching.download import Progress, download
+
+Bar = Callable[[str], AbstractContextManager[Progress]]  # shows the progress of a download, given its address
+SOURCES = {
+    # LAMA (Petroni et al. 2019): test facts in TREx/P17.jsonl and so on, templates in relations.jsonl.
+    "lama": "https://dl.fbaipublicfiles.com/LAMA/data.zip",
+    # OptiPrompt (Zhong et al. 2021): LAMA-TREx, its UHN, easy and hard parts, and AutoPrompt's train and dev facts.
+    "optiprompt": "https://nlp.cs.princeton.edu/projects/optiprompt/data.tar.gz",
+}
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What is in `folder` now. `known` says whether the digest was compared with one from before, or from the user."""
+
+    folder: Path
+    sha256: str
+    bytes: int
+    reused: bool
+    known: bool
+
+
+def fetch(source: str, folder: Path, *, sha256: str, force: bool, bar: Bar) -> Fetched:
+    """The archive at `source` (an address or a file) unpacked as `folder`.
+
+    A folder fetched before is left alone without `force`. Raises PtxError for a folder that is not ours, a failed
+    download, a digest that differs, and an archive that cannot be unpacked safely.
+    """
+    folder = folder.absolute()
+    record = folder.with_name(f"{folder.name}.lock.json")
+    before = _read_record(record)
+    wanted = sha256.strip().lower()
+    if wanted and (len(wanted) != 64 or set(wanted) - set("0123456789abcdef")):
+        raise PtxError(f"--sha256 {sha256[:80]!r} is no SHA-256 digest", "it has 64 hexadecimal digits")
+    if folder.exists() and not before:
+        raise PtxError(f"{folder} exists, and ptx did not fetch it", "choose another folder with --output")
+    if folder.exists() and not force:
+        if wanted not in ("", before["sha256"]):
+            raise PtxError(f"{folder} was fetched with the SHA-256 {before['sha256']}", "add --force to fetch it again")
+        return Fetched(folder, before["sha256"], before["bytes"], reused=True, known=True)
+    local = Path(source).expanduser()
+    with _alone(folder):
+        if "://" in source:
+            archive = folder.with_name(f"{folder.name}.download")
+            with bar(source) as progress:
+                download(source, archive, progress)
+        elif local.is_file():
+            archive = local
+        else:
+            raise PtxError(f"no file {source}", "--from takes an address (https://...) or the path of an archive")
+        try:
+            found, size = file_digest(archive), archive.stat().st_size
+            expected = wanted or (before.get("sha256", "") if before.get("source") == source else "")
+            if expected and found != expected:
+                whose = "--sha256" if wanted else f"the one fetched before ({record})"
+                hint = "the archive was changed or damaged; if you trust it, add --sha256 with its digest"
+                raise PtxError(f"{source} has the SHA-256 {found}, not that of {whose}, {expected}", hint)
+            _place(archive, folder)
+        finally:
+            if archive != local:
+                archive.unlink(missing_ok=True)
+        kept = {"source": source, "sha256": found, "bytes": size}
+        write_whole(record, (json.dumps(kept, indent=2) + "\n").encode())
+    return Fetched(folder, found, size, reused=False, known=bool(expected))
+
+
+def _place(archive: Path, folder: Path) -> None:
+    """Unpack beside the folder, then take its place. An archive's only top folder is left out."""
+    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        unpack(archive, partial)
+        inside = list(partial.iterdir())
+        whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else partial
+        if not inside:
+            raise PtxError(f"{archive} is empty", "check what it should hold")
+        put_folder(whole, folder)
+    except OSError as error:
+        raise PtxError(f"cannot write {folder}: {error.strerror}", "choose another --output") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two processes must not write the same partial file."""
+    path = folder.with_name(f".{folder.name}.fetching")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+    except Timeout:
+        raise PtxError(f"another ptx is fetching {folder}", "wait for it, or choose another --output") from None
+    except OSError as error:
+        raise PtxError(f"cannot write beside {folder}: {error.strerror}", "choose another --output") from None
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        found = json.loads(path.read_text("utf-8"))
+        if isinstance(found["sha256"], str) and isinstance(found["bytes"], int):
+            return found
+    return {}

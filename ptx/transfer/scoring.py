@@ -1,0 +1,197 @@
+"""P@1 of a prompt: the answer, among the allowed words, that the model finds most likely, against the fact's object.
+
+`answer` is the one place where answers are counted: for the dev split by which tuning and the labelled searches choose,
+for evaluations, and for a user's own subjects.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ptx.errors import PtxError
+from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.inputs import LAYOUTS, Row
+from ptx.lms.lm import LanguageModel, fact_rows
+from ptx.suites import Fact, Task
+from ptx.suites.strict import refuse_dropped
+
+BATCH = 256  # inputs per forward pass
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Inputs of one task, and which words may answer them: by name, or (None) any token of the vocabulary.
+
+    An answer's *place* is its index in `words`, or its token id. `objects` are the places of the right ones, if known.
+    """
+
+    rows: Sequence[Row]
+    words: tuple[str, ...] | None
+    objects: Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Per input the places of the likeliest answers, their probabilities among the allowed ones, and the rank of the
+    right one, from 1 (0 where it is not known)."""
+
+    places: list[list[int]]
+    probabilities: list[list[float]]
+    ranks: list[int]
+
+    @property
+    def predicted(self) -> list[int]:
+        return [best[0] for best in self.places]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The facts of one task that can be scored, with their questions.
+
+    `dropped` facts have an object that is not an allowed word; `floor` is the accuracy of always answering with the
+    task's most frequent train object, None where there are no train facts.
+    """
+
+    facts: Sequence[Fact]
+    questions: Questions
+    dropped: int
+    floor: float | None
+
+
+def facts_to_score(
+    model: LanguageModel,
+    task: Task,
+    split: str,
+    words: tuple[str, ...],
+    *,
+    layout: str | None = None,
+    prompt_length: int = 0,
+    template: str | None = None,
+) -> Scored:
+    """The inputs of one split, with a soft prompt in a layout or with a manual template.
+
+    Answers are among `words`, or the label words of a task that has them. Raises PtxError if no object of the split
+    is an allowed word.
+    """
+    words = tuple(model.label_ids(task)) if task.labels else words
+    place = {word: i for i, word in enumerate(words)}
+    facts = [fact for fact in task.splits[split] if fact.object in place]
+    unknown = [fact for fact in task.splits[split] if fact.object not in place]
+    refuse_dropped(task, unknown, len(task.splits[split]), "are not words that all models share")
+    if not facts:
+        raise PtxError(
+            f"task {task.name}: none of its {len(task.splits[split])} {split} objects is a word that all models share",
+            "choose other --tasks, or --anchors of models that know these words",
+        )
+    rows = fact_rows(model, task, facts, template or LAYOUTS[layout or "postfix"], prompt_length=prompt_length)
+    counts = Counter(fact.object for fact in task.splits["train"] if fact.object in place)
+    usual = min(counts, key=lambda obj: (-counts[obj], obj), default=None)
+    floor = sum(fact.object == usual for fact in facts) / len(facts) if counts else None
+    return Scored(facts, Questions(rows, words, [place[fact.object] for fact in facts]), len(unknown), floor)
+
+
+@torch.inference_mode()
+def answer(
+    model: LanguageModel, asked: Sequence[tuple[Questions, Float[Tensor, "_ d"] | None]],
+    *, top: int = 1, ranked: bool = True,
+) -> list[Answers]:  # fmt: skip
+    """The `top` likeliest answers to all questions, each list with its own prompt, or None for templates.
+
+    Prompts of one length with one list of allowed words share batches. Where the first choice is all that counts, not
+    `ranked` saves time: scores stand in place of probabilities, and no ranks are counted.
+    """
+    together: dict[Any, list[int]] = {}
+    for i, (questions, prompt) in enumerate(asked):
+        together.setdefault((None if prompt is None else len(prompt), questions.words), []).append(i)
+    answers: dict[int, Answers] = {}
+    for (_, words), places in together.items():
+        allowed = None if words is None else model.word_ids(words)
+        answers |= zip(places, _answer_alike(model, [asked[i] for i in places], allowed, top, ranked), strict=True)
+    return [answers[i] for i in range(len(asked))]
+
+
+def _answer_alike(
+    model: LanguageModel,
+    asked: Sequence[tuple[Questions, Float[Tensor, "m d"] | None]],
+    allowed: Int[Tensor, " k"] | None,
+    top: int,
+    ranked: bool,
+) -> list[Answers]:
+    flat = [(i, j, row) for i, (questions, _) in enumerate(asked) for j, row in enumerate(questions.rows)]
+    flat.sort(key=lambda item: len(item[2].ids))
+    found: list[dict[int, tuple[list[int], list[float], int]]] = [{} for _ in asked]
+    for start in range(0, len(flat), BATCH):
+        batch = flat[start : start + BATCH]
+        given = [prompt for i, _, _ in batch if (prompt := asked[i][1]) is not None]
+        prompts = torch.stack(given).to(model.device) if given else None
+        scores = model.logits(model.collate([row for _, _, row in batch]), prompts)
+        scores = scores if allowed is None else scores[:, allowed]
+        best = scores.argmax(-1, keepdim=True) if top == 1 else scores.topk(min(top, scores.shape[1]), dim=-1).indices
+        probabilities = (scores.softmax(-1) if ranked else scores).gather(1, best)
+        right = [-1 if (objects := asked[i][0].objects) is None else objects[j] for i, j, _ in batch]
+        own = torch.tensor(right, device=scores.device)[:, None]
+        above = scores > scores.gather(1, own.clamp_min(0)) if ranked else torch.zeros_like(own)
+        ranks = (above.sum(-1) + 1) * (own[:, 0] >= 0)
+        for (i, j, _), *result in zip(batch, best.tolist(), probabilities.tolist(), ranks.tolist(), strict=True):
+            found[i][j] = (result[0], result[1], result[2])
+    ordered = [[of[j] for j in range(len(questions.rows))] for of, (questions, _) in zip(found, asked, strict=True)]
+    return [Answers(*(list(column) for column in zip(*of, strict=True))) for of in ordered]
+
+
+def correct(questions: Questions, answers: Answers) -> int:
+    """How many inputs have the object as their likeliest answer."""
+    return sum(p == o for p, o in zip(answers.predicted, questions.objects or (), strict=True))
+
+
+def accuracy(questions: Questions, answers: Answers) -> float:
+    """P@1, between 0 and 1; nan where some scores were not finite."""
+    return correct(questions, answers) / len(questions.rows) if is_finite(answers) else math.nan
+
+
+def is_finite(answers: Answers) -> bool:
+    return all(math.isfinite(best[0]) for best in answers.probabilities)
+
+
+class DevChoice:
+    """For each task the candidate with the best accuracy on its dev facts, the first of equals: the one way in which
+    labels choose (tuning's epoch; with `--select dev` Adam's step or the projector's epoch)."""
+
+    def __init__(self, model: LanguageModel, dev: Sequence[Questions]) -> None:
+        self.model, self.dev = model, dev
+        self.best: list[tuple[float, int, Tensor] | None] = [None] * len(dev)
+
+    def score(self, prompts: Sequence[Float[Tensor, "_ d"]]) -> list[float]:
+        """Each task's accuracy with its prompt; nan for one without dev facts, or with scores that are not finite."""
+        asked = [(q, prompt) for q, prompt in zip(self.dev, prompts, strict=True) if q.rows]
+        answers = iter(answer(self.model, asked, ranked=False))
+        return [accuracy(q, next(answers)) if q.rows else math.nan for q in self.dev]
+
+    def offer(self, task: int, candidate: int, score: float, keep: Tensor) -> None:
+        """One more candidate for a task: its number, its accuracy, and what to keep of it if it is the best."""
+        best = self.best[task]
+        if best is None or score > best[0]:
+            self.best[task] = (score, candidate, keep.detach().clone())
+
+    def chosen(self) -> list[tuple[float, int, Tensor]]:
+        """Accuracy, number and what was kept of each task's best candidate."""
+        return [best for best in self.best if best is not None]
+
+
+def labelled_choice(
+    model: WordEmbeddings, asked: Iterable[tuple[Task | None, str, int]], words: tuple[str, ...]
+) -> DevChoice:
+    """`--select dev`: a choice on labelled dev facts of *target* tasks, each among prompts of one layout and length,
+    as in the authors' code. It is not zero-shot, and needs the whole language model."""
+    assert isinstance(model, LanguageModel)
+    dev = [
+        facts_to_score(model, task, "dev", words, layout=layout, prompt_length=m).questions
+        for task, layout, m in asked
+        if task is not None
+    ]
+    return DevChoice(model, dev)

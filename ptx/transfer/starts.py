@@ -1,0 +1,39 @@
+"""Where prompts begin: noise and words, from random numbers that depend on the seed and the task alone."""
+
+import random
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ptx.config import TuneConfig
+
+OPTIPROMPT_STD = 0.02
+
+
+def generator(seed: int, task: str) -> torch.Generator:
+    """Random numbers for one task: they depend on nothing else, so tasks can share batches."""
+    return torch.Generator().manual_seed(random.Random(f"{seed} {task}").getrandbits(63))
+
+
+def initial_prompt(
+    embeddings: Float[Tensor, "v d"], config: TuneConfig, generator: torch.Generator
+) -> Float[Tensor, "m d"]:
+    """A prompt to tune: normal noise of a small scale (what tuning never moves is noise, and noise is carried over), or
+    words."""
+    m, d = config.prompt_length, embeddings.shape[1]
+    if config.init == "words":
+        return embeddings[torch.randint(len(embeddings), (m,), generator=generator)].clone()
+    std = OPTIPROMPT_STD if config.init_scale == "paper" else float(config.init_scale) * embeddings.std().item()
+    return std * torch.randn(m, d, generator=generator)
+
+
+def random_prompt(m: int, d: int, statistics: tuple[float, float], generator: torch.Generator) -> Float[Tensor, "m d"]:
+    """A normal with the mean and std of word embeddings."""
+    mean, std = statistics
+    return torch.randn(m, d, generator=generator) * std + mean
+
+
+def xavier(m: int, d: int, generator: torch.Generator) -> Float[Tensor, "m d"]:
+    """Where the authors' Adam begins its search."""
+    return torch.randn(m, d, generator=generator) * (2 / (m + d)) ** 0.5

@@ -1,0 +1,177 @@
+"""Keys: equal configurations have equal keys, and any change that matters has another."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptx.cache.keys import canonical, digest
+from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
+from ptx.engine.step import Stage, Step
+from ptx.errors import PtxError
+from ptx.lms.models import resolve
+from ptx.paper.recipe import load_recipe
+from ptx.stages.anchors import anchors_step
+from ptx.stages.encode import encode_step
+from ptx.stages.eval import eval_step
+from ptx.stages.search import search_step
+from ptx.stages.settings import Settings
+from ptx.stages.tune import tune_step
+
+ANCHORS, TUNE, SEARCH, EVAL = (Stage(name, version=1) for name in ("anchors", "tune", "search", "eval"))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+VALUES = st.recursive(SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXT, v, max_size=3), max_leaves=5)
+TABLES = st.dictionaries(TEXT, VALUES, max_size=4)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal in type and value, all the way down: True is not 1, and 1 is not 1.0."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and repr(a) == repr(b)
+
+
+def shuffled(value: Any, draw: Any) -> Any:
+    """The same value with every table's entries in another order, and lists as tuples."""
+    if isinstance(value, dict):
+        names = draw(st.permutations(list(value)))
+        return {name: shuffled(value[name], draw) for name in names}
+    return tuple(shuffled(item, draw) for item in value) if isinstance(value, list) else value
+
+
+@given(data=st.data(), value=TABLES)
+def test_order_does_not_matter(data: st.DataObject, value: dict[str, Any]) -> None:
+    assert digest(shuffled(value, data.draw)) == digest(value)
+
+
+@given(value=TABLES)
+def test_canonical_json_reads_back(value: dict[str, Any]) -> None:
+    read = json.loads(canonical(value))
+    assert same(read, value)
+    assert canonical(read) == canonical(value)
+
+
+@given(a=TABLES, b=TABLES)
+def test_different_values_have_different_keys(a: dict[str, Any], b: dict[str, Any]) -> None:
+    assert (digest(a) == digest(b)) == same(a, b)
+
+
+@given(data=st.data(), value=TABLES.filter(bool))
+def test_any_change_makes_another_key(data: st.DataObject, value: dict[str, Any]) -> None:
+    name = data.draw(st.sampled_from(sorted(value)))
+    other = data.draw(VALUES.filter(lambda v: not same(v, value[name])))
+    for changed in ({**value, name: other}, {k: v for k, v in value.items() if k != name}):
+        assert digest(changed) != digest(value)
+
+
+@given(settings=TABLES, inputs=TABLES, parents=st.lists(TABLES, max_size=2), data=st.data())
+def test_a_step_is_keyed_by_all_that_it_depends_on(
+    settings: dict[str, Any], inputs: dict[str, Any], parents: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    above = tuple(Step(TUNE, parent) for parent in parents)
+    step = Step(SEARCH, settings, inputs, above)
+    other = data.draw(TABLES)
+    same_again = Step(
+        SEARCH, shuffled(settings, data.draw), shuffled(inputs, data.draw), above, labels=other, group=("x",)
+    )
+    assert step.key == same_again.key
+    assert step.key != Step(EVAL, settings, inputs, above).key
+    assert step.key != dataclasses.replace(step, parents=(*above, Step(ANCHORS, {}))).key
+    if not same(other, settings):
+        assert step.key != Step(SEARCH, other, inputs, above).key
+    if not same(other, inputs):
+        assert step.key != Step(SEARCH, settings, other, above).key
+    if not same(settings, inputs):
+        assert step.key != Step(SEARCH, inputs, settings, above).key
+    if above and not same(other, parents[0]):
+        assert step.key != dataclasses.replace(step, parents=(Step(TUNE, other), *above[1:])).key
+    if len(above) > 1 and not same(parents[0], parents[1]):
+        assert step.key != dataclasses.replace(step, parents=(above[1], above[0], *above[2:])).key
+
+
+def test_a_stage_version_is_part_of_its_key() -> None:
+    for stage in (ANCHORS, TUNE, SEARCH, EVAL):
+        assert Step(stage, {"a": 1}).key != Step(dataclasses.replace(stage, version=2), {"a": 1}).key
+
+
+@pytest.mark.parametrize("value", [{1: "a"}, {None: 1}, {True: 1}, {"a": {2: 3}}, [{1.5: 1}]])
+def test_names_that_are_no_text_are_refused(value: Any) -> None:
+    """JSON would write {1: x} and {"1": x} alike."""
+    with pytest.raises(PtxError, match="cannot be keyed exactly"):
+        digest(value)
+
+
+# One other value for every setting of every stage; a new setting must be added here.
+OTHERS: dict[type, dict[str, Any]] = {
+    TuneConfig: {
+        "prompt_length": 4, "layout": "prefix", "init": "words", "init_scale": "0.2", "epochs": 9, "lr": 0.02,
+        "batch_size": 8,
+    },
+    AnchorsConfig: {"count": 100, "order": "rank"},
+    EncodeConfig: {"top_k": "100"},
+    SearchConfig: {
+        "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
+        "normalize": False,
+    },
+    EvalConfig: {"split": "dev"},
+}  # fmt: skip
+NOT_IN_KEYS = {"on"}  # a suite's name: the digest of its facts is in the key
+# What a setting needs to matter (`--steps` is one of Adam's).
+NEEDS: dict[str, dict[str, Any]] = {
+    "steps": {"solver": "adam"}, "select": {"solver": "adam"}, "order": {"count": 100},
+}  # fmt: skip
+
+
+STAGES = ("tune", "anchors", "encode", "search", "eval")
+
+
+def final_key(configs: dict[type, Any], seed: int = 0, dtype: str = "float32") -> str:
+    settings = Settings(seed=seed, dtype=dtype, **dict(zip(STAGES, configs.values(), strict=True)))
+    task = settings.chosen_tasks()[0]
+    anchors = anchors_step(["bert-micro", "roberta-micro"], settings)
+    tuned = [tune_step(resolve(name), task, settings) for name in ("bert-micro", "roberta-micro")]
+    target = resolve("albert-micro")
+    prompt = search_step("relative", tuned, target, task, anchors, settings)
+    assert encode_step(tuned[0], anchors, settings) in prompt.parents
+    return eval_step("relative", prompt, target, task, anchors, settings).key
+
+
+def test_every_setting_is_part_of_the_key() -> None:
+    defaults = {config: config() for config in OTHERS}
+    for config, others in OTHERS.items():
+        assert {field.name for field in dataclasses.fields(config)} - NOT_IN_KEYS == others.keys()
+        for name, value in others.items():
+            base = {**defaults, config: config(**NEEDS.get(name, {}))}
+            changed = {**base, config: dataclasses.replace(base[config], **{name: value})}
+            assert final_key(changed) != final_key(base), name
+            assert final_key(dict(changed)) == final_key(changed)
+    assert len({final_key(defaults), final_key(defaults, seed=1), final_key(defaults, dtype="bfloat16")}) == 3
+
+
+@pytest.mark.parametrize(("one", "two"), [("0.1", "0.10"), ("1", "1.0"), ("0.05", "5e-2")])
+def test_numbers_spelled_differently_are_the_same_setting(one: str, two: str) -> None:
+    for config, name in ((TuneConfig, "init_scale"), (SearchConfig, "ridge")):
+        keys = {
+            final_key({c: c(**({name: text} if c is config else {})) for c in OTHERS}) for text in (one, two)
+        }  # fmt: skip
+        assert len(keys) == 1
+
+
+def test_a_recipe_with_a_whole_number_asks_for_the_same(tmp_path: Path) -> None:
+    keys = set()
+    for number in ("1", "1.0", "1e0"):
+        path = tmp_path / f"{number}.toml"
+        settings = f"tune.lr = {number}\ntune.init_scale = {number}\n"
+        path.write_text(f'targets = ["bert-micro"]\nmethods = ["tuned"]\n{settings}')
+        (variant,) = load_recipe(str(path)).variants
+        keys.add(final_key(dict(zip(OTHERS, map(variant.configs.get, STAGES), strict=True))))
+    assert len(keys) == 1

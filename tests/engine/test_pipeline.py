@@ -1,0 +1,162 @@
+"""Keys, reuse and resumption, counted on tiny models."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from ptx.config import TuneConfig
+from ptx.lms.models import resolve
+from ptx.stages.anchors import anchors_step
+from ptx.stages.settings import Settings
+from ptx.stages.tune import tune_step
+
+FAST = ["--epochs", "2"]
+
+
+@pytest.fixture
+def search(ptx, tiny, suite):
+    def run(sources: str, target: str, *more: str, anchors: str = ""):
+        named = ",".join(tiny[name] for name in sources.split(","))
+        args = ["--suite", suite, *FAST, "--anchors", anchors] if anchors else ["--suite", suite, *FAST]
+        return ptx("search", "--sources", named, "--target", tiny[target], "--json", *args, *more)
+
+    return run
+
+
+@pytest.fixture
+def shared(ptx, tiny) -> str:
+    return ptx("anchors", "--models", ",".join(tiny.values()), "--json").lines[0]["key"]
+
+
+def test_a_grid_builds_prompts_and_encodings_once_per_source(search, shared) -> None:
+    built = {"tune": 0, "encode": 0, "search": 0}
+    for target in ("a", "b", "narrow"):
+        for sources in ("a", "b", "a,b"):
+            result = search(sources, target, anchors=shared)
+            assert result.code == 0, result.err
+            for stage in built:
+                built[stage] += sum(not line["reused"] for line in result.at(stage))
+    assert built == {"tune": 2 * 2, "encode": 2 * 2, "search": 3 * 3 * 2}  # two tasks
+
+
+def test_the_order_of_sources_does_not_matter(search, shared) -> None:
+    search("a,b", "narrow", anchors=shared)
+    assert all(line["reused"] for line in search("b,a", "narrow", anchors=shared).lines)
+
+
+def test_every_setting_of_the_search_makes_another_key(search, shared) -> None:
+    settings = [
+        (),
+        ("--mask", "source"),
+        ("--ridge", "0.1"),
+        ("--ridge", "gcv"),
+        ("--no-normalize",),
+        ("--top-k", "20"),
+    ]
+    keys = [search("a", "b", *more, anchors=shared).at("search")[0]["key"] for more in settings]
+    assert len(set(keys)) == len(settings)
+
+
+def test_a_missing_encoding_is_not_rebuilt_unless_needed(search, shared, tmp_path) -> None:
+    search("a", "b", anchors=shared)
+    shutil.rmtree(tmp_path / "cache" / "v1" / "encode")
+    again = search("a", "b", anchors=shared)
+    assert all(line["reused"] for line in again.lines)
+    assert again.at("encode") == []
+    assert {line["stage"]: line["reused"] for line in search("a", "narrow", anchors=shared).lines} == {
+        "anchors": True, "tune": True, "encode": False, "search": False,
+    }  # fmt: skip
+
+
+def test_a_changed_parent_makes_a_miss(search, shared, ptx, tiny, suite, tmp_path) -> None:
+    """A prompt rebuilt with other bytes (another machine, say) under the same key must not keep old encodings."""
+    import json
+
+    from safetensors.torch import load_file, save_file
+
+    from ptx.cache import digest, file_digest
+
+    search("a", "b", anchors=shared)
+    folder = next((tmp_path / "cache" / "v1" / "tune").iterdir())
+    prompt = load_file(folder / "prompt.safetensors")["prompt"]
+    save_file({"prompt": prompt + 1}, folder / "prompt.safetensors")
+    meta = json.loads((folder / "meta.json").read_text())
+    del meta["sha256"]
+    meta["payload"] = {"prompt.safetensors": file_digest(folder / "prompt.safetensors")}
+    (folder / "meta.json").write_text(json.dumps(meta | {"sha256": digest(meta)}))
+    again = search("a", "b", anchors=shared)
+    assert sum(not line["reused"] for line in again.at("encode")) == 1
+    assert sum(not line["reused"] for line in again.at("search")) == 1
+    assert all(line["reused"] for line in again.at("tune"))
+
+
+def test_a_damaged_entry_is_rebuilt_with_a_warning(search, shared, tmp_path) -> None:
+    before = {line["key"] for line in search("a", "b", anchors=shared).at("encode")}
+    folder = next((tmp_path / "cache" / "v1" / "encode").iterdir())
+    (folder / "relative.safetensors").write_bytes(b"junk")
+    again = search("a", "b", "--force", anchors=shared)
+    assert again.code == 0
+    assert again.err.count("damaged encode") == 1
+    assert {line["key"] for line in again.at("encode")} == before
+    assert sum(not line["reused"] for line in again.at("encode")) == 1
+
+
+def test_force_rebuilds_the_named_stage_only(search, shared) -> None:
+    search("a", "b", anchors=shared)
+    again = search("a", "b", "--force", anchors=shared)
+    assert {(line["stage"], line["reused"]) for line in again.lines} == {
+        ("anchors", True), ("tune", True), ("encode", True), ("search", False),
+    }  # fmt: skip
+
+
+def test_dry_run_builds_nothing(search, shared, tmp_path) -> None:
+    result = search("a", "b", "--dry-run", anchors=shared)
+    assert {(line["stage"], line["cache"]) for line in result.lines} == {
+        ("anchors", "hit"), ("tune", "miss"), ("encode", "miss"), ("search", "miss"),
+    }  # fmt: skip
+    assert not (tmp_path / "cache" / "v1" / "tune").exists()
+
+
+def test_jobs_give_the_same_results(ptx, tiny, suite, tmp_path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        f'suite = "{suite}"\nsources = [["{tiny["a"]}"]]\ntargets = ["{tiny["b"]}", "{tiny["narrow"]}"]\n'
+        "[tune]\nepochs = 2\n"
+    )
+    runs = [
+        ptx("run", str(recipe), "--json", "--jobs", jobs, "--cache-dir", f"cache{jobs}").at("eval")
+        for jobs in ("1", "2")
+    ]
+    assert [line["key"] for line in runs[0]] == [line["key"] for line in runs[1]]
+    for one, two in zip(*runs, strict=True):
+        assert one["accuracy"] == two["accuracy"]
+        assert one.get("matching_loss", 0) == pytest.approx(two.get("matching_loss", 0), abs=1e-6)
+
+
+def test_golden_keys() -> None:
+    """Keys are promises to every cache out there. If this fails, either undo the change or raise a stage's VERSION."""
+    settings = Settings()
+    task = settings.chosen_tasks()[0]
+    assert anchors_step(["bert-micro"], settings).key == "d3367d371c89935cf1963e77c4baba0d"
+    assert tune_step(resolve("bert-micro"), task, settings).key == "98238ffb3477ba2a1f474a02fadac4d7"
+    other = Settings(tune=TuneConfig(lr=0.02))
+    assert tune_step(resolve("bert-micro"), task, other).key != tune_step(resolve("bert-micro"), task, settings).key
+
+
+def test_self_transfer_gives_back_the_prompt(search, shared, tmp_path, tiny) -> None:
+    """Before Eq. 6, without masking and with --mask both, the direction of every vector is the source's to 1e-5."""
+    import torch
+    from torch.nn.functional import normalize
+
+    from ptx.formats import read_prompt
+    from ptx.stages.tune import FILE
+
+    for more in (["--top-k", "1000"], ["--top-k", "40", "--mask", "both"]):
+        result = search("a", "a", "--no-normalize", *more, anchors=shared)
+        for line, own in zip(result.at("search"), result.at("tune"), strict=True):
+            assert line["task"] == own["task"]
+            found, tuned = (read_prompt(tmp_path / x["path"] / FILE) for x in (line, own))
+            torch.testing.assert_close(normalize(found, dim=-1), normalize(tuned, dim=-1), rtol=0, atol=1e-5)
+            assert line["matching_loss"] == pytest.approx(0, abs=1e-6)

@@ -1,0 +1,61 @@
+"""A model without a network, whose scores plain loops can compute too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptx.lms.inputs import Batch, Row, collate
+from ptx.lms.lm import LanguageModel
+from ptx.suites import Fact, Task
+
+WORDS = ("Peru", "Kenya", "Japan", "France", "Norway", "Chad", "Cuba")
+WIDTH = 3
+
+
+class PlainModel(LanguageModel):
+    """Of an input only the sum of its tokens counts, of a prompt the sum of its vectors, weighted by their places."""
+
+    def __init__(self, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.name, self.device = "plain", torch.device("cpu")
+        self.embeddings = torch.randn(len(WORDS), WIDTH, generator=generator)
+        self.table = torch.randn(97, len(WORDS), generator=generator)
+        self.readout = torch.randn(WIDTH, len(WORDS), generator=generator)
+        self.asked: list[tuple[str, dict[str, Any]]] = []  # templates of rows, and what was said about them
+        self.batches: list[tuple[int, ...]] = []  # shapes of what was put in
+
+    def words(self, words: Iterable[str]) -> dict[str, int]:
+        return {word: WORDS.index(word) for word in words if word in WORDS}
+
+    def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
+        self.asked.append((template, more))
+        return [Row(tuple(map(ord, subject)), 0, 0) for subject in subjects]
+
+    def collate(self, batch: Sequence[Row]) -> Batch:
+        return collate(batch, 0)
+
+    def logits(self, batch: Batch, prompts: Tensor | None = None) -> Tensor:
+        self.batches.append(tuple(batch.ids.shape))
+        scores = self.table[batch.ids.sum(-1) % 97]
+        if prompts is None:
+            return scores
+        places = torch.arange(1.0, prompts.shape[1] + 1)[:, None]
+        return scores + (prompts * places).sum(1) @ self.readout
+
+    def scores(self, row: Row, prompt: Tensor | None) -> Tensor:
+        """Those of one input, in float64."""
+        scores = self.table[sum(row.ids) % 97].double()
+        for place, vector in enumerate([] if prompt is None else prompt.double(), start=1):
+            scores = scores + place * vector @ self.readout.double()
+        return scores
+
+
+def task(**splits: str) -> Task:
+    """Each split is written "subject:object subject:object"."""
+    facts = {split: tuple(Fact(*pair.split(":")) for pair in splits.get(split, "").split()) for split in
+             ("train", "dev", "test")}  # fmt: skip
+    return Task("R1", "a relation", None, facts)

@@ -1,0 +1,213 @@
+"""Answers, accuracies and floors against loops over single facts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from plain import WIDTH, WORDS, PlainModel, task
+from torch import Tensor
+
+from ptx.errors import PtxError
+from ptx.lms.inputs import Row
+from ptx.transfer import scoring
+from ptx.transfer.scoring import Answers, DevChoice, Questions, accuracy, answer, correct, facts_to_score, is_finite
+
+SOME = ("Cuba", "Kenya", "Peru", "Chad")
+
+
+def rows(*ids: tuple[int, ...]) -> list[Row]:
+    return [Row(of, 0, 0) for of in ids]
+
+
+def prompt(m: int, seed: int) -> Tensor:
+    return torch.randn(m, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+ASKED: list[tuple[Questions, Tensor | None]] = [
+    (Questions(rows((1, 2), (3,), (70, 6, 8), (9,)), None, [0, 6, 3, 1]), prompt(2, 1)),
+    (Questions(rows((5,), (4, 4, 4, 4), (8, 9)), SOME, [0, 3, 2]), prompt(2, 2)),
+    (Questions(rows((11, 3), (12,)), SOME, None), prompt(2, 3)),
+    (Questions(rows((3,), (40, 2)), SOME, [1, 0]), prompt(4, 4)),
+    (Questions(rows((3,), (40, 2), (5,)), SOME, [1, 0, 3]), None),
+    (Questions(rows((13,), (14,), (15, 1)), WORDS, [0, 5, 6]), None),
+    (Questions(rows((21,), (22, 2)), None, [2, 4]), prompt(2, 5)),
+]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 256])
+@pytest.mark.parametrize("top", [1, 2, 4, 100])
+def test_answers_equal_a_loop(monkeypatch: pytest.MonkeyPatch, top: int, batch: int) -> None:
+    """Whatever is asked together, and in whatever batches."""
+    model = PlainModel()
+    monkeypatch.setattr(scoring, "BATCH", batch)
+    found = answer(model, ASKED, top=top)
+    assert len(found) == len(ASKED)
+    assert max(shape[0] for shape in model.batches) == min(batch, 6)
+    for (questions, vectors), answers in zip(ASKED, found, strict=True):
+        words = questions.words or WORDS
+        assert len(answers.places) == len(answers.probabilities) == len(answers.ranks) == len(questions.rows)
+        for i, row in enumerate(questions.rows):
+            scores = [model.scores(row, vectors)[WORDS.index(word)].item() for word in words]
+            order = sorted(range(len(words)), key=lambda j: -scores[j])[:top]
+            total = sum(map(math.exp, scores))
+            assert answers.places[i] == order
+            assert answers.probabilities[i] == pytest.approx([math.exp(scores[j]) / total for j in order], abs=1e-6)
+            right = None if questions.objects is None else questions.objects[i]
+            assert answers.ranks[i] == (0 if right is None else 1 + sum(x > scores[right] for x in scores))
+        assert answers.predicted == [best[0] for best in answers.places]
+
+
+def test_only_the_likeliest_by_default() -> None:
+    assert all(len(best) == 1 for answers in answer(PlainModel(), ASKED) for best in answers.places)
+
+
+def test_prompts_of_one_length_and_one_list_of_words_share_batches() -> None:
+    """The shortest inputs first, so that little is padded."""
+    model = PlainModel()
+    answer(model, ASKED)
+    assert sorted(model.batches) == [(2, 2), (3, 2), (3, 2), (5, 4), (6, 3)]
+    model.batches.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "BATCH", 2)
+        answer(model, ASKED[:1])
+    assert model.batches == [(2, 1), (2, 3)]
+
+
+def test_a_batch_is_of_256_inputs() -> None:
+    model = PlainModel()
+    (found,) = answer(model, [(Questions(rows(*((i,) for i in range(600))), None, None), None)])
+    assert model.batches == [(256, 1), (256, 1), (88, 1)]
+    assert found.predicted == [model.table[i % 97].argmax().item() for i in range(600)]
+
+
+def test_nothing_asked_is_nothing_answered() -> None:
+    assert answer(PlainModel(), []) == []
+
+
+def test_of_equal_scores_the_first_answers_and_all_rank_first() -> None:
+    model = PlainModel()
+    model.table[:] = 1.0
+    (found,) = answer(model, [(Questions(rows((1,), (2,)), SOME, [3, 0]), None)])
+    assert (found.predicted, found.ranks) == ([0, 0], [1, 1])
+    assert found.probabilities == [[0.25], [0.25]]
+
+
+def answers(places: list[int], probability: float = 0.5) -> Answers:
+    return Answers([[p, 9] for p in places], [[probability, 0.1] for _ in places], [1 for _ in places])
+
+
+def test_accuracy_counts_the_likeliest() -> None:
+    questions = Questions(rows((1,), (2,), (3,), (4,)), None, [5, 9, 7, 0])
+    assert correct(questions, answers([5, 1, 7, 1])) == 2
+    assert accuracy(questions, answers([5, 1, 7, 1])) == 0.5
+    assert accuracy(questions, answers([5, 9, 7, 0])) == 1
+    assert correct(Questions([], None, None), answers([])) == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_scores_that_are_not_finite_have_no_accuracy(bad: float) -> None:
+    questions = Questions(rows((1,), (2,)), None, [5, 9])
+    assert is_finite(answers([5, 1]))
+    mixed = Answers([[5], [1]], [[0.5], [bad]], [1, 1])
+    assert not is_finite(mixed)
+    assert math.isnan(accuracy(questions, mixed))
+    assert is_finite(Answers([[5, 1]], [[0.5, bad]], [1]))  # the likeliest one tells
+
+
+def test_dev_accuracies_come_in_the_order_of_tasks() -> None:
+    """Nan for tasks without dev facts, wherever they stand."""
+    model = PlainModel()
+    dev = [ASKED[0][0], Questions([], None, []), ASKED[6][0], ASKED[1][0], Questions([], SOME, [])]
+    prompts = [prompt(2, seed) for seed in (0, 1, 2, 5, 6)]
+    scores = DevChoice(model, dev).score(prompts)
+    for questions, vectors, score in zip(dev, prompts, scores, strict=True):
+        if not questions.rows:
+            assert math.isnan(score)
+            continue
+        words, right = questions.words or WORDS, 0
+        for row, place in zip(questions.rows, questions.objects or (), strict=True):
+            of = [model.scores(row, vectors)[WORDS.index(word)].item() for word in words]
+            right += of.index(max(of)) == place
+        assert score == right / len(questions.rows)
+    assert [score for score in scores if score == score] == pytest.approx([1 / 4, 1 / 2, 1 / 3])
+
+
+def test_the_first_best_candidate_is_chosen() -> None:
+    choice = DevChoice(PlainModel(), [ASKED[0][0]] * 3)
+    kept = torch.zeros(2, 2, requires_grad=True)
+    for number, (one, other) in enumerate([(0.2, 0.5), (0.4, 0.5), (0.4, 0.1)], start=1):
+        with torch.no_grad():
+            kept += 1
+        choice.offer(0, number, one, kept)
+        choice.offer(2, number, other, kept)
+    with torch.no_grad():
+        kept += 1
+    (first, second) = choice.chosen()  # nothing was offered for the task between them
+    assert (first[0], first[1], second[0], second[1]) == (0.4, 2, 0.5, 1)
+    assert (first[2].unique().tolist(), second[2].unique().tolist()) == ([2], [1])
+    assert not first[2].requires_grad
+
+
+TASK = task(
+    train="a:Peru b:Kenya c:Kenya d:Atlantis e:Atlantis f:Atlantis g:Peru h:Chad",
+    dev="a:Chad",
+    test="st:Kenya u:Atlantis v:Peru w:Kenya x:Cuba y:Kenya z:Atlantis",
+)
+
+
+def test_facts_are_scored_if_their_object_may_answer() -> None:
+    """Of two most frequent train objects the first in the alphabet is the floor's."""
+    model = PlainModel()
+    scored = facts_to_score(model, TASK, "test", SOME, prompt_length=4)
+    assert [fact.subject for fact in scored.facts] == ["st", "v", "w", "x", "y"]
+    assert scored.questions.objects == [1, 2, 1, 0, 1]
+    assert scored.questions.words == SOME
+    assert [len(row.ids) for row in scored.questions.rows] == [2, 1, 1, 1, 1]
+    assert scored.dropped == 2
+    assert scored.floor == 3 / 5
+    assert model.asked == [("[X] [V] [Y] .", {"prompt_length": 4, "refuse": None})]
+
+
+def test_floors() -> None:
+    model = PlainModel()
+    often = task(train="a:Peru b:Kenya c:Peru", test="s:Kenya t:Peru u:Kenya v:Chad")
+    assert facts_to_score(model, often, "test", SOME).floor == 1 / 4  # Kenya comes first, Peru is more frequent
+    assert facts_to_score(model, task(train="a:Cuba", test="s:Kenya"), "test", SOME).floor == 0
+    assert facts_to_score(model, task(train="a:Atlantis", test="s:Kenya"), "test", SOME).floor is None
+    assert facts_to_score(model, task(test="s:Kenya"), "test", SOME).floor is None
+
+
+def test_another_split_layout_and_template() -> None:
+    model = PlainModel()
+    assert facts_to_score(model, TASK, "dev", SOME, layout="prefix").questions.objects == [3]
+    facts_to_score(model, TASK, "dev", SOME, template="[X] is [Y]")
+    facts_to_score(model, TASK, "dev", SOME)
+    assert [template for template, _ in model.asked] == ["[V] [X] [Y] .", "[X] is [Y]", "[X] [V] [Y] ."]
+    assert [more["prompt_length"] for _, more in model.asked] == [0, 0, 0]
+
+
+def test_label_words_answer_for_a_task_that_has_them() -> None:
+    labelled = dataclasses.replace(task(train="a:Japan", test="s:Chad t:Japan"), labels=("Japan", "Chad"))
+    scored = facts_to_score(PlainModel(), labelled, "test", SOME)
+    assert scored.questions.words == ("Japan", "Chad")
+    assert scored.questions.objects == [1, 0]
+    assert (scored.floor, scored.dropped) == (0.5, 0)
+
+
+def test_no_fact_to_score_is_an_error() -> None:
+    with pytest.raises(PtxError, match="task R1: none of its 2 test objects is a word that all models share") as raised:
+        facts_to_score(PlainModel(), task(train="a:Peru", test="s:Rome t:Atlantis"), "test", SOME)
+    assert "choose other --tasks" in raised.value.hint
+
+
+def test_a_strict_task_drops_nothing() -> None:
+    strict = dataclasses.replace(TASK, strict=True)
+    with pytest.raises(
+        PtxError,
+        match=r"task R1: 2 of 7 objects are not words that all models share: 'Atlantis' \(u\), 'Atlantis' \(z\)",
+    ):
+        facts_to_score(PlainModel(), strict, "test", SOME)
+    assert facts_to_score(PlainModel(), strict, "dev", SOME).dropped == 0

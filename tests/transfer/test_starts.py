@@ -1,0 +1,62 @@
+"""Where prompts begin, number for number."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from ptx.config import TuneConfig
+from ptx.transfer.starts import generator, initial_prompt, random_prompt, xavier
+
+
+def fresh(seed: int = 5) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+EMBEDDINGS = 3 * torch.randn(50, 8, generator=fresh(0)) + 2
+NOISE = torch.randn(4, 8, generator=fresh())
+
+
+def test_random_numbers_depend_on_the_seed_and_the_task_alone() -> None:
+    """And are the same on every machine: prompts are found again by their settings."""
+    assert generator(3, "P19").initial_seed() == random.Random("3 P19").getrandbits(63)
+    draws = {tuple(torch.randn(4, generator=generator(s, t)).tolist()) for s in (0, 1) for t in ("P19", "P20")}
+    assert len(draws) == 4
+    torch.manual_seed(7)
+    again = torch.randn(4, generator=generator(1, "P20"))
+    assert tuple(again.tolist()) in draws
+
+
+@pytest.mark.parametrize(("scale", "std"), [("0.1", 0.1 * EMBEDDINGS.std().item()), ("2", 2 * EMBEDDINGS.std().item())])
+def test_noise_is_a_multiple_of_the_embeddings_scale(scale: str, std: float) -> None:
+    prompt = initial_prompt(EMBEDDINGS, TuneConfig(prompt_length=4, init_scale=scale), fresh())
+    torch.testing.assert_close(prompt, std * NOISE)
+
+
+def test_noise_of_the_paper_has_a_scale_of_its_own() -> None:
+    prompt = initial_prompt(EMBEDDINGS, TuneConfig(prompt_length=4, init_scale="paper"), fresh())
+    torch.testing.assert_close(prompt, 0.02 * NOISE)
+
+
+def test_words_are_rows_drawn_with_replacement() -> None:
+    few = EMBEDDINGS[:3]
+    before = few.clone()
+    prompt = initial_prompt(few, TuneConfig(prompt_length=40, init="words"), fresh())
+    rows = [next(i for i in range(3) if torch.equal(vector, few[i])) for vector in prompt]
+    assert rows == torch.randint(3, (40,), generator=fresh()).tolist()
+    assert set(rows) == {0, 1, 2}
+    prompt.zero_()
+    assert torch.equal(few, before)
+
+
+def test_a_random_prompt_has_the_mean_and_std_given() -> None:
+    torch.testing.assert_close(random_prompt(4, 8, (3.0, 0.5), fresh()), 3.0 + 0.5 * NOISE)
+    many = random_prompt(300, 100, (3.0, 0.5), fresh())
+    assert many.mean().item() == pytest.approx(3.0, abs=0.02)
+    assert many.std().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_xavier_has_the_variance_of_its_name() -> None:
+    torch.testing.assert_close(xavier(4, 8, fresh()), NOISE * (2 / 12) ** 0.5)

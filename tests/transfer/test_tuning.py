@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import random
+from typing import Any
+
+import pytest
+import torch
+from plain import WIDTH, WORDS, PlainModel
+from plain import task as facts_of
+from torch import Tensor
+
+from ptx.config import TuneConfig
+from ptx.errors import PtxError
+from ptx.lms.inputs import Batch, Row
+from ptx.lms.lm import load_model
+from ptx.lms.models import resolve
+from ptx.suites import load_suite
+from ptx.transfer.scoring import Questions
+from ptx.transfer.starts import generator, initial_prompt
+from ptx.transfer.tuning import Examples, examples, tune_prompts
+
+CONFIG = TuneConfig(epochs=3, batch_size=8)
+
+
+def test_a_task_does_not_depend_on_those_tuned_beside_it(tiny, suite) -> None:
+    """To 1e-4 of the prompt's scale: sharing a forward pass changes the padding, so the last bits differ."""
+    model = load_model(resolve(tiny["a"]), "cpu")
+    tasks = [examples(model, task, CONFIG) for task in load_suite(suite).tasks]
+    together = tune_prompts(model, tasks, CONFIG)
+    for task, tuned in zip(tasks, together, strict=True):
+        (alone,) = tune_prompts(model, [task], CONFIG)
+        torch.testing.assert_close(tuned.prompt, alone.prompt, rtol=1e-4, atol=1e-4)
+        assert tuned.dev_accuracy == alone.dev_accuracy
+
+
+def test_tuning_lowers_the_loss_and_leaves_the_model_alone(tiny, suite) -> None:
+    model = load_model(resolve(tiny["a"]), "cpu")
+    before = {name: p.clone() for name, p in model.network.named_parameters()}
+    task = examples(model, load_suite(suite).tasks[0], CONFIG)
+    (tuned,) = tune_prompts(model, [task], TuneConfig(epochs=15, lr=0.1))
+    assert tuned.history[-1]["train_loss"] < tuned.history[2]["train_loss"]
+    assert tuned.dev_accuracy == max(point["dev_accuracy"] for point in tuned.history if point["epoch"])
+    steps = [(point["epoch"], point["steps"]) for point in tuned.history]
+    assert steps == [(0, 0), (0, 1), *((epoch, 2 * epoch) for epoch in range(1, 16))]
+    assert all(torch.equal(p, before[name]) for name, p in model.network.named_parameters())
+
+
+@pytest.mark.parametrize(("scale", "std"), [("0.1", 0.1), ("2", 2.0), ("paper", 0.02)])
+def test_initial_prompt_has_the_scale_asked_for(scale: str, std: float) -> None:
+    embeddings = torch.randn(500, 64, generator=torch.Generator().manual_seed(0))
+    prompt = initial_prompt(
+        embeddings, TuneConfig(prompt_length=400, init_scale=scale), torch.Generator().manual_seed(0)
+    )
+    assert prompt.shape == (400, 64)
+    assert prompt.std().item() == pytest.approx(std, rel=0.02)
+
+
+def test_initial_words_are_rows_of_the_embeddings() -> None:
+    embeddings = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    prompt = initial_prompt(embeddings, TuneConfig(init="words"), torch.Generator().manual_seed(0))
+    assert all(any(torch.equal(v, row) for row in embeddings) for v in prompt)
+
+
+FAST = TuneConfig(epochs=3, batch_size=2, lr=0.3, prompt_length=2)
+
+
+def plain_examples(name: str, count: int, dev: int, start: Tensor | None = None) -> Examples:
+    rng = random.Random(name)
+    train = [(Row(tuple(rng.choices(range(90), k=1 + i % 3)), 0, 0), rng.randrange(len(WORDS))) for i in range(count)]
+    rows = [Row((rng.randrange(90),), 0, 0) for _ in range(dev)]
+    return Examples(name, train, Questions(rows, None, [rng.randrange(len(WORDS)) for _ in rows]), start)
+
+
+def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) -> tuple[list[Tensor], list[dict]]:
+    """The prompt before epochs and after each, and the history: one task, one fact at a time, Adam written out."""
+    drawn = initial_prompt(model.embeddings, config, generator(seed, task.name))
+    prompt = (drawn if task.start is None else task.start).double()
+    mean, square = torch.zeros_like(prompt), torch.zeros_like(prompt)
+    order = random.Random(f"{seed} {task.name} order")
+    each = math.ceil(len(task.train) / config.batch_size)
+
+    def accuracy() -> float:
+        right = [model.scores(row, prompt).argmax().item() for row in task.dev.rows]
+        return sum(map(operator.eq, right, task.dev.objects or ())) / len(right)
+
+    history = [{"epoch": 0, "steps": 0, "train_loss": None, "dev_accuracy": accuracy()}]
+    prompts, steps = [prompt], 0
+    for epoch in range(1, config.epochs + 1):
+        facts, losses = order.sample(task.train, len(task.train)), []
+        for first in range(0, len(facts), config.batch_size):
+            batch = facts[first : first + config.batch_size]
+            leaf = prompt.clone().requires_grad_()
+            each_loss = [-model.scores(row, leaf).log_softmax(0)[answer] for row, answer in batch]
+            torch.stack(each_loss).mean().backward()
+            losses += [loss.item() for loss in each_loss]
+            steps += 1
+            assert leaf.grad is not None
+            mean = 0.9 * mean + 0.1 * leaf.grad
+            square = 0.999 * square + 0.001 * leaf.grad**2
+            prompt = prompt - config.lr * (mean / (1 - 0.9**steps)) / ((square / (1 - 0.999**steps)).sqrt() + 1e-8)
+            if epoch == 1 and steps in (1, 2, 4, 8, 16) and steps < each:
+                history.append({"epoch": 0, "steps": steps, "train_loss": None, "dev_accuracy": accuracy()})
+        loss = sum(losses) / len(losses)
+        history.append({"epoch": epoch, "steps": steps, "train_loss": loss, "dev_accuracy": accuracy()})
+        prompts.append(prompt)
+    return prompts, history
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_every_epoch_is_that_of_a_plain_loop(seed: int) -> None:
+    """Tasks of 1 to 9 steps an epoch side by side, one of them from a prompt that is given."""
+    model = PlainModel()
+    start = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(9))
+    before = start.clone()
+    tasks = [plain_examples("R1", 7, 9), plain_examples("R2", 18, 8), plain_examples("R3", 2, 5, start)]
+    tasks.append(plain_examples("R4", 5, 6))
+    ticks = []
+    tuned = tune_prompts(model, tasks, FAST, seed=seed, tick=lambda: ticks.append(0))
+    assert len(ticks) == 3
+    assert torch.equal(start, before)
+    for task, found in zip(tasks, tuned, strict=True):
+        prompts, history = by_hand(model, task, FAST, seed)
+        assert len(found.history) == len(history)
+        for point, wanted in zip(found.history, history, strict=True):
+            if wanted["train_loss"] is not None:
+                wanted["train_loss"] = pytest.approx(wanted["train_loss"], rel=1e-4)
+            assert point == wanted
+        epochs = [history[0], *(point for point in history if point["epoch"])]
+        choices = epochs if task.start is not None else epochs[1:]
+        best = max(choices, key=lambda point: point["dev_accuracy"])  # the first of equals
+        assert (found.epoch, found.dev_accuracy) == (best["epoch"], best["dev_accuracy"])
+        torch.testing.assert_close(found.prompt.double(), prompts[best["epoch"]], rtol=1e-3, atol=1e-3)
+        assert not found.prompt.requires_grad
+
+
+def test_a_given_start_is_kept_unless_an_epoch_is_better() -> None:
+    model, start = PlainModel(), torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(9))
+    slow = dataclasses.replace(FAST, lr=1e-9)  # no accuracy changes
+    (kept,) = tune_prompts(model, [plain_examples("R1", 6, 9, start)], slow)
+    assert kept.epoch == 0
+    assert torch.equal(kept.prompt, start)
+    (drawn,) = tune_prompts(model, [plain_examples("R1", 6, 9)], slow)
+    assert drawn.epoch == 1
+
+
+def test_another_seed_is_another_prompt() -> None:
+    more_arguments: list[dict[str, Any]] = [{"seed": 0}, {"seed": 1}, {}]
+    one, other, default = (
+        tune_prompts(PlainModel(), [plain_examples("R1", 6, 9)], FAST, **more)[0].prompt for more in more_arguments
+    )
+    assert torch.equal(one, default)
+    assert not torch.allclose(one, other)
+
+
+class Sharp(PlainModel):
+    """The loss is finite, its gradient in one number of the prompt is not."""
+
+    def logits(self, batch: Batch, prompts: Tensor | None = None) -> Tensor:
+        assert prompts is not None
+        return super().logits(batch, prompts) + 0 * (0 * prompts[:, :1, 0]).sqrt()
+
+
+def test_a_loss_or_a_prompt_that_is_not_finite_ends_tuning() -> None:
+    endless = PlainModel()
+    task = plain_examples("R1", 2, 3)
+    endless.table[:, task.train[0][1]] = -math.inf  # its gradient is finite
+    for model in (endless, Sharp()):
+        with pytest.raises(
+            PtxError, match="tuning R1 on plain diverged: the loss or prompt of epoch 1 is not finite"
+        ) as e:
+            tune_prompts(model, [plain_examples("R0", 3, 3), task][model is not endless :], FAST)
+        assert e.value.hint == "try --lr 0.03, and --dtype float32 if it is another"
+
+
+FACTS = facts_of(train="a:Peru b:Rome c:Cuba", dev="de:Rome f:Chad g:Peru", test="h:Kenya")
+
+
+def test_examples_are_the_facts_whose_object_is_one_token() -> None:
+    model = PlainModel()
+    found = examples(model, FACTS, TuneConfig(layout="prefix", prompt_length=4))
+    assert (found.name, found.start) == ("R1", None)
+    assert found.train == [(Row((97,), 0, 0), WORDS.index("Peru")), (Row((99,), 0, 0), WORDS.index("Cuba"))]
+    assert [row.ids for row in found.dev.rows] == [(102,), (103,)]
+    assert (found.dev.words, found.dev.objects) == (None, [WORDS.index("Chad"), WORDS.index("Peru")])
+    assert model.asked == [("[V] [X] [Y] .", {"prompt_length": 4, "refuse": None})] * 2
+
+
+def test_examples_of_a_task_with_label_words() -> None:
+    """Answers are token ids in train, places among the labels on dev."""
+    labelled = dataclasses.replace(facts_of(train="a:Chad b:Peru", dev="c:Chad d:Chad e:Peru"), labels=("Chad", "Peru"))
+    found = examples(PlainModel(), labelled, FAST)
+    assert [answer for _, answer in found.train] == [WORDS.index("Chad"), WORDS.index("Peru")]
+    assert (found.dev.words, found.dev.objects) == (("Chad", "Peru"), [0, 0, 1])
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_split_without_known_objects_is_refused(split: str) -> None:
+    splits = {"train": "a:Peru", "dev": "b:Peru"} | {split: "c:Rome d:Oslo"}
+    with pytest.raises(PtxError, match=f"task R1: none of its 2 {split} objects is one token in plain"):
+        examples(PlainModel(), facts_of(**splits), FAST)
+
+
+def test_strict_examples_name_what_is_unknown() -> None:
+    with pytest.raises(PtxError, match=r"task R1: 1 of 3 objects of train are not one token in plain: 'Rome' \(b\)"):
+        examples(PlainModel(), dataclasses.replace(FACTS, strict=True), FAST)

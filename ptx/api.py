@@ -11,7 +11,6 @@ as a note; nothing is printed without `progress=True`.
 
 import functools
 import inspect as python_inspect
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, SuiteConfig, listed
-from ptx.config.validation import nearest
+from ptx.config.settings import looked_up, text_of
 from ptx.errors import PtxError, UsageError, raise_last
 
 if TYPE_CHECKING:
@@ -56,7 +55,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         warned: list[str] = []
         tokens = GIVEN.set(frozenset(options)), WARNED.set(warned)
         try:
-            return function(*args, **_looked_up(function.__name__, signature, args, options))
+            commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
+            return function(*args, **looked_up(function.__name__, signature, args, options, commands))
         except PtxError as error:
             error.add_note(f"hint: {error.hint}")
             raise error from None
@@ -89,7 +89,7 @@ def anchors(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
-    return _built(locals(), lambda session: session.anchors(listed(_text(models))))
+    return _built(locals(), lambda session: session.anchors(listed(text_of(models))))
 
 
 @command
@@ -103,7 +103,7 @@ def encode(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write a model's prompts, or finished ones by key, as similarities to the anchors (Eq. 3)."""
-    return _built(locals(), lambda session: session.encode(model, _text(prompt), str(anchors)))
+    return _built(locals(), lambda session: session.encode(model, text_of(prompt), str(anchors)))
 
 
 @command
@@ -120,7 +120,7 @@ def search(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another method."""
-    given = listed(_text(sources)), target, method, _text(prompt), str(anchors)
+    given = listed(text_of(sources)), target, method, text_of(prompt), str(anchors)
     return _built(locals(), lambda session: session.search(*given))
 
 
@@ -142,7 +142,7 @@ def eval(
     `prompt` names finished prompts by key or file; with a `suite` given, they are scored on its tasks.
     """
     where = str(suite) if prompt and "suite" in GIVEN.get() else ""
-    given = target, listed(_text(sources)), method, _text(prompt), str(anchors)
+    given = target, listed(text_of(sources)), method, text_of(prompt), str(anchors)
     return _built(locals(), lambda session: session.eval(*given, on=where))
 
 
@@ -261,16 +261,11 @@ def _session(values: Mapping[str, Any]) -> "Session":
     def config(kind: Any) -> Any:
         texts = {field.name for field in fields(kind) if field.type is str}
         own = {field.name: values[field.name] for field in fields(kind) if field.name in values}
-        return kind(**{name: _text(value) if name in texts else value for name, value in own.items()})
+        return kind(**{name: text_of(value) if name in texts else value for name, value in own.items()})
 
     stages = {name: config(kind) for name, kind in CONFIGS.items() if all(f.name in values for f in fields(kind))}
     listener = Listener(quiet=not values["progress"])
     return Session(config(CommonConfig), listener, config(SuiteConfig), **stages)
-
-
-def _text(value: Any) -> str:
-    """A value as the command line spells it: several with commas between them."""
-    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
@@ -284,41 +279,3 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
             frame[name] = frame[name].astype("Int64")
     first = [name for name in FIRST if name in frame.columns]
     return frame[first + [name for name in frame.columns if name not in first]]
-
-
-def _looked_up(
-    name: str, signature: python_inspect.Signature, args: Sequence[Any], options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Keyword arguments as given, else from PTX_* variables, else from the nearest settings file, each checked.
-
-    Raises UsageError for an option that there is not, that is missing, or of another type.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    from ptx.config.settings import configured, variable
-
-    for option in options:
-        if option not in signature.parameters:
-            raise UsageError(f"{name} has no option {option!r}", nearest(option, [*signature.parameters]))
-    try:
-        signature.bind_partial(*args, **options)
-    except TypeError as error:
-        raise UsageError(f"{name}: {error}", f"see help(ptx.{name})") from None
-    given = {option: value for option, value in options.items() if value is not None}
-    of_configs = {field.name for kind in (CommonConfig, SuiteConfig, *CONFIGS.values()) for field in fields(kind)}
-    variables = {option: value for option in of_configs if (value := os.environ.get(variable(option)))}
-    settings = configured(lambda: import_module("ptx.cli.main").COMMANDS).get(name, {}) | variables | given
-    values = {}
-    for option, parameter in signature.parameters.items():
-        flag, hint = f"'--{option.replace('_', '-')}'", f"run `ptx {name} --help`"
-        if option in settings and parameter.kind is parameter.KEYWORD_ONLY:
-            value = settings[option]
-            if isinstance(value, Iterable) and not isinstance(value, str):  # a list, a column of a frame
-                value = _text(value)
-            try:
-                values[option] = TypeAdapter(parameter.annotation).validate_python(value)
-            except ValidationError as error:
-                raise UsageError(f"Invalid value for {flag}: {value!r} ({error.errors()[-1]['msg']})", hint) from None
-        elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
-            raise UsageError(f"Missing option {flag}", hint)
-    return values

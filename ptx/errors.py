@@ -34,3 +34,9 @@ def raise_last(errors: Sequence[PtxError], tell: Callable[[PtxError], None]) -> 
 def first_line(error: BaseException) -> str:
     """What an error of another library says, or else its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """Text of a user's file inside a message: on one line, and not too long."""
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)

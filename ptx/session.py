@@ -133,8 +133,7 @@ class Session:
             given.check_target(found, model)
             read = formats.read(found.path / FILE)
             layout = given.layout_of(found) or layout or "postfix"
-            (task,) = load_suite(found.meta["labels"]["suite"]).choose([found.meta["labels"]["task"]])
-            labels = task.labels
+            labels = given.task_of(found).labels
         allowed = labels or self._shared_words(anchors, target)
         lm = load_model(model, self.common.device, self.common.dtype)
         rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(read.prompt))

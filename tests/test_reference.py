@@ -338,12 +338,13 @@ def test_transferred_prompts_and_shared_words(run: Run, model: Models, suite: st
 
 
 def test_several_lengths_and_labels(run: Run, model: Models, root: Path, suite: str, many: str, topics: str) -> None:
-    """Named together by their keys, they share a model, but not their batches."""
+    """Named together by their keys, they share a model, but not all their batches."""
     other = str(write_topics(root / "other", words='{ good = "Peru", bad = "Kenya" }', text="name{i} a{j}"))
     target = model("bart-scaled")
-    prompts, tasks = {}, ((suite, "R1"), (suite, "R2"), (many, "R3"), (topics, "moods"), (other, "moods"))
-    for number, (of, task) in enumerate(tasks):
-        args = ("--suite", of, "--tasks", task, "--prompt-length", 3 + number % 2)
+    facts, texts = ((suite, "R1", 3), (suite, "R2", 4), (many, "R3", 3)), ((topics, "moods", 3), (other, "moods", 3))
+    prompts = {}
+    for seed, (folder, task, length) in enumerate(facts + texts):
+        args = ("--suite", folder, "--tasks", task, "--prompt-length", length, "--seed", seed)
         (row,) = run("search", "--method", "random", "--target", target, *args).at("search")
         prompts[row["key"]] = prompt_of(row)
     result = run("eval", "--target", target, "--prompt", ",".join(prompts))

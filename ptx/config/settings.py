@@ -6,16 +6,18 @@ table `[tune]` for that command alone.
 """
 
 import inspect
-import tomllib
+import os
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import field, make_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from ptx.errors import PtxError
+from ptx.config import CONFIGS, CommonConfig, SuiteConfig
+from ptx.config.validation import nearest, read_toml, validated
+from ptx.errors import UsageError
 
 Commands = Mapping[str, Callable[..., None]]
 
@@ -26,17 +28,11 @@ def variable(name: str) -> str:
 
 
 def settings_file(start: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The nearest ptx.toml or pyproject.toml with [tool.ptx] in `start` or above it, and its settings.
-
-    Raises PtxError if it is not valid TOML.
-    """
+    """The nearest ptx.toml, or pyproject.toml with [tool.ptx], from `start` upwards. Raises PtxError for bad TOML."""
     for folder in [start, *start.parents]:
         for path in (folder / "ptx.toml", folder / "pyproject.toml"):
             if path.is_file():
-                try:
-                    content = tomllib.loads(path.read_text("utf-8"))
-                except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                    raise PtxError(f"{path}: {error}", "correct the file, or run elsewhere") from None
+                content = read_toml(path, "correct the file, or run elsewhere")
                 found = content if path.name == "ptx.toml" else content.get("tool", {}).get("ptx")
                 if found is not None:
                     return path, found
@@ -51,10 +47,8 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
     found = settings_file(Path.cwd())
     if found is None:
         return {}
-    from ptx.config.validation import validated
-
     path, raw = found
-    settings = {_name(name): value for name, value in raw.items()}
+    settings = {name.replace("-", "_"): value for name, value in raw.items()}
     options = {name: _options(command) for name, command in commands().items()}
     tables = {name: value for name, value in settings.items() if isinstance(value, dict) and name in options}
     shared = {name: value for name, value in settings.items() if name not in tables}
@@ -63,13 +57,9 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
         every |= {option: every[option] | kind if option in every else kind for option, kind in own.items()}
     validated(_kind(every), shared, str(path), noun="setting")
     for name, table in tables.items():
-        tables[name] = {_name(option): value for option, value in table.items()}
+        tables[name] = {option.replace("-", "_"): value for option, value in table.items()}
         validated(_kind(options[name]), tables[name], str(path), name, noun="setting")
     return {name: shared | tables.get(name, {}) for name in options}
-
-
-def _name(key: str) -> str:
-    return key.replace("-", "_")
 
 
 def _kind(options: Mapping[str, Any]) -> type:
@@ -84,3 +74,45 @@ def _options(command: Callable[..., None]) -> dict[str, Any]:
         for parameter in inspect.signature(command).parameters.values()
         if parameter.annotation is not typer.Context
     }
+
+
+def looked_up(
+    name: str, signature: inspect.Signature, args: Sequence[Any], options: Mapping[str, Any],
+    commands: Callable[[], Commands],
+) -> dict[str, Any]:  # fmt: skip
+    """Keyword arguments as given, else from PTX_* variables, else from the nearest settings file, each checked.
+
+    Raises UsageError for an option that there is not, that is missing, or of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    for option in options:
+        if option not in signature.parameters:
+            raise UsageError(f"{name} has no option {option!r}", nearest(option, [*signature.parameters]))
+    try:
+        signature.bind_partial(*args, **options)
+    except TypeError as error:
+        raise UsageError(f"{name}: {error}", f"see help(ptx.{name})") from None
+    given = {option: value for option, value in options.items() if value is not None}
+    of_configs = {field.name for kind in (CommonConfig, SuiteConfig, *CONFIGS.values()) for field in fields(kind)}
+    variables = {option: value for option in of_configs if (value := os.environ.get(variable(option)))}
+    settings = configured(commands).get(name, {}) | variables | given
+    values = {}
+    for option, parameter in signature.parameters.items():
+        flag, hint = f"'--{option.replace('_', '-')}'", f"run `ptx {name} --help`"
+        if option in settings and parameter.kind is parameter.KEYWORD_ONLY:
+            value = settings[option]
+            if isinstance(value, Iterable) and not isinstance(value, str):  # a list, a column of a frame
+                value = text_of(value)
+            try:
+                values[option] = TypeAdapter(parameter.annotation).validate_python(value)
+            except ValidationError as error:
+                raise UsageError(f"Invalid value for {flag}: {value!r} ({error.errors()[-1]['msg']})", hint) from None
+        elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
+            raise UsageError(f"Missing option {flag}", hint)
+    return values
+
+
+def text_of(value: Any) -> str:
+    """A value as the command line spells it: several with commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

@@ -8,13 +8,15 @@ imported when there is something to check, since most commands are done without 
 import contextlib
 import difflib
 import functools
+import tomllib
 import typing
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
 from types import GenericAlias
 from typing import Any
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 
 T = typing.TypeVar("T")
 # What should have been given, by pydantic's types of errors; other errors are told in pydantic's words.
@@ -25,6 +27,17 @@ WANTED = {
     **dict.fromkeys(("list_type", "tuple_type", "is_instance_of", "sequence_str"), "a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "dataclass_type"), "a table"),
 }  # fmt: skip
+
+
+def read_toml(path: Path, hint: str, text: str | None = None) -> dict[str, Any]:
+    """The tables of a TOML file, whose `text` is given where it was read otherwise. Raises PtxError if it is none."""
+    try:
+        return tomllib.loads(path.read_text("utf-8") if text is None else text)
+    except ValueError as error:  # tomllib's, that of other text than UTF-8, or of a number of thousands of digits
+        what = shown(str(error))
+    except RecursionError:
+        what = "nested too deeply"
+    raise PtxError(f"{path}: {what}", hint)
 
 
 def validated(kind: type[T] | GenericAlias, values: Any, where: str, under: str = "", *, noun: str = "key") -> T:
@@ -113,7 +126,7 @@ def _shown(value: Any) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, tables in tables in tables
         text = f"<a very large {type(value).__name__}>"
-    return text if len(text) <= 200 else text[:200] + "..."
+    return shown(text)
 
 
 def _fields(kind: Any, path: Sequence[str]) -> list[Field[Any]]:

@@ -40,6 +40,11 @@ class PromptFile:
     layout: Layout | None
     record: Record | None
 
+    @property
+    def model(self) -> str:
+        """The name of the model that the file says it is for, or none."""
+        return (self.record.model if self.record else self.base) or ""
+
     def __str__(self) -> str:
         taken = f"{len(self.prompt)} vectors of width {self.prompt.shape[1]}"
         if len(self.prompt) < self.rows and self.format == "optiprompt":

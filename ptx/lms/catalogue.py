@@ -1,5 +1,6 @@
 """What `ptx models` and Table 4 say about models, from their files and cards. Nothing heavy is imported."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ptx.lms.models import PAPER, ZOO_FOLDER, Model, resolve, zoo
 HIDDEN = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")
 
 
+@functools.cache  # a Model names its files' digest
 def embedding_width(model: Model) -> int:
     """The width of the word embeddings, by their matrix. In ALBERT, ELECTRA and OPT it is not the hidden width."""
     shape = weights.matrix_shape(Path(model.path))

@@ -32,12 +32,10 @@ class Planned:
         return f"{self.method} {pair} on {self.variant.suite}{swept}"
 
 
-def plan_cells(
-    recipe: Recipe, seed: int, *, truncate: bool = False, dtype: str = "float32"
-) -> tuple[list[Planned], str]:
+def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[list[Planned], str]:
     """Every cell of a recipe with its steps, and what the anchors are. Nothing is built, no weights are read."""
     planned, description = [], ""
-    common: dict[str, Any] = {"tasks": recipe.tasks, "seed": seed, "truncate": truncate, "dtype": dtype}
+    common: dict[str, Any] = {"tasks": recipe.tasks, "seed": seed, "dtype": dtype}
     for variant in recipe.variants:
         settings = Settings(suite=variant.suite, **common, **variant.configs)
         shared, description = default_anchors(recipe.models, settings)

@@ -18,14 +18,13 @@ encode.top_k = "48%"
 
 import dataclasses
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ptx.config import CONFIGS
-from ptx.config.validation import nearest, validated
+from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import STAND_INS, check_name
 from ptx.stages.methods import method_named, offered
@@ -151,11 +150,7 @@ def load_recipe(name: str, models: str | None = None) -> Recipe:
     Raises PtxError for an unknown name, bad TOML, an unknown key, model, method or value, each with file and key.
     """
     path = path_of(name)
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PtxError(f"{path}: {error}", "correct the file") from None
-    file = validated(File, content, str(path))
+    file = validated(File, read_toml(path, "correct the file"), str(path))
     if models is not None and not file.stand_ins:
         raise UsageError(f"--models {models}: {name} names its models itself", "leave --models out")
     zoo = file.stand_ins and (models or "zoo") == "zoo"

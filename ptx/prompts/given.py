@@ -15,7 +15,7 @@ from ptx.stages.methods import method_named
 from ptx.stages.search import search_step
 from ptx.stages.settings import Settings
 from ptx.stages.table import stored_step
-from ptx.suites import load_suite
+from ptx.suites import Task, load_suite
 
 PROMPTS = ("search", "tune")  # the stages that make prompts
 
@@ -71,6 +71,11 @@ def check_target(artifact: Artifact, target: Model) -> None:
     check_fits(artifact, target, hint)
 
 
+def task_of(artifact: Artifact) -> Task:
+    """The task that a prompt was made for, read from its suite. Raises PtxError if that has gone."""
+    return load_suite(artifact.meta["labels"]["suite"]).choose([artifact.meta["labels"]["task"]])[0]
+
+
 def layout_of(artifact: Artifact) -> str | None:
     """The layout that a prompt was made for; a drawn one has none."""
     return artifact.meta["config"].get("tune", {}).get("layout")
@@ -100,8 +105,7 @@ def _source(artifact: Artifact) -> Step:
     model = resolve(labels["model"])
     again = f"ptx tune --model {model.name} --suite {labels['suite']} --tasks {labels['task']}"
     check_fits(artifact, model, f"tune it again: {again}")
-    (task,) = load_suite(labels["suite"]).choose([labels["task"]])
-    return dataclasses.replace(stored_step(artifact), models=(model,), task=task)
+    return dataclasses.replace(stored_step(artifact), models=(model,), task=task_of(artifact))
 
 
 def settings_for(step: Step, settings: Settings) -> Settings:

@@ -77,7 +77,7 @@ def origin(
     Raises PtxError for a contradiction, UsageError if nobody says which model or task it is for.
     """
     record = found.record
-    model = model or (record.model if record else found.base) or ""
+    model = model or found.model
     suite = suite or (record.suite if record else "facts")
     tasks = load_suite(suite).tasks
     task = task or (record.task if record else tasks[0].name if len(tasks) == 1 else "")

@@ -107,7 +107,7 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
     prompt = find(named, store, (*PROMPTS, "eval"))
     if isinstance(prompt, Path):
         found = formats.read(prompt)
-        model = model or (found.record.model if found.record else found.base) or ""
+        model = model or found.model
         if not model:
             hint = "add --model and the model that it was made for; `ptx models` lists names"
             raise UsageError(f"{named} does not say which model it is for", hint)

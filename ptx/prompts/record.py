@@ -12,10 +12,9 @@ from ptx.errors import PtxError
 from ptx.formats.card import Record
 from ptx.lms.inputs import LAYOUTS
 from ptx.lms.models import Model, resolve
-from ptx.prompts.given import check_fits, layout_of, made_for
+from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
 from ptx.stages.tune import FILE
-from ptx.suites import load_suite
 
 # What the card of an imported prompt said about its making stays true.
 INHERITED = ("method", "train_facts", "seed", "dev_accuracy", "matching_loss", "evaluations", "sources", "settings")
@@ -48,7 +47,7 @@ def record_of(artifact: Artifact, store: Store) -> Record:
     origin = meta["metrics"].get("origin", {})
     made |= {name: origin[name] for name in INHERITED if name in origin and not (name == "evaluations" and made[name])}
     with contextlib.suppress(PtxError):  # the user's suite is gone: the card says less
-        (task,) = load_suite(labels["suite"]).choose([labels["task"]])
+        task = task_of(artifact)
         made |= {"task_label": task.label, "template": task.template, "label_words": list(task.labels)}
     return Record(
         version=__version__, key=artifact.key, suite=labels["suite"], task=labels["task"],

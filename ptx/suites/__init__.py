@@ -12,12 +12,12 @@ import os
 import unicodedata
 from pathlib import Path
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
 from ptx.suites.facts import read_file
 from ptx.suites.hub import PREFIX, read_hub_facts
 from ptx.suites.lama import PREFERRED, read_folder, read_relations
-from ptx.suites.lines import Bad, refuse, shown
+from ptx.suites.lines import Bad, refuse
 from ptx.suites.task import SPLITS, Fact, Suite, Task
 
 __all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite"]

@@ -5,10 +5,10 @@ from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 from ptx.suites.description import Keys, read_description
 from ptx.suites.hub import read_dataset
-from ptx.suites.lines import Bad, refuse, shown
+from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import FORMATS, Row, read_rows, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 

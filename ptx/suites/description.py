@@ -1,17 +1,16 @@
 """The TOML file that describes a classification suite: `Keys` has its keys, and what they are for.
 
-Editors complete and check them by its JSON Schema: `pydantic.TypeAdapter(Keys).json_schema()`.
+Editors complete and check them by the JSON Schema that `ptx recipe --schema` prints.
 """
 
 import functools
-import tomllib
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptx.config.validation import validated
+from ptx.config.validation import read_toml, validated
 from ptx.errors import PtxError
-from ptx.suites.lines import shown, text_lines
+from ptx.suites.lines import text_lines
 
 Texts = tuple[str, ...]
 ONLY_THESE = {"extra": "forbid"}
@@ -121,9 +120,5 @@ class Keys:
 
 def read_description(path: Path) -> Keys:
     """A suite's TOML file. Raises PtxError naming the file and the key that is wrong."""
-    try:
-        raw = tomllib.loads("".join(text_lines(path)))
-    except (ValueError, RecursionError) as error:  # tomllib's, and that of a number of thousands of digits
-        what = shown(str(error)) if isinstance(error, ValueError) else "nested too deeply"
-        raise PtxError(f"{path}: {what}", "see https://toml.io for how TOML is written") from None
-    return validated(Keys, raw, str(path))
+    hint = "see https://toml.io for how TOML is written"
+    return validated(Keys, read_toml(path, hint, "".join(text_lines(path))), str(path))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NoReturn
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 
 LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fit into any model
 PIECE = 2**16
@@ -75,9 +75,3 @@ def subjects_of(path: Path) -> list[str]:
     if not path.is_file():
         raise PtxError(f"no file {path}", "give the path of a text file with one subject a line")
     return [line.strip() for line in text_lines(path) if line.strip()]
-
-
-def shown(text: str, limit: int = 200) -> str:
-    """Text of a user's file inside a message: on one line, and not too long."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)

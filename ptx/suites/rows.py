@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ptx.errors import PtxError
-from ptx.suites.lines import Bad, refuse, shown, text_lines
+from ptx.errors import PtxError, shown
+from ptx.suites.lines import Bad, refuse, text_lines
 
 FORMATS = (".tsv", ".csv", ".jsonl")
 T = TypeVar("T")

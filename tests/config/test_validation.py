@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -15,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptx.config import AnchorsConfig, EncodeConfig, SearchConfig, TuneConfig
-from ptx.config.validation import nearest, validated
+from ptx.config.settings import settings_file
+from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
-from ptx.suites.description import Keys
+from ptx.paper.recipe import load_recipe
+from ptx.suites.description import Keys, read_description
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,32 @@ def test_anything_is_a_whole_or_a_line(values: Any) -> None:
         return
     assert isinstance(found.title, str)
     assert 0 < found.share < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (b"x = = 1", "invalid value"),
+        (b"x = \xff", "utf-8"),
+        (b"x = " + b"1" * 5000, "exceeds the limit (4300 digits)"),
+        (b"x = " + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_toml(tmp_path: Path, text: bytes, wrong: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text)
+    for read in (lambda: read_toml(path, ""), lambda: load_recipe(str(path)), lambda: read_description(path)):
+        _is_refused(read, path, wrong)
+    found = path.rename(tmp_path / "ptx.toml")
+    _is_refused(lambda: settings_file(tmp_path), found, wrong)
+
+
+def _is_refused(read: Callable[[], object], path: Path, wrong: str) -> None:
+    with pytest.raises(PtxError) as error:
+        read()
+    assert wrong in error.value.message.lower()
+    assert str(path) in error.value.message
+    assert len(error.value.message) < len(str(path)) + 250
 
 
 def test_nearest() -> None:

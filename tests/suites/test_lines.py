@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 from ptx.suites import Fact, read_suite
 from ptx.suites import lines as module
-from ptx.suites.lines import LONGEST, shown, text_lines, words_of
+from ptx.suites.lines import LONGEST, text_lines, words_of
 from ptx.suites.task import check_task_name
 
 GOOD = '{"sub_label": "Rome", "obj_label": "Italy", "split": "train"}\n'

@@ -5,6 +5,7 @@ are sub_label, obj_label and optionally task, split and template. Folders in LAM
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ptx.errors import PtxError
@@ -32,19 +33,19 @@ def tasks_of(
     Raises PtxError, naming `source`, if there is no row.
     """
 
-    def placed(row: Row) -> tuple[str, str, Fact, str | None]:
+    def placed(row: Row) -> tuple[str, str, Fact]:
         name, split, fact = row.optional("task") or default, row.optional("split"), fact_of(row)
         check_task_name(name, row.where)
         if split is not None and split not in SPLITS:
             raise PtxError(f"{row.where}: unknown split {split[:60]!r}", f"use {', '.join(SPLITS)}")
-        return name, split or split_by_hash(fact), fact, row.optional("template")
+        return name, split or split_by_hash(fact), fact
 
     tasks: dict[str, dict[str, list[Fact]]] = {}
     templates: dict[str, str] = {}
-    for name, split, fact, template in each(rows, placed, bad):
+    for name, split, fact in each(rows, placed, bad):
         tasks.setdefault(name, {split: [] for split in SPLITS})[split].append(fact)
-        if template:
-            templates.setdefault(name, template)
+        if fact.template:
+            templates.setdefault(name, fact.template)
     if not tasks:
         bad(PtxError(f"{source}: no facts", "check that the file is complete"))
     for name, found in tasks.items():
@@ -55,13 +56,24 @@ def make_task(
     name: str, splits: Mapping[str, Iterable[Fact]], relation: Row | None = None, template: str | None = None
 ) -> Task:
     """A task of facts, with what `relations.jsonl` says about it. A fact that is repeated within a split is kept once,
-    as OptiPrompt does."""
-    title = name
+    as OptiPrompt does.
+
+    The task's template is `template`, the first that its facts bring, or else that of the relation; facts that are to
+    be asked with another one keep that.
+    """
+    title, usual = name, None
     if relation is not None:
-        title = relation.optional("label") or name
-        template = template or relation.optional("template")
+        title, usual = relation.optional("label") or name, relation.optional("template")
     every = {split: list(splits[split]) for split in SPLITS}
-    once = {split: tuple(dict.fromkeys(facts)) for split, facts in every.items()}
+    brought = (fact.template for split in SPLITS for fact in every[split] if fact.template)
+    template = template or next(brought, usual)
+
+    def own(fact: Fact) -> Fact:
+        asked = fact.template or usual
+        asked = None if asked == template else asked
+        return fact if asked == fact.template else replace(fact, template=asked)
+
+    once = {split: tuple(dict.fromkeys(map(own, facts))) for split, facts in every.items()}
     repeated = {split: len(every[split]) - len(once[split]) for split in SPLITS}
     return Task(name, title, template, once, repeated=repeated)
 
@@ -73,11 +85,13 @@ def facts_in(file: Path, bad: Bad = refuse) -> Generator[Fact, None, None]:
 
 
 def fact_of(row: Row) -> Fact:
-    """A row's fact, without blanks around subject and object. Raises PtxError if one of them is no text, or empty."""
-    subject, obj = (row.text(column).strip() for column in COLUMNS)
-    if not subject or not obj:
-        raise PtxError(f"{row.where}: {COLUMNS[bool(subject)]} is empty", "fill it in, or remove the line")
-    return Fact(subject, obj, row.where)
+    """A row's fact, with the row's own template if it brings one. Raises PtxError for a subject or object that is no
+    text, or empty; the object may be a list of texts that are all right (KAMEL)."""
+    subject = row.text(COLUMNS[0]).strip()
+    if not subject:
+        raise PtxError(f"{row.where}: {COLUMNS[0]} is empty", "fill it in, or remove the line")
+    first, *others = row.texts(COLUMNS[1])
+    return Fact(subject, first, row.where, row.optional("template"), tuple(others))
 
 
 def split_by_hash(fact: Fact) -> str:

@@ -1,5 +1,6 @@
 """Rows of JSON-lines, CSV and TSV files. Each knows the file and line that it begins at, for error messages."""
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -25,20 +26,37 @@ class Row:
 
     def text(self, column: str) -> str:
         """A column's text. Raises PtxError if it holds something else, such as a number in JSON."""
+        return _text(self.values[column], f"{self.where}: {column}")
+
+    def texts(self, column: str) -> list[str]:
+        """A column's texts without blanks around them, each once: those of a list, or of a JSON list in a table's
+        field, or else the only one. Raises PtxError as `text` does, and for an empty list or text."""
         value, where = self.values[column], f"{self.where}: {column}"
-        if not isinstance(value, str):
-            raise PtxError(f"{where} is {spelled(value)}, which is no text", "put it in quotes")
-        if "\0" in value:
-            raise PtxError(f"{where} holds a NUL character", "remove it")
-        try:
-            value.encode()
-        except UnicodeEncodeError:  # JSON can spell one half of a pair, which no file or model can hold
-            raise PtxError(f"{where} holds half of a character (a lone surrogate)", "remove it") from None
-        return value
+        if isinstance(value, str) and value.lstrip().startswith('["'):
+            with contextlib.suppress(ValueError, RecursionError):
+                value = json.loads(value)
+        if value == []:
+            raise PtxError(f"{where} is an empty list", "fill it in, or remove the line")
+        found = [_text(each, where).strip() for each in (value if isinstance(value, list) else [value])]
+        if not all(found):
+            raise PtxError(f"{where} is empty", "fill it in, or remove the line")
+        return list(dict.fromkeys(found))
 
     def optional(self, column: str) -> str | None:
         """A column's text, or None where it is absent, null or empty."""
         return self.text(column).strip() or None if self.values.get(column) is not None else None
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise PtxError(f"{where} is {spelled(value)}, which is no text", "put it in quotes")
+    if "\0" in value:
+        raise PtxError(f"{where} holds a NUL character", "remove it")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON can spell one half of a pair, which no file or model can hold
+        raise PtxError(f"{where} holds half of a character (a lone surrogate)", "remove it") from None
+    return value
 
 
 def each(rows: Generator[Row, None, None], convert: Callable[[Row], T], bad: Bad) -> Generator[T, None, None]:

@@ -5,6 +5,7 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ptx.cache import digest
 from ptx.errors import PtxError
@@ -19,6 +20,19 @@ class Fact:
     subject: str  # the [X] of a template: a subject, or the text to classify
     object: str  # the answer, one word: for a text to classify, its label's
     where: str = field(default="", compare=False)
+    template: str | None = None  # the manual prompt of this fact alone, where it is not the task's
+    others: tuple[str, ...] = ()  # answers that are as right as `object`
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All that is right; a fact can be asked if any of them is an allowed word."""
+        return (self.object, *self.others)
+
+    @property
+    def record(self) -> list[Any]:
+        """What identifies the fact. What it does not have is left out: digests of caches that are in use stay."""
+        more = {name: value for name in ("template", "others") if (value := getattr(self, name))}
+        return [self.subject, self.object, *([more] if more else [])]
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Task:
         """Identifies the records of some splits and what is done with them; the task's name and title do not matter."""
         if splits in self._digests:
             return self._digests[splits]
-        records: dict[str, object] = {split: [[f.subject, f.object] for f in self.splits[split]] for split in splits}
+        records: dict[str, object] = {split: [fact.record for fact in self.splits[split]] for split in splits}
         if self.labels or self.truncate:  # left out otherwise: facts keep the digests of caches that are in use
             records |= {"labels": list(self.labels), "truncate": self.truncate}
         self._digests[splits] = digest(records)

@@ -54,6 +54,92 @@ def test_labels_and_truncation_enter_the_digest_and_places_do_not() -> None:
     assert len({variant.digest("train") for variant in variants}) == 6
 
 
+def test_a_facts_own_template_and_further_answers_enter_the_digest() -> None:
+    fact = Fact("a", "b", "x:1")
+    assert fact.answers == ("b",)
+    variants = [
+        fact,
+        dataclasses.replace(fact, template="[X] is [Y] ."),
+        dataclasses.replace(fact, template="[X] was [Y] ."),
+        dataclasses.replace(fact, others=("c",)),
+        dataclasses.replace(fact, others=("c", "d")),
+        dataclasses.replace(fact, others=("d", "c")),
+        dataclasses.replace(fact, template="[X] is [Y] .", others=("c",)),
+    ]
+    assert variants[4].answers == ("b", "c", "d")
+    assert len(set(variants)) == 7
+    assert len({Task("t", "t", None, {"train": (variant,)}).digest("train") for variant in variants}) == 7
+
+
+def test_rows_of_a_task_keep_their_own_template(tmp_path: Path) -> None:
+    """The task has the first; a row without one is asked as the task is."""
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "sub_label,obj_label,split,template\nRome,Italy,test,[X] in [Y] .\nOslo,Norway,test,[X] near [Y] .\n"
+        "Bern,Switzerland,test,\nKiev,Ukraine,test,[X] in [Y] .\n"
+    )
+    (task,) = load_suite(str(path)).tasks
+    assert task.template == "[X] in [Y] ."
+    assert [fact.template for fact in task.splits["test"]] == [None, "[X] near [Y] .", None, None]
+
+
+def test_rows_with_and_without_a_template_beside_relations(tmp_path: Path) -> None:
+    """A row that brings none is asked with the template of relations.jsonl."""
+    path = tmp_path / "P1.jsonl"
+    path.write_text(
+        '{"sub_label": "Rome", "obj_label": "Italy", "split": "test", "template": "[X] in [Y] ."}\n'
+        '{"sub_label": "Oslo", "obj_label": "Norway", "split": "test"}\n'
+    )
+    (tmp_path / "relations.jsonl").write_text('{"relation": "P1", "template": "[X] of [Y] ."}\n')
+    (task,) = load_suite(str(path)).tasks
+    assert task.template == "[X] in [Y] ."
+    assert [fact.template for fact in task.splits["test"]] == [None, "[X] of [Y] ."]
+
+
+def test_templates_in_the_rows_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "P1").mkdir()
+    for split, templates in (("train", ["[X] in [Y] ."]), ("test", ["[X] in [Y] .", "[X] by [Y] ."])):
+        lines = [{"sub_label": "Rome", "obj_label": "Italy", "template": template} for template in templates]
+        (tmp_path / "P1" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (task,) = load_suite(str(tmp_path)).tasks
+    assert task.template == "[X] in [Y] ."
+    assert task.splits["train"] == (Fact("Rome", "Italy"),)
+    assert task.splits["test"] == (Fact("Rome", "Italy"), Fact("Rome", "Italy", template="[X] by [Y] ."))
+
+
+def test_lists_of_right_answers(tmp_path: Path) -> None:
+    """As KAMEL's, in JSON lines or as the JSON of a list in a table's field."""
+    answers = [["Paris", " Lyon ", "Paris"], ["Rome"], "Oslo"]
+    lines = [{"sub_label": f"s{i}", "obj_label": value, "split": "test"} for i, value in enumerate(answers)]
+    (tmp_path / "P1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (task,) = load_suite(str(tmp_path / "P1.jsonl")).tasks
+    assert [fact.answers for fact in task.splits["test"]] == [("Paris", "Lyon"), ("Rome",), ("Oslo",)]
+    fields = "".join(
+        f"s{i}\t{value if isinstance(value, str) else json.dumps(value)}\ttest\n" for i, value in enumerate(answers)
+    )
+    (tmp_path / "P1.tsv").write_text("sub_label\tobj_label\tsplit\n" + fields)
+    (table,) = load_suite(str(tmp_path / "P1.tsv")).tasks
+    assert table.digest("test") == task.digest("test")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("[]", "obj_label is an empty list"),
+        ('["a", 5]', "obj_label is 5, which is no text"),
+        ('["a", ["b"]]', 'obj_label is ["b"], which is no text'),
+        ('["a", " "]', "obj_label is empty"),
+        ('{"a": 1}', 'obj_label is {"a": 1}, which is no text'),
+    ],
+)
+def test_bad_lists_of_answers(tmp_path: Path, value: str, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"sub_label": "x", "obj_label": {value}}}\n')
+    with pytest.raises(PtxError) as raised:
+        load_suite(str(path))
+    assert raised.value.message == f"{path}:1: {message}"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

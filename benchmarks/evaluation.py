@@ -16,9 +16,9 @@ from torch import Tensor
 from benchmarks import optiprompt
 from benchmarks.measure import medians
 from benchmarks.report import Row
-from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import LanguageModel, fact_rows, load_model
 from ptx.lms.models import anchor_models, resolve
+from ptx.lms.template import LAYOUTS
 from ptx.stages.eval import TOGETHER
 from ptx.suites import Task, load_suite
 from ptx.transfer.scoring import answer, facts_to_score

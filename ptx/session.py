@@ -18,8 +18,9 @@ from ptx.cache import Store
 from ptx.config import CommonConfig, SuiteConfig, listed
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
-from ptx.engine.step import Step
+from ptx.engine.step import Step, closure
 from ptx.errors import PtxError, UsageError
+from ptx.lms.frames import remark
 from ptx.lms.models import resolve, zoo
 from ptx.prompts import given, warm
 from ptx.stages import anchors, grid
@@ -118,8 +119,8 @@ class Session:
         Probabilities are among the allowed words, and sum to one over all of these.
         """
         from ptx import formats
-        from ptx.lms.inputs import LAYOUTS
         from ptx.lms.lm import load_model
+        from ptx.lms.template import LAYOUTS
         from ptx.stages.tune import FILE
         from ptx.transfer.scoring import Questions, answer
 
@@ -194,6 +195,7 @@ class Session:
         """Build the goals and what they need, failures included. `stage` is what --force rebuilds."""
         began = time.monotonic()
         self._say_skipped(goals)
+        self._say_frames(goals)
         forced = stage if self.common.force else None
         pipeline = Pipeline(self.store, self.tell, device=self.common.device, jobs=jobs)
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
@@ -225,6 +227,10 @@ class Session:
             skipped = [task.name for suite in suites for task in load_suite(suite).tasks if task.name not in used]
             if skipped:
                 self.tell.warn(f"skipped {', '.join(skipped)}: without facts in a split that is needed")
+
+    def _say_frames(self, goals: Sequence[Step]) -> None:
+        for model in {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}:
+            self.tell.warn(remark(model))
 
     def _say_doubts(self, outcomes: Sequence[Outcome]) -> None:
         brought = [o.artifact for o in outcomes if o.artifact and o.artifact.meta["labels"].get("method") == "imported"]

@@ -12,9 +12,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the benchmarks are not installed
 
 from benchmarks import __main__, causal, growth, report, search
-from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import resolve
+from ptx.lms.template import LAYOUTS
 from ptx.transfer.scoring import Questions
 from ptx.transfer.tuning import Examples
 

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError, first_line
 from ptx.lms.models import LOCAL
+from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
 from ptx.lms.weights import word_matrix
 
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
@@ -47,9 +48,9 @@ class WordEmbeddings:
         """Mean and (population) std over the whole matrix."""
         return self.embeddings.mean().item(), self.embeddings.std(correction=0).item()
 
-    def words(self, words: Iterable[str]) -> dict[str, int]:
+    def words(self, words: Iterable[str], context: Context = IN_A_SENTENCE) -> dict[str, int]:
         """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
-        return one_token_words(self.tokenizer, words)
+        return one_token_words(self.tokenizer, words, context)
 
     def fit(self, prompt: Float[Tensor, "m d"], hint: str = FITTING) -> Float[Tensor, "m d"]:
         """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
@@ -129,21 +130,35 @@ def spelled(tokenizer: PreTrainedTokenizerBase, token: str) -> str:
     return tokenizer.convert_tokens_to_string([token]).strip()
 
 
-def one_token_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> dict[str, int]:
-    """word -> token id, for the words that are one known token in the middle of a sentence, in their order.
+def one_token_words(
+    tokenizer: PreTrainedTokenizerBase, words: Iterable[str], context: Context = IN_A_SENTENCE
+) -> dict[str, int]:
+    """word -> token id, for the words that are one known token in a context, in their order.
 
-    "In the middle" matters to byte-level BPE and Unigram vocabularies, where a word carries its leading space. The
-    token must spell the word, but for what the model's own normaliser takes away: an uncased model knows "Paris" as
-    "paris", so both of these words are this token there.
+    By default that is the middle of a sentence, which matters to byte-level BPE and Unigram vocabularies, where a word
+    carries its leading space; at the start of a text or behind a quote it is another token. The token must spell the
+    word, but for what the model's own normaliser takes away: an uncased model knows "Paris" as "paris", so both of
+    these words are this token there.
     """
     words = list(words)
     if not words:
         return {}
-    space = lead(tokenizer)
     only_ids = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
-    encoded = tokenizer([space + word for word in words], **only_ids)["input_ids"]
-    special = special_ids(tokenizer)
-    found = {w: ids[0] for w, ids in zip(words, encoded, strict=True) if len(ids) == 1 and ids[0] not in special}
+    before, behind = context
+    opening: list[int] = []
+    if context == IN_A_SENTENCE:
+        before = lead(tokenizer)
+    else:
+        before = STAND_IN + before if before[:1].isspace() else before
+        opening = tokenizer([before.removesuffix(" ")], **only_ids)["input_ids"][0] if before else []
+    encoded = tokenizer([before + word + behind for word in words], **only_ids)["input_ids"]
+    special, begun = special_ids(tokenizer), len(opening)
+    found = {
+        word: ids[begun]
+        for word, ids in zip(words, encoded, strict=True)
+        if ids[:begun] == opening and (len(ids) == begun + 1 or (behind and len(ids) > begun + 1))
+    }
+    found = {word: token for word, token in found.items() if token not in special}
     tokens = tokenizer.convert_ids_to_tokens(list(found.values()))
     return {
         word: i

@@ -1,7 +1,6 @@
-"""From a template and a subject to token ids: `[X]` the subject, `[V]` the soft prompt, `[Y]` the answer."""
+"""From a template and a subject to token ids (see template.py for templates)."""
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,20 +10,22 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ptx.errors import PtxError
-from ptx.lms.embeddings import lead
+from ptx.lms.embeddings import lead, spelled
+from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
 
 PLACEHOLDER = 0  # the token whose embedding a prompt vector replaces: any will do
-# Where the soft prompt stands (the paper, Section 2; the prefix layout is the authors' code's).
-LAYOUTS = {"postfix": "[X] [V] [Y] .", "prefix": "[V] [X] [Y] ."}
+STAND_INS = ("a", "0")  # subjects that differ, to see what of a text is not the subject's
 
 
 @dataclass(frozen=True)
 class Row:
-    """One input: token ids, where the prompt's vectors begin (None without a prompt), where the answer is read."""
+    """One input: token ids, where the prompt's vectors begin (None without a prompt), where the answer is read, and
+    what it touches there."""
 
     ids: tuple[int, ...]
     prompt_at: int | None
     answer_at: int
+    context: Context = IN_A_SENTENCE
 
 
 @dataclass(frozen=True)
@@ -46,58 +47,110 @@ def rows(
     max_length: int,
     causal: bool = False,
     blank: int | None = None,
+    around: tuple[Sequence[int], Sequence[int]] | None = None,
     refuse: Callable[[int, int], PtxError] | None = None,
 ) -> list[Row]:
-    """One input per subject. The answer is a `blank` (the mask, unless another token is given); a causal LM's input
-    ends before the answer, which is read at its last token.
+    """One input per subject: what the tokenizer makes of the whole text, with the subject at [X] and a `blank` (the
+    mask, unless another token is given) at [Y]. A causal LM's input ends before the answer, which is read at its last
+    token. `around` is the frame, the tokenizer's own by default.
 
+    A mask stands for a token that brings its own space, so the space before it is left out; so is that before a prompt.
     A subject too long for the model loses its last tokens, never the prompt or answer; with `refuse`, it is an error
-    instead, made from its place in `subjects` and its length in tokens.
+    instead, made from its place in `subjects` and its length in tokens. Raises PtxError for a template that cannot be
+    read.
     """
-    if template.count("[X]") != 1 or template.count("[Y]") != 1:
-        raise PtxError(f"the template {template!r} needs one [X] and one [Y]", 'write it like "[X] is in [Y] ."')
+    template, context = check(template, causal=causal), context_of(check(template, causal=causal))
+    blank = tokenizer.mask_token_id if blank is None and not causal else blank
+    begin, end = around or frame(tokenizer)
     if causal:
-        template = template[: template.index("[Y]") + len("[Y]")]
-        if "[X]" not in template:
-            hint = "reword the template so that [Y] comes last"
-            raise PtxError(f"a causal LM cannot read {template!r}: the answer comes before the subject", hint)
-    parts = [part for part in re.split(r"(\[[XVY]\])", template) if part.strip()]
-    # Every part but the first stands after a space, which byte-level and Unigram tokenizers see.
-    inside = lead(tokenizer)
-    space = "" if parts[0] == "[X]" else inside
-    subject_ids = subject_tokens(tokenizer, [space + s for s in subjects])
-    text_ids = {
-        i: tokenizer.encode((inside if i else "") + part.strip(), add_special_tokens=False)
-        for i, part in enumerate(parts)
-        if part not in ("[X]", "[V]", "[Y]")
-    }
-    begin, end = frame(tokenizer)
-    answer = [tokenizer.mask_token_id if blank is None else blank]
-    if causal:
-        answer, end = [], []
-    fixed = sum(map(len, (begin, answer, end, *text_ids.values()))) + prompt_length * parts.count("[V]")
-    if fixed >= max_length:
+        template, end = template.removesuffix("[Y]").removesuffix(" "), ()
+    before, with_prompt, behind = template.partition("[V]")
+    texts = [template]
+    if with_prompt:
+        behind = behind.strip(" ")
+        texts = [before.rstrip(" "), f"{lead(tokenizer)}{behind}" if behind else ""]
+    parts = [_spelled(tokenizer, _with_blank(tokenizer, text, blank), subjects) for text in texts]
+    fixed = sum(part.head + part.tail for part in parts) + len(begin) + len(end) + prompt_length * bool(with_prompt)
+    if (room := max_length - fixed) <= 0:
         message = f"a prompt of {prompt_length} vectors leaves no room for a subject in {max_length} positions"
         raise PtxError(message, "choose a smaller --prompt-length")
-    result = []
-    for number, subject in enumerate(subject_ids):
-        if refuse is not None and len(subject) > max_length - fixed:
-            raise refuse(number, len(subject))
-        ids = list(begin)
-        prompt_at, answer_at = None, -1
+    made = []
+    for number in range(len(subjects)):
+        ids = [*begin]
+        prompt_at, answers = None, []
         for i, part in enumerate(parts):
-            if part == "[X]":
-                ids += subject[: max_length - fixed]
-            elif part == "[V]":
+            if i:
                 prompt_at = len(ids)
                 ids += [PLACEHOLDER] * prompt_length
-            elif part == "[Y]":
-                answer_at = len(ids) - causal
-                ids += answer
-            else:
-                ids += text_ids[i]
-        result.append(Row(tuple(ids + end), prompt_at, answer_at))
-    return result
+            length = part.length(number)
+            if refuse is not None and length > room:
+                raise refuse(number, length)
+            cut = part.cut(number, room)
+            answers += [len(ids) + at for at, token in enumerate(cut) if token == blank]
+            ids += cut
+        if causal:
+            answers = [len(ids) - 1]
+        if len(answers) != 1:
+            what = f"the tokenizer reads {len(answers)} blanks in the template {template!r}"
+            raise PtxError(what, "write one [Y], with a space before it, and no mask")
+        made.append(Row((*ids, *end), prompt_at, answers[0], context))
+    return made
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Token ids of a text for each subject: the first `head` and the last `tail` of them are not the subject's."""
+
+    ids: Sequence[list[int]]
+    head: int
+    tail: int
+
+    def length(self, number: int) -> int:
+        """How many tokens a subject is."""
+        return len(self.ids[number]) - self.head - self.tail
+
+    def cut(self, number: int, room: int) -> list[int]:
+        """The ids of one subject, which loses its last tokens beyond `room`."""
+        ids = self.ids[number]
+        return ids[: self.head + min(room, self.length(number))] + ids[len(ids) - self.tail :]
+
+
+def _with_blank(tokenizer: PreTrainedTokenizerBase, text: str, blank: int | None) -> str:
+    """The text with the blank's spelling at [Y]. A space before it belongs to the answer that it stands for; most
+    tokenizers drop it themselves."""
+    if blank is None:
+        return text
+    token = str(tokenizer.convert_ids_to_tokens(blank))
+    if blank in getattr(tokenizer, "added_tokens_decoder", {}):
+        return text.replace(" [Y]", "[Y]").replace("[Y]", token)
+    return text.replace("[Y]", spelled(tokenizer, token))  # mT5's sentinel is a word of its vocabulary
+
+
+def _spelled(tokenizer: PreTrainedTokenizerBase, text: str, subjects: Sequence[str]) -> _Part:
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        return found
+
+    if "[X]" not in text:
+        (ids,) = encode([text]) if text else [[]]
+        return _Part([ids] * len(subjects), len(ids), 0)
+    before, _, behind = text.partition("[X]")
+    begun, one, other = encode([before.rstrip(" "), *(f"{before}{subject}{behind}" for subject in STAND_INS)])
+    head = min(len(begun), _alike(one, other))
+    tail = _alike(one[:head:-1], other[:head:-1])
+    found = encode([f"{before}{subject}{behind}" for subject in subjects])
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    own = sum(token in special for token in one)
+    for i, (ids, subject) in enumerate(zip(found, subjects, strict=True)):
+        if sum(token in special for token in ids) != own:  # the subject's "[MASK]" is letters
+            space = lead(tokenizer) if before.endswith(" ") else ""
+            found[i] = one[:head] + subject_tokens(tokenizer, [space + subject])[0] + one[len(one) - tail :]
+    return _Part(found, head, tail)
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two lists begin with alike."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def subject_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:

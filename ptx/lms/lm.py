@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -17,9 +17,11 @@ from transformers import PreTrainedModel
 from ptx.errors import PtxError, first_line
 from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
 from ptx.lms.families import blank_token, load_network, matrix_of
+from ptx.lms.frames import added_frame
 from ptx.lms.heads import logits_at
-from ptx.lms.inputs import Batch, Row, collate, rows
+from ptx.lms.inputs import Batch, Row, collate, frame, rows
 from ptx.lms.models import Model
+from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
 from ptx.suites import Fact, Task
 
 FLOAT32 = "float32"
@@ -39,6 +41,7 @@ class LanguageModel(WordEmbeddings):
         network, self.kind = load_network(model, getattr(torch, dtype))
         self.network: PreTrainedModel = network.to(device)
         self.blank = blank_token(model.name, tokenizer, self.kind)
+        self.added = added_frame(model)
         super().__init__(model.name, tokenizer, matrix_of(network).float())
         # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
         self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
@@ -67,24 +70,47 @@ class LanguageModel(WordEmbeddings):
         start = getattr(self.network.config, "decoder_start_token_id", None)
         return self.pad_id if start is None else start
 
+    @functools.cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The tokens around every text."""
+        before, behind = ([*map(self.tokenizer.get_vocab().__getitem__, tokens)] for tokens in self.added)
+        return (before, behind) if before or behind else frame(self.tokenizer)
+
     def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
         """One input per subject (see inputs.rows)."""
-        more |= {"max_length": self.max_length, "causal": self.causal, "blank": self.blank}
+        more |= {"max_length": self.max_length, "causal": self.causal, "blank": self.blank, "around": self.frame}
         return rows(self.tokenizer, template, subjects, **more)
 
     def collate(self, batch: Sequence[Row]) -> Batch:
         """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""
         return collate(batch, self.pad_id, side=self.tokenizer.padding_side if self.causal else "right")
 
-    def label_ids(self, task: Task) -> dict[str, int]:
-        """Label word -> token id, in the task's order. Raises PtxError for a word that is not one token here."""
-        found = self.words(task.labels)
+    @functools.cached_property
+    def _known(self) -> dict[tuple[tuple[str, ...], Context], Tensor]:
+        """A command asks for few lists of words, and for these again and again."""
+        return {}
+
+    def context(self, template: str) -> Context:
+        """What the answer touches in a template, as this kind of model reads it. Raises PtxError for a wrong one."""
+        return context_of(check(template, causal=self.causal))
+
+    def answer_ids(self, words: tuple[str, ...], context: Context = IN_A_SENTENCE) -> Int[Tensor, " k"]:
+        """The token that each word is as an answer in a context, -1 where it is several."""
+        if (words, context) not in self._known:
+            found = self.words(words, context)
+            self._known[words, context] = torch.tensor([found.get(word, -1) for word in words], device=self.device)
+        return self._known[words, context]
+
+    def label_ids(self, task: Task, context: Context = IN_A_SENTENCE) -> dict[str, int]:
+        """Label word -> token id, in the task's order. Raises PtxError for a word that is not one token there."""
+        found = self.words(task.labels, context)
         for word in task.labels:
             if word not in found:
-                pieces = self.tokenizer.tokenize(f" {word}")
+                pieces = self.tokenizer.tokenize(f"{context.before}{word}")
                 spelled = f"{len(pieces)} tokens in {self.name} ({' '.join(pieces)})"
+                where = "" if context == IN_A_SENTENCE else " where the template puts it"
                 hint = "choose another word for this label in the suite's TOML file"
-                raise PtxError(f"task {task.name}: the label word {word!r} is {spelled}", hint)
+                raise PtxError(f"task {task.name}: the label word {word!r} is {spelled}{where}", hint)
         return {word: found[word] for word in task.labels}
 
     def logits(self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None) -> Float[Tensor, "b vocabulary"]:

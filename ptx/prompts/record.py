@@ -10,8 +10,8 @@ from ptx import __version__, formats
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
 from ptx.formats.card import Record
-from ptx.lms.inputs import LAYOUTS
 from ptx.lms.models import Model, resolve
+from ptx.lms.template import LAYOUTS
 from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
 from ptx.stages.tune import FILE

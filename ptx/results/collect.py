@@ -9,7 +9,7 @@ from ptx.cache import Artifact, Store, versions_of
 from ptx.stages import versions
 
 # Settings that name a row, are averaged over, or follow from the task are no reason for another table.
-NOT_SETTINGS = {"seed", "task", "template", "method", "weights", "split"}
+NOT_SETTINGS = {"seed", "task", "template", "reads", "frame", "method", "weights", "split"}
 SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
 
 

@@ -10,7 +10,9 @@ from ptx.cache import Artifact, Store
 from ptx.engine.build import Stopwatch, artifact_of, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
+from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.lms.template import is_plain
 from ptx.stages.anchors import read_words
 from ptx.stages.settings import Settings
 from ptx.stages.tune import read_prompt
@@ -39,11 +41,13 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
     }
     if prompt is not None and settings.eval.on not in ("", settings.suite):
         labels["tuned_on"] = settings.suite
-    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed}
+    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed, **framed(target)}
     if prompt is None:
         if not task.template:
             raise PtxError(f"task {task.name} has no manual template", "add one to the suite's relations.jsonl")
         own["template"] = task.template
+        if not is_plain(task.template):
+            own["reads"] = "as written"  # earlier versions put spaces around all parts
         del labels["seed"]  # nothing is drawn
     else:
         own["layout"] = settings.tune.layout
@@ -81,7 +85,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         seconds = watch.lap() / len(part)
         for (step, scored, _), answers in zip(part, answered, strict=True):
             if is_finite(answers):
-                files = {FILE: _predictions(scored, answers)}
+                files = {FILE: _predictions(scored, answers, manual="template" in step.settings)}
                 yield step, Payload(files, _metrics(step, scored, answers, store), seconds)
             else:
                 yield (
@@ -106,13 +110,15 @@ def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: S
     return prompt, facts_to_score(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
 
 
-def _predictions(scored: Scored, answers: Answers) -> bytes:
+def _predictions(scored: Scored, answers: Answers, *, manual: bool) -> bytes:
     words = scored.questions.words
     assert words is not None
     lines = [
         {
             "subject": fact.subject,
             "object": fact.object,
+            **({"others": list(fact.others)} if fact.others else {}),
+            **({"template": fact.template} if fact.template and manual else {}),
             "predicted": words[places[0]],
             "probability": round(probabilities[0], 6),
             "rank": rank,
@@ -142,8 +148,8 @@ def _metrics(step: Step, scored: Scored, answers: Answers, store: Store) -> dict
 
 
 def strict(step: Step, artifact: Artifact, store: Store) -> None:
-    """Raise PtxError if the evaluation left facts out, since their objects are no shared words."""
-    from ptx.suites.strict import refuse_dropped
+    """Raise PtxError if the evaluation left facts out, since their objects are no allowed answers."""
+    from ptx.suites.strict import NOT_SHARED, SEVERAL_TOKENS, refuse_dropped
 
     if not artifact.meta["metrics"]["dropped"]:
         return
@@ -152,7 +158,8 @@ def strict(step: Step, artifact: Artifact, store: Store) -> None:
     lines = payload_of(step, store, FILE).read_text("utf-8").splitlines()
     kept = {(row["subject"], row["object"]) for row in map(json.loads, lines)}
     dropped = [fact for fact in facts if (fact.subject, fact.object) not in kept]
-    refuse_dropped(step.task, dropped, len(facts), "are not words that all models share")
+    why = f"{NOT_SHARED}, or {SEVERAL_TOKENS}" if "reads" in step.settings else NOT_SHARED
+    refuse_dropped(step.task, dropped, len(facts), why)
 
 
 STAGE = Stage(

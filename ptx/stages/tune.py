@@ -13,6 +13,7 @@ from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
+from ptx.lms.frames import framed
 from ptx.lms.models import Model
 from ptx.stages.settings import Settings
 from ptx.suites import Task
@@ -26,7 +27,7 @@ TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     """One prompt, begun from noise, from words, or from the one of `settings.initial` for this model and task."""
-    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed}
+    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed, **framed(model)}
     own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
     if settings.tune.init != "random":
         del own["init_scale"]

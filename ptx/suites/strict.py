@@ -5,6 +5,9 @@ from collections.abc import Container, Sequence
 from ptx.errors import PtxError
 from ptx.suites.task import Fact, Task
 
+NOT_SHARED = "are not words that all models share"
+SEVERAL_TOKENS = "are not one token where the template puts them"
+
 
 def refuse_dropped(task: Task, dropped: Sequence[Fact], of: int, why: str) -> None:
     """Raise PtxError naming the first facts that would be left out because of their objects, if the task is strict."""
@@ -17,5 +20,5 @@ def refuse_dropped(task: Task, dropped: Sequence[Fact], of: int, why: str) -> No
 def refuse_unknown(task: Task, known: Container[str], model: str) -> None:
     """The same for objects that tuning leaves out, since they are not one token in the model (not `known`)."""
     for split in ("train", "dev"):
-        dropped = [fact for fact in task.splits[split] if fact.object not in known]
+        dropped = [fact for fact in task.splits[split] if not any(answer in known for answer in fact.answers)]
         refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model}")

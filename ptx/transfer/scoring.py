@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ptx.errors import PtxError
 from ptx.lms.embeddings import WordEmbeddings
-from ptx.lms.inputs import LAYOUTS, Row
+from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel, fact_rows
+from ptx.lms.template import LAYOUTS
 from ptx.suites import Fact, Task
-from ptx.suites.strict import refuse_dropped
+from ptx.suites.strict import NOT_SHARED, SEVERAL_TOKENS, refuse_dropped
 
 BATCH = 256  # inputs per forward pass
 
@@ -28,18 +29,26 @@ BATCH = 256  # inputs per forward pass
 class Questions:
     """Inputs of one task, and which words may answer them: by name, or (None) any token of the vocabulary.
 
-    An answer's *place* is its index in `words`, or its token id. `objects` are the places of the right ones, if known.
+    An answer's *place* is its index in `words`, or its token id. `objects` are the places of the right ones, if known,
+    and `others` of those that are as right.
     """
 
     rows: Sequence[Row]
     words: tuple[str, ...] | None
     objects: Sequence[int] | None
+    others: Sequence[tuple[int, ...]] = ()
+
+    def right(self, number: int) -> tuple[int, ...]:
+        """The places of all right answers to one input."""
+        if self.objects is None:
+            return ()
+        return (self.objects[number], *(self.others[number] if self.others else ()))
 
 
 @dataclass(frozen=True)
 class Answers:
     """Per input the places of the likeliest answers, their probabilities among the allowed ones, and the rank of the
-    right one, from 1 (0 where it is not known)."""
+    right one, or of the likeliest of several, from 1 (0 where it is not known)."""
 
     places: list[list[int]]
     probabilities: list[list[float]]
@@ -54,8 +63,8 @@ class Answers:
 class Scored:
     """The facts of one task that can be scored, with their questions.
 
-    `dropped` facts have an object that is not an allowed word; `floor` is the accuracy of always answering with the
-    task's most frequent train object, None where there are no train facts.
+    `dropped` facts have no right answer that is an allowed word, and one token where the template puts it; `floor` is
+    the accuracy of always answering with the task's most frequent train object, None where there are no train facts.
     """
 
     facts: Sequence[Fact]
@@ -74,26 +83,46 @@ def facts_to_score(
     prompt_length: int = 0,
     template: str | None = None,
 ) -> Scored:
-    """The inputs of one split, with a soft prompt in a layout or with a manual template.
+    """The inputs of one split, with a soft prompt in a layout, or with a manual template or a fact's own.
 
-    Answers are among `words`, or the label words of a task that has them. Raises PtxError if no object of the split
-    is an allowed word.
+    Answers are among `words`, or the label words of a task that has them, as far as they are one token where the
+    template puts them. Raises PtxError if no fact of the split can be answered so.
     """
-    words = tuple(model.label_ids(task)) if task.labels else words
+    words = task.labels or words
     place = {word: i for i, word in enumerate(words)}
-    facts = [fact for fact in task.splits[split] if fact.object in place]
-    unknown = [fact for fact in task.splits[split] if fact.object not in place]
-    refuse_dropped(task, unknown, len(task.splits[split]), "are not words that all models share")
-    if not facts:
+    facts = task.splits[split]
+    by_template: dict[str, list[int]] = {}
+    for i, fact in enumerate(facts):
+        text = (fact.template or template) if template else LAYOUTS[layout or "postfix"]
+        by_template.setdefault(text, []).append(i)
+    kept: dict[int, tuple[Row, list[int]]] = {}
+    for text, numbers in by_template.items():
+        context = model.context(text)
+        if task.labels:
+            model.label_ids(task, context)
+        known = (model.answer_ids(words, context) >= 0).tolist()
+        right = [[place[a] for a in facts[i].answers if a in place and known[place[a]]] for i in numbers]
+        answered = [(i, places) for i, places in zip(numbers, right, strict=True) if places]
+        made = fact_rows(model, task, [facts[i] for i, _ in answered], text, prompt_length=prompt_length)
+        kept |= {i: (row, places) for (i, places), row in zip(answered, made, strict=True)}
+    dropped = [fact for i, fact in enumerate(facts) if i not in kept]
+    there = [fact for fact in dropped if any(answer in place for answer in fact.answers)]
+    refuse_dropped(task, there, len(facts), SEVERAL_TOKENS)
+    refuse_dropped(task, dropped, len(facts), NOT_SHARED)
+    if not kept:
         raise PtxError(
-            f"task {task.name}: none of its {len(task.splits[split])} {split} objects is a word that all models share",
+            f"task {task.name}: none of its {len(facts)} {split} objects is "
+            + ("one token where the template puts it" if there else "a word that all models share"),
             "choose other --tasks, or --anchors of models that know these words",
         )
-    rows = fact_rows(model, task, facts, template or LAYOUTS[layout or "postfix"], prompt_length=prompt_length)
-    counts = Counter(fact.object for fact in task.splits["train"] if fact.object in place)
+    scored = [facts[i] for i in sorted(kept)]
+    rows, places = zip(*(kept[i] for i in sorted(kept)), strict=True)
+    others = [tuple(others) for _, *others in places]
+    questions = Questions(rows, words, [first for first, *_ in places], others if any(others) else ())
+    counts = Counter(answer for fact in task.splits["train"] for answer in fact.answers if answer in place)
     usual = min(counts, key=lambda obj: (-counts[obj], obj), default=None)
-    floor = sum(fact.object == usual for fact in facts) / len(facts) if counts else None
-    return Scored(facts, Questions(rows, words, [place[fact.object] for fact in facts]), len(unknown), floor)
+    floor = sum(usual in fact.answers for fact in scored) / len(scored) if counts else None
+    return Scored(scored, questions, len(dropped), floor)
 
 
 @torch.inference_mode()
@@ -111,15 +140,14 @@ def answer(
         together.setdefault((None if prompt is None else len(prompt), questions.words), []).append(i)
     answers: dict[int, Answers] = {}
     for (_, words), places in together.items():
-        allowed = None if words is None else model.word_ids(words)
-        answers |= zip(places, _answer_alike(model, [asked[i] for i in places], allowed, top, ranked), strict=True)
+        answers |= zip(places, _answer_alike(model, [asked[i] for i in places], words, top, ranked), strict=True)
     return [answers[i] for i in range(len(asked))]
 
 
 def _answer_alike(
     model: LanguageModel,
     asked: Sequence[tuple[Questions, Float[Tensor, "m d"] | None]],
-    allowed: Int[Tensor, " k"] | None,
+    words: tuple[str, ...] | None,
     top: int,
     ranked: bool,
 ) -> list[Answers]:
@@ -130,23 +158,44 @@ def _answer_alike(
         batch = flat[start : start + BATCH]
         given = [prompt for i, _, _ in batch if (prompt := asked[i][1]) is not None]
         prompts = torch.stack(given).to(model.device) if given else None
-        scores = model.logits(model.collate([row for _, _, row in batch]), prompts)
-        scores = scores if allowed is None else scores[:, allowed]
+        rows = [row for _, _, row in batch]
+        scores = model.logits(model.collate(rows), prompts)
+        if words is not None:
+            tokens = {context: model.answer_ids(words, context) for context in {row.context for row in rows}}
+            scores = _allowed(scores, [tokens[row.context] for row in rows])
         best = scores.argmax(-1, keepdim=True) if top == 1 else scores.topk(min(top, scores.shape[1]), dim=-1).indices
         probabilities = (scores.softmax(-1) if ranked else scores).gather(1, best)
-        right = [-1 if (objects := asked[i][0].objects) is None else objects[j] for i, j, _ in batch]
-        own = torch.tensor(right, device=scores.device)[:, None]
-        above = scores > scores.gather(1, own.clamp_min(0)) if ranked else torch.zeros_like(own)
-        ranks = (above.sum(-1) + 1) * (own[:, 0] >= 0)
-        for (i, j, _), *result in zip(batch, best.tolist(), probabilities.tolist(), ranks.tolist(), strict=True):
+        ranks = _ranks(scores, [asked[i][0].right(j) if ranked else () for i, j, _ in batch])
+        for (i, j, _), *result in zip(batch, best.tolist(), probabilities.tolist(), ranks, strict=True):
             found[i][j] = (result[0], result[1], result[2])
     ordered = [[of[j] for j in range(len(questions.rows))] for of, (questions, _) in zip(found, asked, strict=True)]
     return [Answers(*(list(column) for column in zip(*of, strict=True))) for of in ordered]
 
 
+def _allowed(scores: Float[Tensor, "b vocabulary"], ids: Sequence[Int[Tensor, " k"]]) -> Float[Tensor, "b k"]:
+    """The scores of the allowed words, by their tokens (of all rows, or of each); of one that has none, the lowest."""
+    if all(own is ids[0] for own in ids):
+        found, several = scores[:, ids[0].clamp_min(0)], ids[0] < 0
+    else:
+        chosen = torch.stack([*ids])
+        found, several = scores.gather(1, chosen.clamp_min(0)), chosen < 0
+    return found.masked_fill_(several, -math.inf) if several.any() else found
+
+
+def _ranks(scores: Float[Tensor, "b k"], right: Sequence[tuple[int, ...]]) -> list[int]:
+    """The rank of the likeliest right answer of each row, 0 for a row without one."""
+    widest = max(map(len, right))
+    if widest == 0:
+        return [0] * len(right)
+    places = [(*own, *[own[0] if own else 0] * (widest - len(own))) for own in right]
+    likeliest = scores.gather(1, torch.tensor(places, device=scores.device)).amax(-1, keepdim=True)
+    ranks: list[int] = ((scores > likeliest).sum(-1) + 1).tolist()
+    return [rank if own else 0 for rank, own in zip(ranks, right, strict=True)]
+
+
 def correct(questions: Questions, answers: Answers) -> int:
-    """How many inputs have the object as their likeliest answer."""
-    return sum(p == o for p, o in zip(answers.predicted, questions.objects or (), strict=True))
+    """How many inputs have a right answer as their likeliest one."""
+    return sum(place in questions.right(i) for i, place in enumerate(answers.predicted))
 
 
 def accuracy(questions: Questions, answers: Answers) -> float:

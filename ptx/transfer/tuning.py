@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ptx.config import TuneConfig
 from ptx.errors import PtxError
-from ptx.lms.inputs import LAYOUTS, Row
+from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel, fact_rows
-from ptx.suites import Fact, Task
+from ptx.lms.template import LAYOUTS
+from ptx.suites import Task
 from ptx.suites.strict import refuse_unknown
 from ptx.transfer.scoring import DevChoice, Questions
 from ptx.transfer.starts import generator, initial_prompt
@@ -56,26 +57,28 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
     known = (
         model.label_ids(task)
         if task.labels
-        else model.words({fact.object for split in ("train", "dev") for fact in task.splits[split]})
+        else model.words({word for split in ("train", "dev") for fact in task.splits[split] for word in fact.answers})
     )
 
-    def of(split: str) -> tuple[list[Row], list[Fact]]:
-        facts = [fact for fact in task.splits[split] if fact.object in known]
+    def of(split: str) -> tuple[list[Row], list[list[str]]]:
+        facts = [fact for fact in task.splits[split] if any(answer in known for answer in fact.answers)]
         rows = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
-        return rows, facts
+        return rows, [[answer for answer in fact.answers if answer in known] for fact in facts]
 
     refuse_unknown(task, known, model.name)
     for split in ("train", "dev"):
-        if not any(fact.object in known for fact in task.splits[split]):
+        if not any(answer in known for fact in task.splits[split] for answer in fact.answers):
             raise PtxError(
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",
             )
-    train = [(row, known[fact.object]) for row, fact in zip(*of("train"), strict=True)]
-    rows, facts = of("dev")
+    train = [(row, known[right[0]]) for row, right in zip(*of("train"), strict=True)]
+    rows, dev = of("dev")
     labels = tuple(known) if task.labels else None
     places = known if labels is None else {word: i for i, word in enumerate(labels)}
-    return Examples(task.name, train, Questions(rows, labels, [places[fact.object] for fact in facts]))
+    others = [tuple(places[word] for word in right[1:]) for right in dev]
+    objects = [places[right[0]] for right in dev]
+    return Examples(task.name, train, Questions(rows, labels, objects, others if any(others) else ()))
 
 
 def tune_prompts(

@@ -7,8 +7,9 @@ from conftest import FILLER, SUBJECTS, make_causal_tokenizer, make_tokenizer
 
 from ptx.errors import PtxError
 from ptx.lms.embeddings import load_tokenizer
-from ptx.lms.inputs import LAYOUTS, collate, rows, subject_tokens
+from ptx.lms.inputs import collate, rows, subject_tokens
 from ptx.lms.models import resolve
+from ptx.lms.template import LAYOUTS
 from ptx.suites import load_suite
 
 TOKENIZER = make_tokenizer([*SUBJECTS, *FILLER])

@@ -17,9 +17,10 @@ from transformers import (
 
 from ptx.errors import PtxError
 from ptx.lms.embeddings import load_tokenizer, one_token_words, read_embeddings, vocabulary_words
-from ptx.lms.inputs import LAYOUTS, rows
+from ptx.lms.inputs import rows
 from ptx.lms.lm import load_embeddings, load_model
 from ptx.lms.models import resolve
+from ptx.lms.template import LAYOUTS
 
 
 @pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro"])

@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
+from ptx.lms.template import LAYOUTS
 
 TOLERANCE = 1e-5  # of logits in float32; they are of the order of 1 to 10
 PEFT_ASKS = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")

@@ -12,9 +12,9 @@ from conftest import Result
 
 from ptx.config import SearchConfig
 from ptx.formats import read_prompt
-from ptx.lms.inputs import LAYOUTS
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
+from ptx.lms.template import LAYOUTS
 from ptx.stages.anchors import anchors_step
 from ptx.stages.encode import encode_step
 from ptx.stages.eval import eval_step

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ptx.errors import PtxError
 from ptx.lms.inputs import Row
+from ptx.lms.template import Context
+from ptx.suites import Fact
 from ptx.transfer import scoring
 from ptx.transfer.scoring import Answers, DevChoice, Questions, accuracy, answer, correct, facts_to_score, is_finite
 
@@ -211,3 +213,72 @@ def test_a_strict_task_drops_nothing() -> None:
     ):
         facts_to_score(PlainModel(), strict, "test", SOME)
     assert facts_to_score(PlainModel(), strict, "dev", SOME).dropped == 0
+
+
+def loop(
+    model: PlainModel, rows: list[Row], words: tuple[str, ...], right: list[tuple[str, ...]]
+) -> list[tuple[str, int]]:
+    """The likeliest word and the rank of the likeliest right one, of each row by itself."""
+    found = []
+    for row, names in zip(rows, right, strict=True):
+        scores = model.scores(row, None)
+        own = {word: scores[token].item() for word, token in model.words(words, row.context).items()}
+        best = max(own[name] for name in names if name in own)
+        found.append((max(own, key=lambda word: own[word]), 1 + sum(score > best for score in own.values())))
+    return found
+
+
+def test_each_answer_is_the_token_that_it_is_at_its_place() -> None:
+    """Rows of one batch whose templates put the answer at different places."""
+    model = PlainModel()
+    first = [Row((i,), None, 0, Context("", "")) for i in range(20)]
+    inside = [Row((i,), None, 0) for i in range(20)]
+    mixed = [row for pair in zip(first, inside, strict=True) for row in pair]
+    for rows in (first, mixed):
+        (found,) = answer(model, [(Questions(rows, SOME, [1] * len(rows)), None)])
+        expected = loop(model, rows, SOME, [("Kenya",)] * len(rows))
+        assert [(SOME[place], rank) for place, rank in zip(found.predicted, found.ranks, strict=True)] == expected
+        (all_four,) = answer(model, [(Questions(rows, SOME, None), None)], top=4)
+        assert [sum(p) for p in all_four.probabilities] == pytest.approx([1] * len(rows))
+        peru = [p[places.index(2)] for p, places in zip(all_four.probabilities, all_four.places, strict=True)]
+        assert [p == 0 for p in peru] == [row.context.before == "" for row in rows]
+
+
+def test_any_of_several_right_answers_counts() -> None:
+    model = PlainModel()
+    rows = [Row((i,), 0, 0) for i in range(30)]
+    right: list[tuple[str, ...]] = [("Cuba", "Peru", "Chad"), ("Kenya",), ("Chad", "Cuba")]
+    right = [right[i % 3] for i in range(30)]
+    places = [tuple(map(SOME.index, names)) for names in right]
+    questions = Questions(rows, SOME, [first for first, *_ in places], [own[1:] for own in places])
+    (found,) = answer(model, [(questions, None)])
+    expected = loop(model, rows, SOME, right)
+    assert found.ranks == [rank for _, rank in expected]
+    assert correct(questions, found) == sum(word in names for (word, _), names in zip(expected, right, strict=True))
+    assert correct(questions, found) == found.ranks.count(1)
+    assert found.ranks != answer(model, [(Questions(rows, SOME, questions.objects), None)])[0].ranks
+
+
+def test_facts_of_several_templates_and_answers() -> None:
+    facts = (
+        Fact("a", "Kenya"), Fact("b", "Peru", template="[Y] [X]"), Fact("c", "Chad", template="[Y] [X]"),
+        Fact("d", "Atlantis", others=("Peru", "Chad")), Fact("e", "Atlantis", others=("Rome",)),
+    )  # fmt: skip
+    mixed = dataclasses.replace(
+        task(train="a:Peru b:Kenya"), splits={"train": (Fact("z", "Oz", others=("Chad",)),), "dev": (), "test": facts}
+    )
+    model = PlainModel()
+    scored = facts_to_score(model, mixed, "test", SOME, template="[X] is [Y]")
+    assert [fact.subject for fact in scored.facts] == ["a", "c", "d"]  # Peru is several tokens at the start of a text
+    assert [row.context.before for row in scored.questions.rows] == [" ", "", " "]
+    assert [scored.questions.right(i) for i in range(3)] == [(1,), (3,), (2, 3)]
+    assert (scored.dropped, scored.floor) == (2, 2 / 3)  # Chad is right for c and for d
+    assert dict(model.asked).keys() == {"[X] is [Y]", "[Y] [X]"}
+    asked = facts_to_score(PlainModel(), mixed, "test", SOME, layout="postfix")  # which no fact changes
+    assert [fact.subject for fact in asked.facts] == ["a", "b", "c", "d"]
+    strict = dataclasses.replace(mixed, strict=True)
+    with pytest.raises(PtxError, match=r"1 of 5 objects are not one token where the template puts them: 'Peru' \(b\)"):
+        facts_to_score(PlainModel(), strict, "test", SOME, template="[X] is [Y]")
+    alone = dataclasses.replace(mixed, splits={**mixed.splits, "test": facts[1:2]})
+    with pytest.raises(PtxError, match="none of its 1 test objects is one token where the template puts it"):
+        facts_to_score(PlainModel(), alone, "test", SOME, template="[X] is [Y]")

@@ -228,10 +228,15 @@ def prompt(named: File, *, cache_dir: File = "cache", progress: bool = False) ->
     from ptx import formats
     from ptx.cache import STAGES
     from ptx.prompts.given import find
+    from ptx.prompts.imported import left_out
     from ptx.stages.tune import FILE
 
-    found = find(str(named), _session(locals()).store, STAGES)
-    return formats.read_prompt(found if isinstance(found, Path) else found.path / FILE)
+    session = _session(locals())
+    found = find(str(named), session.store, STAGES)
+    read = formats.read(found if isinstance(found, Path) else found.path / FILE)
+    if read.beside:
+        session.tell.warn(left_out(read))
+    return read.prompt
 
 
 def _built(values: Mapping[str, Any], act: Callable[["Session"], "Built"]) -> "pd.DataFrame":

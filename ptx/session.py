@@ -58,7 +58,7 @@ class Session:
         suite = suite or SuiteConfig()
         more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
         if "tune" in configs:
-            more["initial"] = warm.initial(configs["tune"].init, suite.suite, self.store)
+            more["initial"] = warm.initial(configs["tune"].init, suite.suite, self.store, self.tell)
         tasks = tuple(listed(suite.tasks))
         self.settings = Settings(suite.suite, tasks, truncate=suite.truncate, strict=suite.strict, **more)
 
@@ -101,7 +101,7 @@ class Session:
                 raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
             shared = self.anchors_named(anchors, [target])
             model = resolve(target)
-            steps = given.prompt_steps(prompt, model, self.store, self.settings, self.tell.message)
+            steps = given.prompt_steps(prompt, model, self.store, self.settings, self.tell)
             self.keep_to(steps)
             goals = list(given.evaluations(steps, model, shared, self.settings, on=on))
         else:
@@ -121,6 +121,7 @@ class Session:
         from ptx import formats
         from ptx.lms.lm import load_model
         from ptx.lms.template import LAYOUTS
+        from ptx.prompts import imported
         from ptx.stages.tune import FILE
         from ptx.transfer.scoring import Questions, answer
 
@@ -128,17 +129,19 @@ class Session:
         labels: Sequence[str] = ()
         if isinstance(found, Path):
             read = formats.read(found)
+            imported.check_alone(read)
             layout = layout or read.layout or "postfix"
-            self.tell.message(f"{read}; layout {layout}")
+            imported.say_read(read, layout, model, self.tell)
+            vectors = imported.in_front(read, model)
         else:
             given.check_target(found, model)
-            read = formats.read(found.path / FILE)
+            vectors = formats.read_prompt(found.path / FILE)
             layout = given.layout_of(found) or layout or "postfix"
             labels = given.task_of(found).labels
         allowed = labels or self._shared_words(anchors, target)
         lm = load_model(model, self.common.device, self.common.dtype)
-        rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(read.prompt))
-        (answers,) = answer(lm, [(Questions(rows, tuple(allowed), None), lm.fit(read.prompt))], top=top)
+        rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(vectors))
+        (answers,) = answer(lm, [(Questions(rows, tuple(allowed), None), lm.fit(vectors))], top=top)
         return [
             {"subject": subject, "rank": rank, "answer": allowed[place], "probability": probability}
             for subject, places, probabilities in zip(subjects, answers.places, answers.probabilities, strict=True)

@@ -49,10 +49,7 @@ def import_prompt(
 
     command = Command(common)
     said = {"model": model, "suite": suite, "layout": layout, "unchecked": unchecked}
-    found = list(import_steps(file, task=task, format=format, rows=rows, **said))
-    for _, text in found:
-        command.out.message(text)
-    steps = [step for step, _ in found]
+    steps = list(import_steps(file, command.out, task=task, format=format, rows=rows, **said))
     command.session.keep_to(steps)
     command.finish(command.session.build("tune", steps))
 

@@ -13,7 +13,7 @@ from ptx.config import Layout
 from ptx.errors import PtxError
 from ptx.formats import card, koboldai, npy, peft, tensors, torch_files
 from ptx.formats.card import Record
-from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading
+from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading, scaled
 
 READERS: Mapping[str, Callable[[Path], Matrix]] = {
     "optiprompt": functools.partial(npy.read, layout="postfix"),  # [X] V1..Vm [Y]
@@ -29,7 +29,8 @@ READERS: Mapping[str, Callable[[Path], Matrix]] = {
 class PromptFile:
     """A prompt read from a file. `prompt` are those of its `rows` that belong to it; what a file does not say is None.
 
-    `base` is the base model's name as another program wrote it, `record` what ptx wrote beside the file.
+    `base` is the base model's name as another program wrote it, `record` what ptx wrote beside the file. `behind`,
+    `beside` and `note` are those of its Matrix; with a record, the factor is out of the vectors.
     """
 
     path: Path
@@ -39,6 +40,9 @@ class PromptFile:
     base: str | None
     layout: Layout | None
     record: Record | None
+    behind: bool = False
+    beside: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def model(self) -> str:
@@ -78,8 +82,11 @@ def read(path: Path, *, format: str = "auto", rows: int | None = None) -> Prompt
     if first + count > len(whole):
         raise PtxError(f"{path} has {len(whole) - first} rows, not {count}", "choose a smaller --rows, or leave it out")
     prompt = finite(whole[first : first + count].clone(), path)
-    layout = record.layout if record else found.layout
-    return PromptFile(path, format, prompt, len(whole), found.base, layout, record)
+    layout, behind = found.layout, found.behind
+    if record is not None:
+        layout, behind, prompt = record.layout, False, scaled(prompt, 1 / (record.factor or 1))
+    more = {"behind": behind, "beside": found.beside, "note": found.note}
+    return PromptFile(path, format, prompt, len(whole), found.base, layout, record, **more)
 
 
 def detect(path: Path, record: Record | None = None) -> str:

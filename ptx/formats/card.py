@@ -40,7 +40,8 @@ class Source:
 class Record:
     """Where a prompt comes from. `sha256` is of its vectors as ptx stores them; the other digests go into its keys.
 
-    `leading` rows stand before the prompt in the file: the embeddings of what the model expects first.
+    `leading` rows stand before the prompt in the file: the embeddings of what the model expects first. All rows of the
+    file are multiplied by `factor`, as the model's embedding layer does.
     """
 
     __pydantic_config__ = OPEN
@@ -57,6 +58,7 @@ class Record:
     task: str
     sha256: str
     leading: int = field(default=0, metadata={"ge": 0})
+    factor: float | None = field(default=None, metadata={"gt": 0})
     commit: str | None = None  # of a hub model
     input: str = ""  # the layout spelled out
     task_label: str = ""

@@ -19,7 +19,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the same prompt gives the same bytes
 def read(path: Path) -> Matrix:
     """No member is unpacked to disk, and no more of one is read than its header announces."""
     with zipfile.ZipFile(path) as archive, archive.open(TENSOR) as stream:
-        return Matrix(npy.read_array(stream, path), layout="prefix")
+        return Matrix(npy.read_array(stream, path), layout="prefix", behind=True)
 
 
 def to_bytes(prompt: Float[Tensor, "m d"], *, name: str, supported: str, description: str) -> bytes:

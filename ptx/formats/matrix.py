@@ -1,10 +1,11 @@
 """What every prompt file comes down to: a matrix of finite numbers. Nothing that a file holds is ever run."""
 
 import contextlib
+import dataclasses
 import pickle
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,29 @@ from ptx.errors import PtxError, first_line
 
 MAX_NUMBERS = 2**26  # 256 MB in float32; the largest released prompts have 100 x 12,288
 SAVE_AGAIN = "save its matrix of shape (vectors, width) with safetensors or numpy.save, and give that file"
-# The last part of a tensor's name in files of several: PEFT, OpenPrompt, thunlp's prompts, ptx; and where those stand.
+OURS, MIXED = "prompt", "soft_embedding.weight"
+# How a tensor's name ends in files of several: PEFT, OpenPrompt (its mixed template has soft tokens anywhere), thunlp's
+# prompts, ptx; and where those stand.
 NAMES: Mapping[str, Layout | None] = {
-    "prompt_embeddings": "prefix", "soft_embeds": "prefix", "model": "prefix", "prompt": None,
+    "prompt_embeddings": "prefix", "soft_embeds": "prefix", MIXED: None, "model": "prefix", OURS: None,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """All rows of a file as they are, unchecked; where it says so, the base model's name and the layout."""
+    """The prompt's rows of a file as they are, unchecked; where it says so, the base model's name and the layout.
+
+    `behind`: the program feeds them to the network in place of what its embedding layer gives, so that a factor of that
+    layer (Gemma's) is in them; ptx's are in the scale of the layer's matrix, in front of the factor. `beside` names the
+    file's other tensors, `note` says which rows were left out and why.
+    """
 
     values: Tensor
     base: str | None = None
     layout: Layout | None = None
+    behind: bool = False
+    beside: tuple[str, ...] = ()
+    note: str = ""
 
 
 @contextlib.contextmanager
@@ -63,16 +74,32 @@ def pick(tensors: Mapping[Any, Any], path: Path) -> Matrix:
 
     Looks into a `state_dict` or `model` that is a mapping itself. Raises PtxError if the choice is not clear.
     """
+    found = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
     for inner in ("state_dict", "model"):
         if isinstance(tensors.get(inner), Mapping):
-            return pick(tensors[inner], path)
-    found = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
-    known = [name for name in found if name.split(".")[-1] in NAMES]
-    choice = known or list(found)
+            chosen = pick(tensors[inner], path)
+            return dataclasses.replace(chosen, beside=(*chosen.beside, *found))
+    known = {name: end for name in found for end in NAMES if f".{name}".endswith(f".{end}")}
+    choice = list(known or found)
     if len(choice) != 1:
-        listed = ", ".join(choice[:5]) + (", ..." if len(choice) > 5 else "") or "no tensor"
-        raise PtxError(f"{path}: which tensor is the prompt? It has {listed}", SAVE_AGAIN)
-    return Matrix(found[choice[0]], layout=NAMES.get(choice[0].split(".")[-1]))
+        raise PtxError(f"{path}: which tensor is the prompt? It has {some(choice) or 'no tensor'}", SAVE_AGAIN)
+    (name,) = choice
+    values, end, note = found.pop(name), known.get(name), ""
+    if end == MIXED:
+        values, note = values[1:], "without the first row, which belongs to no token in OpenPrompt's mixed templates"
+    behind = end not in (None, OURS)
+    return Matrix(values, layout=NAMES.get(end or ""), behind=behind, beside=tuple(found), note=note)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first five of names, for a message."""
+    listed = list(names)
+    return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
+
+
+def scaled(vectors: Float[Tensor, "m d"], factor: float) -> Float[Tensor, "m d"]:
+    """The vectors times a factor, rounded once to float32; the same ones if it is 1."""
+    return vectors if factor == 1 else (vectors.double() * factor).float()
 
 
 def checked(values: Tensor, path: Path) -> Float[Tensor, "n d"]:

@@ -1,5 +1,6 @@
-"""PEFT's prompt tuning: a folder of `adapter_config.json` and `adapter_model.safetensors` (or `.bin`)."""
+"""PEFT's prompt tuning and p-tuning: a folder of `adapter_config.json` and `adapter_model.safetensors` (or `.bin`)."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,16 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 OLD_WEIGHTS = "adapter_model.bin"
 TENSOR = "prompt_embeddings"
+FINISHED = ("PROMPT_TUNING", "P_TUNING", "CPT")  # what is saved is what PEFT puts before the input (get_prompt)
+LAYERS = "keys and values for every layer, not vectors at the input"
+OTHERS = {
+    "PREFIX_TUNING": LAYERS, "CARTRIDGE": LAYERS,
+    "MULTITASK_PROMPT_TUNING": "one matrix for all tasks and factors for each, of which PEFT makes a task's prompt",
+}  # fmt: skip
+HINTS = {
+    "MULTITASK_PROMPT_TUNING": "save one task's prompt and give that file: "
+    '`torch.save(model.get_prompt(1, torch.tensor([TASK]))[0].detach(), "prompt.pt")`'
+}
 
 
 def read(folder: Path) -> Matrix:
@@ -24,24 +35,27 @@ def read(folder: Path) -> Matrix:
     if not isinstance(config, dict):
         raise ValueError(f"{CONFIG} is not a JSON object")
     kind = config.get("peft_type")
-    if kind != "PROMPT_TUNING":
-        what = f"a {kind} adapter; only a PROMPT_TUNING adapter is a matrix of prompt vectors at the input"
-        raise PtxError(f"{folder} is {what}", "give an adapter of PEFT's PromptTuningConfig")
-    submodules = config.get("num_transformer_submodules") or (2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1)
-    if submodules != 1:
-        message = f"{folder} holds {submodules} prompts, for an encoder and a decoder (num_transformer_submodules)"
-        raise PtxError(message, "ptx works on models with one input: give an adapter of a masked or causal LM")
+    if kind not in FINISHED:
+        what = OTHERS.get(str(kind), "weights inside the network, not vectors at its input")
+        hint = HINTS.get(str(kind), "give an adapter of PEFT's PromptTuningConfig or PromptEncoderConfig")
+        raise PtxError(f"{folder} is a {kind} adapter: {what}", hint)
     weights = next((folder / name for name in (WEIGHTS, OLD_WEIGHTS) if (folder / name).is_file()), None)
     if weights is None:
         raise PtxError(f"{folder} has neither {WEIGHTS} nor {OLD_WEIGHTS}", "fetch the adapter again, with its weights")
     found = (tensors if weights.name == WEIGHTS else torch_files).read(weights)
-    said = config.get("num_virtual_tokens"), config.get("token_dim")
+    # Two by default for encoder-decoders, but PEFT feeds the first half alone, to the encoder (PeftModelForSeq2SeqLM).
+    parts = config.get("num_transformer_submodules") or (2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1)
+    n, d = config.get("num_virtual_tokens") or len(found.values) // parts, config.get("token_dim")
     shape = tuple(found.values.shape)
-    if len(shape) == 2 and any(n is not None and n != m for n, m in zip(said, shape, strict=True)):
-        message = f"{folder}: {CONFIG} speaks of {said[0]} vectors of width {said[1]}, {weights.name} has shape {shape}"
+    if len(shape) == 2 and (shape[0] != n * parts or d not in (None, shape[1])):
+        vectors = f"{n} vectors" if parts == 1 else f"{n} vectors each for an encoder and a decoder,"
+        message = f"{folder}: {CONFIG} speaks of {vectors} of width {d}, {weights.name} has shape {shape}"
         raise PtxError(message, "the two files do not belong together: fetch the adapter again")
+    note = "the encoder's half of its rows; PEFT never uses the decoder's" if parts > 1 else found.note
     base = config.get("base_model_name_or_path")
-    return Matrix(found.values, base=base if isinstance(base, str) and base else None, layout="prefix")
+    base = base if isinstance(base, str) and base else None
+    values = found.values[:n]
+    return dataclasses.replace(found, values=values, base=base, layout="prefix", behind=True, note=note)
 
 
 def files(prompt: Float[Tensor, "m d"], *, base: str, revision: str | None) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 They are pickles, so they are read by torch's restricted unpickler only, which builds tensors and plain containers.
 """
 
+import dataclasses
 import io
 import zipfile
 from collections.abc import Mapping
@@ -27,9 +28,9 @@ def read(path: Path) -> Matrix:
             raise ValueError("a compressed archive, which torch.save does not write")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, Tensor):
-        return Matrix(content, layout="prefix")
+        return Matrix(content, layout="prefix", behind=True)
     if isinstance(content, Mapping):
-        return pick(content, path)
+        return dataclasses.replace(pick(content, path), behind=True)
     raise ValueError(f"it holds a {type(content).__name__}, not tensors")
 
 

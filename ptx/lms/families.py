@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import functools
 import io
 import re
 import warnings
@@ -145,8 +146,24 @@ def matrix_of(network: PreTrainedModel) -> Tensor:
 
 
 def width_by_class(model: Model) -> int:
-    """The width of the word embeddings in a network of the model's class, made without its weights."""
+    """The width of the word embeddings in a network of the model's class."""
+    return matrix_of(_without_weights(model)).shape[1]
+
+
+def factor_by_class(model: Model) -> float:
+    """By how much the embedding layer multiplies the rows of the matrix that it looks up: sqrt(d) in Gemma, and in
+    BART, XGLM or BioGPT if so configured; 1 in most.
+
+    Families that multiply later, whatever they are given (Granite), have no factor here: embeddings stand for tokens.
+    """
+    words: Any = _without_weights(model).get_input_embeddings()
+    # Gemma keeps it as a tensor, of which a network without weights knows no value, and as a number.
+    return float(getattr(words, "scalar_embed_scale", getattr(words, "embed_scale", 1.0)))
+
+
+@functools.lru_cache(maxsize=4)
+def _without_weights(model: Model) -> PreTrainedModel:
+    """A network of the model's class, whose tensors have shapes only."""
     config = read_config(model)
     with torch.device("meta"):
-        network = LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
-    return matrix_of(network).shape[1]
+        return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)

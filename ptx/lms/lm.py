@@ -158,14 +158,14 @@ class LanguageModel(WordEmbeddings):
         """Raise PtxError for a network that treats embeddings otherwise than the tokens they are of (some read the
         tokens a second time), lets padding change an answer, or looks ahead though it is causal.
 
-        Two forward passes over a few tokens: padded embeddings, and the tokens alone.
+        Two forward passes over a few tokens: padded embeddings, the first as a prompt, and the tokens alone.
         """
         network = f"{self.name} ({type(self.network).__name__})"
         another = "choose a model of another family; docs/models.md names those that were tested"
         special = special_ids(self.tokenizer)
         usable = tuple(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 6))
         answer_at = 2
-        row, longer = Row(usable[:4], None, answer_at), Row(usable, None, answer_at)
+        row, longer = Row(usable[:4], 0, answer_at), Row(usable, 0, answer_at)
         ids = torch.tensor([row.ids], device=self.device)
         seen = ids[:, : answer_at + 1] if self.causal else ids
         more: dict[str, Any] = {"attention_mask": torch.ones_like(seen)}
@@ -174,7 +174,7 @@ class LanguageModel(WordEmbeddings):
             fed = ids[:, :-1] if self.kind == "infill" else torch.full_like(start, self.blank or 0)
             more["decoder_input_ids"] = torch.cat([start, fed], 1)
         try:
-            got = self.logits(self.collate([row, longer]))[0]
+            got = self.logits(self.collate([row, longer]), self.embeddings[usable[0]].expand(2, 1, -1))[0]
             expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
         except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
             raise PtxError(f"{network} cannot be given embeddings: {error}", another) from None

@@ -17,11 +17,13 @@ from ptx.errors import PtxError
 from ptx.files import put_folder
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
+from ptx.formats.matrix import scaled
 from ptx.formats.tensors import to_bytes
-from ptx.lms.families import kind_of, read_config
+from ptx.lms.families import factor_by_class, kind_of, read_config
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import PAPER, Model
+from ptx.prompts.imported import vectors_digest
 from ptx.prompts.record import commit_of, model_of, record_of
 from ptx.prompts.usage import usage
 from ptx.stages.tune import FILE
@@ -29,8 +31,8 @@ from ptx.stages.tune import FILE
 
 @dataclass(frozen=True)
 class Export:
-    """A prompt on its way out. `opening` are the embeddings of the tokens that every input begins with (BOS), `base`
-    is what other programs call the model: its hub id, else the name that the user gave it."""
+    """A prompt on its way out, in the scale of its format. `opening` are the embeddings of the tokens that every input
+    begins with (BOS), `base` is what other programs call the model: its hub id, else the name that the user gave it."""
 
     prompt: Float[Tensor, "m d"]
     record: Record
@@ -87,6 +89,9 @@ WRITERS: Mapping[str, Callable[[Export], tuple[bytes | dict[str, bytes], Record]
     "vllm": _to_vllm,
     "koboldai": _to_koboldai,
 }
+# Programs that feed the vectors to the network in place of what its embedding layer gives: a factor of that layer must
+# be in them. The other formats hold them as ptx does, in the scale of the layer's matrix.
+BEHIND = ("peft", "vllm", "koboldai")
 
 
 def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, force: bool, dry_run: bool) -> Export:
@@ -98,10 +103,15 @@ def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, fo
     begin, _ = frame(words.tokenizer)
     causal = kind_of(model.name, read_config(model)) == "causal"
     base = PAPER.get(model.name, model.name)
-    export = Export(prompt, record, model, base, causal, words.embeddings[begin].detach().clone())
+    opening, factor = words.embeddings[begin].detach().clone(), factor_by_class(model)
+    if to in BEHIND and factor != 1:
+        prompt, opening = scaled(prompt, factor), scaled(opening, factor)
+        # rounding: what is read back is not what it was to the last bit
+        record = dataclasses.replace(record, factor=factor, sha256=vectors_digest(scaled(prompt, 1 / factor)))
+    export = Export(prompt, record, model, base, causal, opening)
     content, record = WRITERS[to](export)
     hub, library = base if commit_of(model) else None, "peft" if to == "peft" else None
-    how = usage(to, record, base, output.name)
+    how = usage(to, record, base, output.name, factor=factor)
     page = card.render(record, usage=how, tags=[to], base=hub, library=library).encode("utf-8")
     where = output / card.FOLDER_CARD if isinstance(content, dict) else output.with_name(output.name + ".md")
     for path in (output, where):

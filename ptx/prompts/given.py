@@ -1,11 +1,12 @@
 """Prompts that the user names: what KEY_OR_FILE means, whether the prompt fits a model, and what is made of it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptx.cache import Artifact, Store
 from ptx.config import listed
+from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model, resolve
@@ -142,19 +143,19 @@ def searches(steps: Sequence[Step], method: str, target: Model, anchors: Step, s
         yield search_step(method, of_task, target, task, anchors, own)
 
 
-def prompt_steps(text: str, target: Model, store: Store, settings: Settings, say: Callable[[str], None]) -> list[Step]:
+def prompt_steps(text: str, target: Model, store: Store, settings: Settings, tell: Reporter) -> list[Step]:
     """Prompts of the target to evaluate, by keys or files. Raises PtxError for one of another model."""
     steps = []
     for found in (find(part, store) for part in keys(text)):
         if isinstance(found, Path):
-            steps.append(_from_file(found, target, settings, say))
+            steps.append(_from_file(found, target, settings, tell))
         else:
             check_target(found, target)
             steps.append(stored_step(found))
     return steps
 
 
-def _from_file(path: Path, target: Model, settings: Settings, say: Callable[[str], None]) -> Step:
+def _from_file(path: Path, target: Model, settings: Settings, tell: Reporter) -> Step:
     """A prompt file as `ptx import` would store it, with the layout and task of its card if none is asked for."""
     from ptx import formats
     from ptx.prompts import imported
@@ -165,7 +166,7 @@ def _from_file(path: Path, target: Model, settings: Settings, say: Callable[[str
     suite, task = (settings.suite, settings.tasks[0]) if settings.tasks else ("", "")
     layout = None if settings.tune.layout == "postfix" else settings.tune.layout  # the default
     said = imported.origin(found, model=target.name, suite=suite, task=task, layout=layout)
-    say(f"{found}; layout {said.layout}")
+    imported.say_read(found, said.layout, said.model, tell)
     return imported.import_step(found, said)
 
 

@@ -13,12 +13,14 @@ from torch import Tensor
 from ptx import formats
 from ptx.cache import Artifact, Store
 from ptx.config import Layout
-from ptx.engine.build import Stopwatch
+from ptx.engine.build import Reporter, Stopwatch
 from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
+from ptx.formats.matrix import scaled, some
 from ptx.formats.tensors import to_bytes
 from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.families import factor_by_class
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import PAPER, Model, resolve, zoo
@@ -42,16 +44,17 @@ class Origin:
 
 
 def import_steps(
-    file: str, *, task: str = "", format: str = "auto", rows: int | None = None, **said: Any
-) -> Iterator[tuple[Step, str]]:
-    """The artifact of a prompt file, or of those of all tasks where `file` has {task} in it, and what was read.
+    file: str, tell: Reporter, *, task: str = "", format: str = "auto", rows: int | None = None, **said: Any
+) -> Iterator[Step]:
+    """The artifact of a prompt file, or of those of all tasks where `file` has {task} in it; tells what was read.
 
     `said` is what the user says of it (see `origin`). Raises PtxError.
     """
     for name, path in _files(file, task, said["suite"] or "facts"):
         found = formats.read(path, format=format, rows=rows)
         agreed = origin(found, task=name, **said)
-        yield import_step(found, agreed), f"{found}; layout {agreed.layout}"
+        say_read(found, agreed.layout, agreed.model, tell)
+        yield import_step(found, agreed)
 
 
 def _files(file: str, task: str, suite: str) -> Iterator[tuple[str, Path]]:
@@ -74,7 +77,8 @@ def origin(
 ) -> Origin:  # fmt: skip
     """What the user says of a prompt, filled in from its card or adapter and, unless `unchecked`, compared with it.
 
-    Raises PtxError for a contradiction, UsageError if nobody says which model or task it is for.
+    Raises PtxError for a contradiction or an incomplete adapter, UsageError if nobody says which model or task it is
+    for.
     """
     record = found.record
     model = model or found.model
@@ -87,8 +91,40 @@ def origin(
     (chosen,) = load_suite(suite).choose([task])
     said = Origin(resolve(model), suite, chosen, layout or found.layout or "postfix")
     if not unchecked:
+        check_alone(found)
         _compare(found, said)
     return said
+
+
+def say_read(found: PromptFile, layout: str, model: Model, tell: Reporter) -> None:
+    """Tell what was read for a model, what was done to it, and what was left out."""
+    factor = factor_of(found, model)
+    divided = f"divided by {factor:.6g}, which the embedding layer of {model.name} multiplies by" if factor != 1 else ""
+    tell.message("; ".join(filter(None, [f"{found}", f"layout {layout}", found.note, divided])))
+    if found.beside:
+        tell.warn(left_out(found))
+
+
+def left_out(found: PromptFile) -> str:
+    return f"{found.path} has other weights beside the prompt, which are left out: {some(found.beside)}"
+
+
+def factor_of(found: PromptFile, model: Model) -> float:
+    """The factor of the model's embedding layer that is in the vectors of a file."""
+    return factor_by_class(model) if found.behind else 1.0
+
+
+def in_front(found: PromptFile, model: Model) -> Float[Tensor, "m d"]:
+    """The vectors in the scale of the model's word-embedding matrix, as ptx has them: what the embedding layer
+    turns into the file's vectors."""
+    return scaled(found.prompt, 1 / factor_of(found, model))
+
+
+def check_alone(found: PromptFile) -> None:
+    """Raise PtxError for an adapter with other weights beside the prompt. PEFT saves what was trained, or resized."""
+    if found.format == "peft" and found.beside:
+        what = f"{found.path} was trained together with {some(found.beside)}, and its prompt is of little use alone"
+        raise PtxError(what, f"import the prompt alone all the same: `ptx import {found.path} --unchecked`")
 
 
 def _compare(found: PromptFile, said: Origin) -> None:
@@ -133,10 +169,11 @@ def vectors_digest(prompt: Float[Tensor, "m d"]) -> str:
 
 def import_step(found: PromptFile, said: Origin) -> Step:
     """The artifact of a prompt that was read: of the stage `tune`, so that later stages take it as any other."""
+    vectors = vectors_digest(in_front(found, said.model))
     return Step(
         STAGE,
         {"init": IMPORTED, "layout": said.layout, "prompt_length": len(found.prompt), "task": said.task.name},
-        {"model": said.model.digest, "facts": said.task.digest("train", "dev"), "prompt": vectors_digest(found.prompt)},
+        {"model": said.model.digest, "facts": said.task.digest("train", "dev"), "prompt": vectors},
         labels={
             "model": said.model.name, "suite": said.suite, "task": said.task.name,
             "method": IMPORTED, "format": found.format, "file": found.path.name,
@@ -151,34 +188,42 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     model = load_embeddings(steps[0].models[0], device)
     for step in steps:
         try:
-            found = _read_again(step, model)
+            found, prompt = _read_again(step, model)
         except PtxError as error:
             yield step, error
         else:
-            vectors, width = found.prompt.shape
+            vectors, width = prompt.shape
             metrics: dict[str, Any] = {"layout": step.settings["layout"], "vectors": vectors, "width": width}
-            metrics |= {"mean": found.prompt.mean().item(), "std": found.prompt.std(correction=0).item()}
+            metrics |= {"mean": prompt.mean().item(), "std": prompt.std(correction=0).item()}
             metrics["model_mean"], metrics["model_std"] = model.statistics
+            if _far(metrics["std"] / metrics["model_std"]) and (factor := factor_by_class(step.models[0])) != 1:
+                metrics["factor"] = factor
             if found.record is not None:
                 metrics["origin"] = found.record.to_dict()
             elif found.layout == step.settings["layout"] == "prefix":
                 opening, _ = frame(model.tokenizer)  # ptx puts a prompt behind it
                 metrics["behind"] = model.tokenizer.convert_ids_to_tokens(opening)
-            yield step, Payload({FILE: to_bytes(found.prompt)}, metrics, watch.lap())
+            yield step, Payload({FILE: to_bytes(prompt)}, metrics, watch.lap())
         tick(1)
 
 
-def _read_again(step: Step, model: WordEmbeddings) -> PromptFile:
+def _read_again(step: Step, model: WordEmbeddings) -> tuple[PromptFile, Float[Tensor, "m d"]]:
+    """The file, and its vectors in the scale of the model's matrix."""
     assert step.file is not None
     found = formats.read(step.file, format=step.labels["format"], rows=step.settings["prompt_length"])
-    if vectors_digest(found.prompt) != step.inputs["prompt"]:
+    prompt = in_front(found, step.models[0])
+    if vectors_digest(prompt) != step.inputs["prompt"]:
         raise PtxError(f"{step.file} changed while it was read", "run the command again")
-    width, needed = found.prompt.shape[1], model.embeddings.shape[1]
+    width, needed = prompt.shape[1], model.embeddings.shape[1]
     if width != needed:
         why = f"{step.file} holds vectors of width {width}, the word embeddings of {model.name} have {needed}"
         hint = f"import it for its own model (`ptx import {step.file} --model OTHER`), then transfer it: "
         raise PtxError(why, f"{hint}`ptx search --prompt KEY --target {model.name}`")
-    return found
+    return found, prompt
+
+
+def _far(ratio: float) -> bool:
+    return not 1 / FAR <= ratio <= FAR
 
 
 def doubts(artifact: Artifact) -> Iterator[str]:
@@ -187,11 +232,18 @@ def doubts(artifact: Artifact) -> Iterator[str]:
     if artifact.meta["stage"] != "tune" or labels.get("method") != IMPORTED:
         return
     ratio = figures["std"] / figures["model_std"]
-    if not 1 / FAR <= ratio <= FAR:
+    if _far(ratio):
+        factor = figures.get("factor", 1)
+        why = "is it for this model?"
+        if factor != 1 and not _far(ratio / factor):
+            why = (
+                f"its embedding layer multiplies words by {factor:.6g}, and the vectors look as if they were already: "
+                "then divide them by that and import them again"
+            )
         times = f"{ratio:,.0f}" if ratio > 1 else f"{ratio:.2g}"
         yield (
             f"{labels['task']}: the prompt's standard deviation of {figures['std']:.3g} is {times} times that "
-            f"of {labels['model']}'s word embeddings ({figures['model_std']:.3g}); is it for this model?"
+            f"of {labels['model']}'s word embeddings ({figures['model_std']:.3g}); {why}"
         )
     if figures.get("behind"):
         yield (

@@ -18,6 +18,7 @@ from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, resolve
 from ptx.prompts.given import PROMPTS, check_fits, find, made_for
+from ptx.prompts.imported import in_front, left_out
 from ptx.stages.anchors import read_words
 from ptx.stages.encode import read_similarities
 from ptx.stages.table import stored_step
@@ -111,7 +112,10 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
         if not model:
             hint = "add --model and the model that it was made for; `ptx models` lists names"
             raise UsageError(f"{named} does not say which model it is for", hint)
-        side = _side(found.prompt, resolve(model), device)
+        if found.beside:
+            warn(left_out(found))
+        base = resolve(model)
+        side = _side(in_front(found, base), base, device)
         title = f"{prompt.name}, for {side.model.name}"
         return _report(title, {"path": str(prompt.absolute())}, side, [], None, top)
     labels = prompt.meta["labels"]

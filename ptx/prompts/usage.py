@@ -42,15 +42,19 @@ NOTES = (
 )
 
 
-def usage(to: str, record: Record, base: str, name: str) -> str:
-    """`base` is the model's name for other programs, `name` that of the file or folder."""
+def usage(to: str, record: Record, base: str, name: str, *, factor: float) -> str:
+    """`base` is the model's name for other programs, `name` that of the file or folder, `factor` what the model's
+    embedding layer multiplies by."""
     model = f'\nbase = "{base}"'
     if base in zoo():  # what ships with ptx lies in its folder
         model = f'from ptx.lms.models import resolve\n\nbase = resolve("{base}").path'
     prefix = record.layout == "prefix"
+    matrix = f"a matrix of shape ({record.vectors}, {record.width}), float32"
+    if factor != 1:
+        matrix += f"; multiply it by {factor:.9g}, as the model's embedding layer does with words, for `inputs_embeds`"
     use = USES[to].format(
         record=record, base=base, name=name, model=model, note=NOTES[record.leading > 0],
-        matrix=f"a matrix of shape ({record.vectors}, {record.width}), float32",
+        matrix=matrix,
         text='" Dante"' if prefix else '"Dante"', order="begin, prompt, text" if prefix else "begin, text, prompt",
     )  # fmt: skip
     return f"## Use\n\n{use}\n\nBack into ptx: `ptx import {name}`."

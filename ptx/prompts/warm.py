@@ -10,6 +10,7 @@ from typing import Any
 
 from ptx.cache import Artifact, Store
 from ptx.config import DRAWN, listed
+from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
@@ -19,20 +20,20 @@ from ptx.stages.table import stored_step
 from ptx.suites import Task
 
 
-def initial(text: str, suite: str, store: Store) -> Initial | None:
+def initial(text: str, suite: str, store: Store, tell: Reporter) -> Initial | None:
     """What `--init` names, separated by commas or line breaks: files, or artifacts by key or path. None for "random"
-    and "words".
+    and "words". Tells what a file was read as.
 
     Raises PtxError for a name that is none of these.
     """
     if text in DRAWN:
         return None
     if is_file(text):
-        return functools.partial(_start, [Path(text)], suite)
+        return functools.partial(_start, [Path(text)], suite, tell)
     names = listed(text.replace("\n", ","))
     if not names:
         raise UsageError("--init names no prompt", f"write --init {DRAWN[0]}, or give keys: run `ptx cache ls`")
-    return functools.partial(_start, [_named(name, store) for name in names], suite)
+    return functools.partial(_start, [_named(name, store) for name in names], suite, tell)
 
 
 def _named(name: str, store: Store) -> Artifact | Path:
@@ -44,7 +45,7 @@ def _named(name: str, store: Store) -> Artifact | Path:
 
 
 def _start(
-    given: Sequence[Artifact | Path], suite: str, model: Model, task: Task, n_tasks: int
+    given: Sequence[Artifact | Path], suite: str, tell: Reporter, model: Model, task: Task, n_tasks: int
 ) -> tuple[Step, Mapping[str, Any]]:
     """The one prompt of `given` for a model and one of `n_tasks` tasks, as a parent (a file as `ptx import` stores it),
     and labels that say where it comes from."""
@@ -55,6 +56,7 @@ def _start(
 
         found = formats.read(chosen)
         said = imported.origin(found, model=model.name, suite=suite, task=task.name)
+        imported.say_read(found, said.layout, model, tell)
         return imported.import_step(found, said), {"init": chosen.name, "sources": [chosen.name]}
     labels = chosen.meta["labels"]
     sources = list(labels.get("sources") or ([labels["model"]] if "model" in labels else []))

@@ -27,6 +27,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     RobertaTokenizer,
     T5Tokenizer,
+    XGLMTokenizer,
     XLMRobertaTokenizer,
 )
 
@@ -121,6 +122,9 @@ SEQ2SEQ |= {"decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_di
 T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "initializer_factor": 4.0}
 NARROW = {"embedding_size": 12}
 GATED = {**SHAPE, "num_key_value_heads": 1, "head_dim": 8}
+GEMMA = {**GATED, "query_pre_attn_scalar": 8}
+XGLM = {"d_model": 16, "ffn_dim": 32, "num_layers": 2, "attention_heads": 2, "init_std": 0.4}
+LATENT = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}
 BERT_UNIGRAM = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 DEBERTA = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
 
@@ -147,7 +151,16 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
     "gpt-neox": ("gpt_neox", SHAPE, lambda: byte_level(GPTNeoXTokenizer, ("<|endoftext|>", "<|padding|>"))),
     "llama": ("llama", GATED | {"tie_word_embeddings": False}, byte_fallback),
     "qwen2": ("qwen2", GATED | {"tie_word_embeddings": True}, tiktoken_style),
-    "gemma3": ("gemma3_text", GATED | {"query_pre_attn_scalar": 8, "final_logit_softcapping": 30.0}, byte_fallback),
+    "gemma": ("gemma", GATED, byte_fallback),
+    "gemma2": ("gemma2", GEMMA, byte_fallback),
+    "gemma3": ("gemma3_text", GEMMA | {"final_logit_softcapping": 30.0}, byte_fallback),
+    "gemma4": ("gemma4_text", GATED | {"hidden_size_per_layer_input": 0, "global_head_dim": 8}, byte_fallback),
+    "vaultgemma": ("vaultgemma", GEMMA, byte_fallback),
+    "minicpm3": ("minicpm3", SHAPE | LATENT | {"scale_emb": 3.0, "initializer_range": 0.2}, byte_fallback),
+    "xglm": ("xglm", XGLM | {"scale_embedding": True}, lambda: unigram(
+        XGLMTokenizer, ROBERTA[:-1], padding_side="left")),
+    "biogpt": ("biogpt", SHAPE | {"scale_embedding": True}, opt),
+    "granite": ("granite", GATED | {"embedding_multiplier": 3.0}, tiktoken_style),
     "t5": ("t5", T5 | {"tie_word_embeddings": True}, lambda: unigram(
         T5Tokenizer, ("<pad>", "</s>", "<unk>"), extra_ids=5)),
     "t5-v1.1": ("t5", T5 | {"tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"}, lambda: unigram(
@@ -155,15 +168,28 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
     "bart": ("bart", SEQ2SEQ, lambda: byte_level(BartTokenizer, ROBERTA)),
     "bart-scaled": ("bart", SEQ2SEQ | {"scale_embedding": True}, lambda: byte_level(BartTokenizer, ROBERTA)),
 }  # fmt: skip
-CAUSAL = ("gpt2", "opt", "gpt-neox", "llama", "qwen2", "gemma3")
+# What the embedding layer multiplies by. Granite multiplies later, whatever it is given.
+FACTORS = {
+    **dict.fromkeys(("gemma", "gemma2", "gemma3", "gemma4", "vaultgemma", "xglm", "biogpt", "bart-scaled"), 4.0),
+    "minicpm3": 3.0,
+}
+GPT = ("gpt2", "opt", "gpt-neox", "llama", "qwen2", "granite")
+CAUSAL = (*GPT, *(name for name in FACTORS if name != "bart-scaled"))
 ENCODER_DECODER = ("t5", "t5-v1.1", "bart", "bart-scaled")
 WIDTH = {"albert": 12, "electra": 12, "opt": 12}
 
 
-def make(name: str, folder: Path) -> Path:
-    """The family's model and tokenizer in `folder`."""
+def bare() -> PreTrainedTokenizerBase:
+    """A tokenizer with all roles that puts nothing around a text."""
+    roles = {"bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>"}
+    return byte_level(lambda **made: GPT2Tokenizer(**made, **roles, unk_token="<unk>", pad_token="<pad>"), ROBERTA)
+
+
+def make(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase | None = None, **more: Any) -> Path:
+    """The family's model in `folder` with its tokenizer or another, and with `more` settings."""
     model_type, settings, tokenizer_of = FAMILIES[name]
-    tokenizer = tokenizer_of()
+    settings = settings | more
+    tokenizer = tokenizer or tokenizer_of()
     ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id", None) for role in ("pad", "bos", "eos")}
     ids = {key: value for key, value in ids.items() if value is not None}
     if model_type == "bart":

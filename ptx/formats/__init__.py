@@ -13,7 +13,7 @@ from ptx.config import Layout
 from ptx.errors import PtxError
 from ptx.formats import card, koboldai, npy, peft, tensors, torch_files
 from ptx.formats.card import Record
-from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading, scaled
+from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading, unscaled
 
 READERS: Mapping[str, Callable[[Path], Matrix]] = {
     "optiprompt": functools.partial(npy.read, layout="postfix"),  # [X] V1..Vm [Y]
@@ -40,9 +40,9 @@ class PromptFile:
     base: str | None
     layout: Layout | None
     record: Record | None
-    behind: bool = False
-    beside: tuple[str, ...] = ()
-    note: str = ""
+    behind: bool
+    beside: tuple[str, ...]
+    note: str
 
     @property
     def model(self) -> str:
@@ -84,9 +84,9 @@ def read(path: Path, *, format: str = "auto", rows: int | None = None) -> Prompt
     prompt = finite(whole[first : first + count].clone(), path)
     layout, behind = found.layout, found.behind
     if record is not None:
-        layout, behind, prompt = record.layout, False, scaled(prompt, 1 / (record.factor or 1))
-    more = {"behind": behind, "beside": found.beside, "note": found.note}
-    return PromptFile(path, format, prompt, len(whole), found.base, layout, record, **more)
+        layout, behind, prompt = record.layout, False, unscaled(prompt, record.factor or 1.0)
+    rest = (record, behind, found.beside, found.note)
+    return PromptFile(path, format, prompt, len(whole), found.base, layout, *rest)
 
 
 def detect(path: Path, record: Record | None = None) -> str:

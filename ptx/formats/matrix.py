@@ -97,9 +97,14 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
 
 
-def scaled(vectors: Float[Tensor, "m d"], factor: float) -> Float[Tensor, "m d"]:
-    """The vectors times a factor, rounded once to float32; the same ones if it is 1."""
-    return vectors if factor == 1 else (vectors.double() * factor).float()
+def unscaled(vectors: Float[Tensor, "m d"], factor: float) -> Float[Tensor, "m d"]:
+    """What gives the vectors when it is multiplied by the factor, to the last bit where any float32 does."""
+    found = vectors / factor
+    for way in (-torch.inf, torch.inf):
+        near = torch.nextafter(found, torch.tensor(way))
+        closer = (near * factor - vectors).abs() < (found * factor - vectors).abs()
+        found = torch.where(closer, near, found)
+    return found
 
 
 def checked(values: Tensor, path: Path) -> Float[Tensor, "n d"]:

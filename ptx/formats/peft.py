@@ -58,13 +58,19 @@ def read(folder: Path) -> Matrix:
     return dataclasses.replace(found, values=values, base=base, layout="prefix", behind=True, note=note)
 
 
-def files(prompt: Float[Tensor, "m d"], *, base: str, revision: str | None) -> dict[str, bytes]:
-    """The adapter of a causal LM, by file name. PEFT puts its vectors before everything that the tokenizer returns."""
+def files(
+    prompt: Float[Tensor, "m d"], *, base: str, revision: str | None, layers: int | None, heads: int | None
+) -> dict[str, bytes]:
+    """The adapter of a causal LM, by file name. PEFT puts its vectors before everything that the tokenizer returns.
+
+    `layers` and `heads` of the base model change nothing, but PEFT asks for them and finds XGLM's by itself not.
+    """
     m, d = prompt.shape
     config: dict[str, Any] = {
         "peft_type": "PROMPT_TUNING", "task_type": "CAUSAL_LM", "inference_mode": True,
         "base_model_name_or_path": base, "revision": revision, "prompt_tuning_init": "RANDOM",
         "num_transformer_submodules": 1, "num_virtual_tokens": m, "token_dim": d,
+        "num_layers": layers, "num_attention_heads": heads,
     }  # fmt: skip
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     return {CONFIG: text.encode("utf-8"), WEIGHTS: save({TENSOR: prompt.contiguous()}, metadata={"format": "pt"})}

@@ -17,8 +17,9 @@ from ptx.errors import PtxError
 from ptx.files import put_folder
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
-from ptx.formats.matrix import scaled
+from ptx.formats.matrix import unscaled
 from ptx.formats.tensors import to_bytes
+from ptx.lms.embeddings import lead
 from ptx.lms.families import factor_by_class, kind_of, read_config
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
@@ -49,7 +50,10 @@ def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:
     _prepends("PEFT", export)
     record = dataclasses.replace(export.record, leading=len(export.opening))
     whole = torch.cat([export.opening, export.prompt])
-    return peft.files(whole, base=export.base, revision=commit_of(export.model)), record
+    config = read_config(export.model).get_text_config()
+    layers, heads = (getattr(config, name, None) for name in ("num_hidden_layers", "num_attention_heads"))
+    revision = commit_of(export.model)
+    return peft.files(whole, base=export.base, revision=revision, layers=layers, heads=heads), record
 
 
 def _to_koboldai(export: Export) -> tuple[bytes, Record]:
@@ -105,13 +109,13 @@ def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, fo
     base = PAPER.get(model.name, model.name)
     opening, factor = words.embeddings[begin].detach().clone(), factor_by_class(model)
     if to in BEHIND and factor != 1:
-        prompt, opening = scaled(prompt, factor), scaled(opening, factor)
-        # rounding: what is read back is not what it was to the last bit
-        record = dataclasses.replace(record, factor=factor, sha256=vectors_digest(scaled(prompt, 1 / factor)))
+        prompt, opening = prompt * factor, opening * factor
+        # What is read back gives the same products, but need not be the same to the last bit itself.
+        record = dataclasses.replace(record, factor=factor, sha256=vectors_digest(unscaled(prompt, factor)))
     export = Export(prompt, record, model, base, causal, opening)
     content, record = WRITERS[to](export)
     hub, library = base if commit_of(model) else None, "peft" if to == "peft" else None
-    how = usage(to, record, base, output.name, factor=factor)
+    how = usage(to, record, base, output.name, factor=factor, space=lead(words.tokenizer))
     page = card.render(record, usage=how, tags=[to], base=hub, library=library).encode("utf-8")
     where = output / card.FOLDER_CARD if isinstance(content, dict) else output.with_name(output.name + ".md")
     for path in (output, where):

@@ -17,7 +17,7 @@ from ptx.engine.build import Reporter, Stopwatch
 from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
-from ptx.formats.matrix import scaled, some
+from ptx.formats.matrix import some, unscaled
 from ptx.formats.tensors import to_bytes
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.families import factor_by_class
@@ -117,7 +117,7 @@ def factor_of(found: PromptFile, model: Model) -> float:
 def in_front(found: PromptFile, model: Model) -> Float[Tensor, "m d"]:
     """The vectors in the scale of the model's word-embedding matrix, as ptx has them: what the embedding layer
     turns into the file's vectors."""
-    return scaled(found.prompt, 1 / factor_of(found, model))
+    return unscaled(found.prompt, factor_of(found, model))
 
 
 def check_alone(found: PromptFile) -> None:

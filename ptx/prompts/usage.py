@@ -11,11 +11,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 {model}
 tokenizer = AutoTokenizer.from_pretrained(base)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{name}")
-inputs = tokenizer(" Dante", add_special_tokens=False, return_tensors="pt")
+inputs = tokenizer({text}, add_special_tokens=False, return_tensors="pt")
 print(tokenizer.decode(model(**inputs).logits[0, -1].argmax()))
 ```
 
-{note} Texts begin with a space and get no special tokens; pad them on the right.""",
+{note} Texts {begin} and get no special tokens; pad them on the right.""",
     "vllm": """vLLM takes the embeddings of a whole input; the file holds those of the prompt.
 
 ```python
@@ -42,9 +42,9 @@ NOTES = (
 )
 
 
-def usage(to: str, record: Record, base: str, name: str, *, factor: float) -> str:
+def usage(to: str, record: Record, base: str, name: str, *, factor: float, space: str) -> str:
     """`base` is the model's name for other programs, `name` that of the file or folder, `factor` what the model's
-    embedding layer multiplies by."""
+    embedding layer multiplies by, `space` what its tokenizer wants before a text in the middle of a sentence."""
     model = f'\nbase = "{base}"'
     if base in zoo():  # what ships with ptx lies in its folder
         model = f'from ptx.lms.models import resolve\n\nbase = resolve("{base}").path'
@@ -53,8 +53,14 @@ def usage(to: str, record: Record, base: str, name: str, *, factor: float) -> st
     if factor != 1:
         matrix += f"; multiply it by {factor:.9g}, as the model's embedding layer does with words, for `inputs_embeds`"
     use = USES[to].format(
-        record=record, base=base, name=name, model=model, note=NOTES[record.leading > 0],
+        record=record,
+        base=base,
+        name=name,
+        model=model,
         matrix=matrix,
-        text='" Dante"' if prefix else '"Dante"', order="begin, prompt, text" if prefix else "begin, text, prompt",
-    )  # fmt: skip
+        note=NOTES[record.leading > 0],
+        begin=f"begin {'with' if space else 'without'} a space",
+        text=f'"{space}Dante"' if prefix else '"Dante"',
+        order="begin, prompt, text" if prefix else "begin, text, prompt",
+    )
     return f"## Use\n\n{use}\n\nBack into ptx: `ptx import {name}`."

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import COUNTRIES, Result, write_suite
-from families import CAUSAL, ENCODER_DECODER, FAMILIES, WHOLE, WIDTH, make
+from families import CAUSAL, ENCODER_DECODER, FACTORS, FAMILIES, WHOLE, WIDTH, make
 from torch.nn.functional import normalize
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from ptx.formats import read_prompt
 from ptx.lms.catalogue import describe, embedding_width
 from ptx.lms.embeddings import one_token_words, read_embeddings
+from ptx.lms.families import factor_by_class
 from ptx.lms.lm import LanguageModel, load_embeddings, load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
@@ -117,6 +118,13 @@ def test_the_width_is_that_of_the_matrix(family: str, root: Path) -> None:
     kind = "encoder-decoder" if family in ENCODER_DECODER else "causal LM" if family in CAUSAL else "masked LM"
     assert about["task"] == kind
     assert torch.equal(load_embeddings(model, "cpu").embeddings, load_model(model, "cpu").embeddings)
+
+
+def test_the_factor_is_what_the_embedding_layer_multiplies_by(family: str, root: Path) -> None:
+    words = load_model(resolve(str(root / family)), "cpu").network.get_input_embeddings()
+    factor = FACTORS.get(family, 1.0)
+    torch.testing.assert_close(words(torch.arange(5, 9)), factor * words.weight[5:9], rtol=1e-6, atol=0)
+    assert factor_by_class(resolve(str(root / family))) == factor
 
 
 def test_every_tokenizer_knows_the_words(family: str, root: Path) -> None:

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError, first_line
+from ptx.lms.families import SENTINELS
 from ptx.lms.models import LOCAL
 from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
 from ptx.lms.weights import word_matrix
@@ -24,17 +25,13 @@ class WordEmbeddings:
     """The word-embedding matrix [v, d] in float32, and the tokenizer that numbers its rows.
 
     d is the *embedding* width (ALBERT: not the hidden width). Raises PtxError for a matrix with values that are not
-    finite, or with fewer rows than the tokenizer numbers.
+    finite, or with fewer rows than the tokenizer needs (see `check_rows`).
     """
 
     def __init__(
         self, name: str, tokenizer: PreTrainedTokenizerBase, embeddings: Float[Tensor, "vocabulary d"]
     ) -> None:
-        rows = len(embeddings)
-        if (highest := max(tokenizer.get_vocab().values(), default=-1)) >= rows:
-            what = f"numbers tokens up to {highest}, its word embeddings have {rows} rows only"
-            hint = "save the tokenizer and the model that belong together into one folder"
-            raise PtxError(f"the tokenizer of {name} {what}", hint)
+        check_rows(name, tokenizer, len(embeddings))
         if not torch.isfinite(embeddings.sum()):
             hint = "the checkpoint is damaged, or was saved after training had diverged: choose another"
             raise PtxError(f"the word embeddings of {name} hold values that are not finite", hint)
@@ -60,6 +57,12 @@ class WordEmbeddings:
             raise PtxError(what, hint)
         return prompt.to(self.device)
 
+    def check_ids(self, ids: Iterable[int], where: str) -> None:
+        """Raise PtxError if one of an input's tokens has no row: see `check_rows`."""
+        if (i := max(ids, default=0)) >= len(self.embeddings):
+            token = self.tokenizer.convert_ids_to_tokens(i)
+            raise PtxError(f"the token {token!r} has no word embedding in {self.name}", f"leave it out of {where!r}")
+
     def word_ids(self, words: Sequence[str]) -> Int[Tensor, " k"]:
         """Token ids of words that are known to be one token each, in their order."""
         ids = self.words(words)
@@ -68,6 +71,29 @@ class WordEmbeddings:
     def word_embeddings(self, words: Sequence[str]) -> Float[Tensor, "k d"]:
         """The embeddings of words that are known to be one token each."""
         return self.embeddings[self.word_ids(words)]
+
+
+def check_rows(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    """Raise PtxError if a token that inputs are made of has no row: any that text can be, and of the special ones the
+    mask, padding, and what stands around a text.
+
+    Other special tokens may lie beyond the matrix: Gemma 3 1B's of images, Code Llama's of filling in the middle.
+    """
+    vocabulary = tokenizer.get_vocab()
+    beyond = {i: token for token, i in vocabulary.items() if i >= rows}
+    if not beyond:
+        return
+    roles = [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id]
+    used = {*roles, *tokenizer.encode("a"), *map(vocabulary.get, SENTINELS)}
+    if ordinary := beyond.keys() - special_ids(tokenizer):
+        what = f"numbers tokens up to {max(ordinary)} ({beyond[max(ordinary)]!r})"
+        hint = "save the tokenizer and the model that belong together into one folder"
+    elif needed := beyond.keys() & used:
+        what = f"makes inputs with {beyond[min(needed)]!r}, its token {min(needed)}"
+        hint = "whoever added it left out its row: use the tokenizer that the model was trained with"
+    else:
+        return
+    raise PtxError(f"the tokenizer of {name} {what}; its word embeddings have {rows} rows only", hint)
 
 
 def place(device: str) -> str:

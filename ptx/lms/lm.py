@@ -77,9 +77,11 @@ class LanguageModel(WordEmbeddings):
         return (before, behind) if before or behind else frame(self.tokenizer)
 
     def rows(self, template: str, subjects: Sequence[str], **more: Any) -> list[Row]:
-        """One input per subject (see inputs.rows)."""
+        """One input per subject (see inputs.rows). Raises PtxError for a token that has no word embedding."""
         more |= {"max_length": self.max_length, "causal": self.causal, "blank": self.blank, "around": self.frame}
-        return rows(self.tokenizer, template, subjects, **more)
+        made = rows(self.tokenizer, template, subjects, **more)
+        self.check_ids({i for row in made for i in row.ids}, template)
+        return made
 
     def collate(self, batch: Sequence[Row]) -> Batch:
         """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Result, make_model
+from conftest import Result, make_model, write_suite
 from families import make
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -18,6 +18,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
+    AutoTokenizer,
     BartForConditionalGeneration,
     BartForSequenceClassification,
     BartModel,
@@ -27,7 +28,7 @@ from transformers import (
 from ptx.errors import PtxError
 from ptx.lms import lm, models
 from ptx.lms.catalogue import describe, embedding_width
-from ptx.lms.embeddings import load_tokenizer
+from ptx.lms.embeddings import load_tokenizer, vocabulary_words
 from ptx.lms.lm import LanguageModel, load_embeddings, load_model
 from ptx.lms.models import Model
 
@@ -237,17 +238,69 @@ def test_a_search_that_finds_nothing_stops(tiny: dict[str, str], suite: str, ptx
     assert all("error" in line for line in result.at("search"))
 
 
-def test_a_tokenizer_that_does_not_fit(folder: Path) -> None:
-    tokenizer = load_tokenizer(str(folder))
-    tokenizer.add_tokens(["newword"])
-    tokenizer.save_pretrained(folder / ".." / "larger")
-    for file in ("config.json", WEIGHTS):
-        (folder / file).rename(folder / ".." / "larger" / file)
-    larger = (folder / ".." / "larger").resolve()
-    with pytest.raises(PtxError, match=r"numbers tokens up to \d+, its word embeddings have \d+ rows only"):
-        load(larger)
+def beyond(folder: Path, tokens: list[str], *, special: bool, **roles: str) -> Path:
+    """The model with more tokens than its matrix has rows."""
+    rows = AutoConfig.from_pretrained(folder).get_text_config().vocab_size
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"<unused{i}>" for i in range(rows - len(tokenizer))], special_tokens=True)
+    tokenizer.add_tokens(tokens, special_tokens=special)
+    for role, token in roles.items():
+        setattr(tokenizer, role, token)
+    tokenizer.save_pretrained(folder)
+    assert max(AutoTokenizer.from_pretrained(folder).get_vocab().values()) == rows + len(tokens) - 1
+    return folder
+
+
+def test_an_ordinary_token_without_a_row_is_refused(folder: Path) -> None:
+    beyond(folder, ["newword"], special=False)
+    rows = load_file(folder / WEIGHTS)["bert.embeddings.word_embeddings.weight"].shape[0]
+    expected = rf"numbers tokens up to {rows} \('newword'\); its word embeddings have {rows} rows only"
+    with pytest.raises(PtxError, match=expected):
+        load(folder)
     with pytest.raises(PtxError, match="numbers tokens"):
-        load_embeddings(found(larger), "cpu")
+        load_embeddings(found(folder), "cpu")
+
+
+@pytest.mark.parametrize(("family", "token"), [("gemma3", "<image_soft_token>"), ("llama", "▁<PRE>")])
+def test_special_tokens_without_a_row_disturb_nothing(
+    family: str, token: str, tmp_path: Path, ptx: Callable[..., Result]
+) -> None:
+    """Gemma 3 1B's, which its larger kin take for images, and Code Llama's. Words are as before, also of subjects that
+    spell such a token; every stage runs."""
+    folder = make(family, tmp_path / family)
+    before = load(folder)
+    words, logits = vocabulary_words(before.tokenizer), score(before, "the king")
+    beyond(folder, [token], special=True)
+    model = load(folder)
+    assert vocabulary_words(model.tokenizer) == words
+    assert torch.equal(score(model, "the king"), logits)
+    assert score(model, f"the {token} king").isfinite().all()
+    with pytest.raises(PtxError, match=f"{token}' has no word embedding in"):
+        model.rows(f"[X] {token} [Y]", ["a"], prompt_length=0)
+    write_suite(tmp_path / "suite", ["R1"])
+    common = ["--sources", "bert-micro", "--suite", tmp_path / "suite", "--epochs", "1", "--top-k", "all"]
+    result = ptx("eval", "--target", folder, *common, "--json")
+    assert result.code == 0, result.err
+    assert ptx("inspect", result.at("search")[0]["key"]).code == 0
+
+
+def score(model: LanguageModel, subject: str) -> torch.Tensor:
+    return model.logits(model.collate(model.rows("[X] lives near [Y]", [subject], prompt_length=0)))
+
+
+@pytest.mark.parametrize(("family", "role"), [("bert-cased", "mask"), ("gpt2", "pad"), ("llama", "bos")])
+def test_special_tokens_that_inputs_are_made_of_need_a_row(family: str, role: str, tmp_path: Path) -> None:
+    folder = make(family, tmp_path / family)
+    beyond(folder, ["<added>"], special=True, **{f"{role}_token": "<added>"})
+    if role == "bos":
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        tokenizer["post_processor"]["single"][0]["SpecialToken"]["id"] = "<added>"
+        added = next(t["id"] for t in tokenizer["added_tokens"] if t["content"] == "<added>")
+        begin = {"id": "<added>", "ids": [added], "tokens": ["<added>"]}
+        tokenizer["post_processor"]["special_tokens"] = {"<added>": begin}
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(PtxError, match=r"makes inputs with '<added>', its token \d+; its word embeddings have"):
+        load(folder)
 
 
 def test_a_masked_model_needs_a_mask(folder: Path) -> None:

@@ -52,10 +52,11 @@ def read(folder: Path) -> Matrix:
         message = f"{folder}: {CONFIG} speaks of {vectors} of width {d}, {weights.name} has shape {shape}"
         raise PtxError(message, "the two files do not belong together: fetch the adapter again")
     note = "the encoder's half of its rows; PEFT never uses the decoder's" if parts > 1 else found.note
-    base = config.get("base_model_name_or_path")
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
     base = base if isinstance(base, str) and base else None
-    values = found.values[:n]
-    return dataclasses.replace(found, values=values, base=base, layout="prefix", behind=True, note=note)
+    if base and isinstance(revision, str) and revision not in ("", "main") and not Path(base).is_dir():
+        base = f"{base}@{revision}"
+    return dataclasses.replace(found, values=found.values[:n], base=base, layout="prefix", behind=True, note=note)
 
 
 def files(

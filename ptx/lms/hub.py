@@ -16,28 +16,45 @@ CONFIG_FILES = (*TOKENIZER_FILES, "config.json", "README.md", *(index for _, ind
 EMBEDDED = "use an embedded model such as bert-micro (`ptx models` lists them)"
 
 
-def fetch_config(repo: str) -> Path:
-    """The snapshot's folder, named after its commit: the one that main has now, or had when it was last fetched if
-    the hub is out of reach. It holds the configuration and the tokenizer.
+def fetch_config(repo: str, revision: str = "") -> Path:
+    """The snapshot's folder, named after its commit: that of a branch, tag or commit, or of main, as it is now, or was
+    when it was last fetched if the hub is out of reach. It holds the configuration and the tokenizer.
 
     Raises PtxError for a model that does not exist, is gated, or is neither cached nor within reach.
     """
-    return _snapshot(repo, CONFIG_FILES)
+    return _snapshot(repo, CONFIG_FILES, revision)
 
 
-def fetch_weights(repo: str, folder: Path) -> None:
+def fetch_weights(repo: str, folder: Path, revision: str = "") -> None:
     """Fetch the weights of the same commit into a snapshot's folder, in one format only. Raises PtxError likewise."""
     for single, index in FORMATS:
         names = [single] if (folder / single).is_file() else shards(folder / index) or [single]
-        _snapshot(repo, names, folder.name)
+        _snapshot(repo, names, revision, folder.name)
         if all((folder / name).is_file() for name in names):
             return
-    hint = f"run `hf download {repo}` where there is a network, or {EMBEDDED}"
-    raise PtxError(f"{repo} has no weights for PyTorch, or they are not in the local cache", hint)
+    hint = f"run {_download(repo, revision)} where there is a network, or {EMBEDDED}"
+    named = f"{repo}@{revision}" if revision else repo
+    raise PtxError(f"{named} has no weights for PyTorch, or they are not in the local cache", hint)
 
 
-def _snapshot(repo: str, files: Sequence[str], revision: str | None = None) -> Path:
-    """These files of a model, as far as it has them, with progress on a terminal."""
+def cached_revisions(repo: str) -> list[str]:
+    """The branches and tags of a model whose files the local cache has, and the commits that have no such name."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    commits = {path.name for path in folder.glob("snapshots/*")}
+    files = [file for file in sorted((folder / "refs").rglob("*")) if file.is_file()]
+    refs = {file.relative_to(folder / "refs").as_posix(): file.read_text("utf-8").strip() for file in files}
+    return [name for name, commit in refs.items() if commit in commits] + sorted(commits - {*refs.values()})
+
+
+def _download(repo: str, revision: str) -> str:
+    return f"`hf download {repo}{f' --revision {revision}' if revision else ''}`"
+
+
+def _snapshot(repo: str, files: Sequence[str], revision: str, commit: str | None = None) -> Path:
+    """These files of a model, as far as it has them, with progress on a terminal. `commit` is that of the revision."""
     import huggingface_hub
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -45,16 +62,25 @@ def _snapshot(repo: str, files: Sequence[str], revision: str | None = None) -> P
     if not sys.stderr.isatty():
         disable_progress_bars()
     huggingface_hub.logging.set_verbosity_error()  # that older formats are not there, say, is no news
+    named = f"{repo}@{revision}" if revision else repo
     try:
-        return Path(huggingface_hub.snapshot_download(repo, allow_patterns=list(files), revision=revision))
+        snapshot = huggingface_hub.snapshot_download(
+            repo, allow_patterns=list(files), revision=commit or revision or None
+        )
+        return Path(snapshot)
     except errors.GatedRepoError:
         hint = f"accept them at https://huggingface.co/{repo}, then run `hf auth login` or set HF_TOKEN; or {EMBEDDED}"
         raise PtxError(f"{repo} is gated: the hub gives it only to those who have accepted its terms", hint) from None
     except errors.RepositoryNotFoundError:
         hint = f"check the name at https://huggingface.co/models; for a private one run `hf auth login`; or {EMBEDDED}"
         raise PtxError(f"the hub has no model {repo}, or it is private", hint) from None
+    except errors.RevisionNotFoundError:
+        hint = f"choose a branch, tag or commit that https://huggingface.co/{repo}/tree/main shows"
+        raise PtxError(f"{repo} has no revision {revision or 'main'!r} on the hub", hint) from None
     except errors.LocalEntryNotFoundError:
-        hint = f"run `hf download {repo}` once where there is a network, give a local folder, or {EMBEDDED}"
-        raise PtxError(f"{repo} is not (completely) in the local cache, and the hub is out of reach", hint) from None
+        hint = f"run {_download(repo, revision)} once where there is a network, give a local folder, or {EMBEDDED}"
+        if there := [name for name in cached_revisions(repo) if name != (revision or "main")]:
+            hint = f"the cache has other revisions, {', '.join(there)}: give {repo}@{there[0]}; or {hint}"
+        raise PtxError(f"{named} is not (completely) in the local cache, and the hub is out of reach", hint) from None
     except Exception as error:  # the HTTP library's own, a full disk, a damaged cache
-        raise PtxError(f"cannot get {repo} from the hub: {first_line(error)}", f"try again, or {EMBEDDED}") from None
+        raise PtxError(f"cannot get {named} from the hub: {first_line(error)}", f"try again, or {EMBEDDED}") from None

@@ -1,8 +1,8 @@
 """Which model a name means, and the digests that identify it. Reads files only; nothing heavy is imported.
 
 A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder, or a hub id
-(`org/name`, or one of the hub's old names without an organisation, `t5-small`). A checkpoint can bring no code: see
-`refuse_code`.
+(`org/name`, or one of the hub's old names without an organisation, `t5-small`). `@REVISION` behind an alias or a hub id
+is a branch, a tag or a commit. A checkpoint can bring no code: see `refuse_code`.
 """
 
 import difflib
@@ -57,6 +57,7 @@ MOVED = {
 # How transformers is to read a model's folder: nothing is fetched, and code that it brings is not run.
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+REVISION = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*")
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,12 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 
 def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
-    if name in zoo() or Path(name).is_dir() or hub_id(name):
+    named, revision = pinned(name)
+    if name in zoo() or Path(name).is_dir() or (hub_id(named) and (revision or named == name)):
         return
+    if named != name and (hub_id(named) or named in zoo() or Path(named).is_dir()):
+        what = "has no revisions" if hub_id(named) is None else "is followed by no branch, tag or commit"
+        raise PtxError(f"{where}{name}: {named} {what}", f"leave out {name[len(named) :]}")
     if Path(name).exists() or name.startswith((".", "/", "~")):
         raise PtxError(f"{where}no folder {name}", "give the folder that `save_pretrained` wrote, or run `ptx models`")
     close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
@@ -99,13 +104,27 @@ def check_name(name: str, where: str = "") -> None:
     raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
 
 
+def pinned(name: str) -> tuple[str, str]:
+    """A name without the `@REVISION` behind it, and the revision, empty if there is none that could be one."""
+    named, _, revision = name.partition("@")
+    return named, revision if REVISION.fullmatch(revision) and ".." not in revision else ""
+
+
 def hub_id(name: str) -> str | None:
-    """The hub id that a name stands for, if any. No id leads out of the hub's cache ("x/..", "a/../b")."""
+    """The hub id of a name without a revision, if it has one. No id leads out of the hub's cache ("x/..", "a/../b")."""
     if name in PAPER:
         return PAPER[name]
     if HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:
         return name
     return next((f"{organisation}/{name}" for organisation, names in MOVED.items() if name in names.split()), None)
+
+
+def hub_commit(model: Model) -> tuple[str | None, str | None]:
+    """The hub id and the commit of a model that lies in the hub's cache, whatever the user called it."""
+    folder = Path(model.path)
+    if folder.parent.name != "snapshots" or not folder.parents[1].name.startswith("models--"):
+        return None, None
+    return folder.parents[1].name.removeprefix("models--").replace("--", "/"), folder.name
 
 
 @functools.lru_cache(maxsize=64)
@@ -115,12 +134,13 @@ def _resolve(name: str, tokenizer_only: bool) -> Model:
         return _from_folder(name, ZOO_FOLDER / name, tokenizer_only)
     if name not in PAPER and Path(name).is_dir():
         return _from_folder(name, Path(name).absolute(), tokenizer_only)
-    repo = hub_id(name)
+    named, revision = pinned(name)
+    repo = hub_id(named)
     assert repo is not None
-    folder = hub.fetch_config(repo)
+    folder = hub.fetch_config(repo, revision)
     refuse_code(name, folder)
     if not tokenizer_only:
-        hub.fetch_weights(repo, folder)
+        hub.fetch_weights(repo, folder, revision)
     commit = f"{repo}@{folder.name}"  # snapshots/<commit>
     return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
 

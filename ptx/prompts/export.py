@@ -23,9 +23,9 @@ from ptx.lms.embeddings import lead
 from ptx.lms.families import factor_by_class, kind_of, read_config
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
-from ptx.lms.models import PAPER, Model
+from ptx.lms.models import Model, hub_commit
 from ptx.prompts.imported import vectors_digest
-from ptx.prompts.record import commit_of, model_of, record_of
+from ptx.prompts.record import model_of, record_of
 from ptx.prompts.usage import usage
 from ptx.stages.tune import FILE
 
@@ -52,8 +52,7 @@ def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:
     whole = torch.cat([export.opening, export.prompt])
     config = read_config(export.model).get_text_config()
     layers, heads = (getattr(config, name, None) for name in ("num_hidden_layers", "num_attention_heads"))
-    revision = commit_of(export.model)
-    return peft.files(whole, base=export.base, revision=revision, layers=layers, heads=heads), record
+    return peft.files(whole, base=export.base, revision=record.commit, layers=layers, heads=heads), record
 
 
 def _to_koboldai(export: Export) -> tuple[bytes, Record]:
@@ -106,7 +105,8 @@ def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, fo
     words = load_embeddings(model, "cpu")
     begin, _ = frame(words.tokenizer)
     causal = kind_of(model.name, read_config(model)) == "causal"
-    base = PAPER.get(model.name, model.name)
+    hub, _ = hub_commit(model)
+    base = hub or model.name
     opening, factor = words.embeddings[begin].detach().clone(), factor_by_class(model)
     if to in BEHIND and factor != 1:
         prompt, opening = prompt * factor, opening * factor
@@ -114,7 +114,7 @@ def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, fo
         record = dataclasses.replace(record, factor=factor, sha256=vectors_digest(unscaled(prompt, factor)))
     export = Export(prompt, record, model, base, causal, opening)
     content, record = WRITERS[to](export)
-    hub, library = base if commit_of(model) else None, "peft" if to == "peft" else None
+    library = "peft" if to == "peft" else None
     how = usage(to, record, base, output.name, factor=factor, space=lead(words.tokenizer))
     page = card.render(record, usage=how, tags=[to], base=hub, library=library).encode("utf-8")
     where = output / card.FOLDER_CARD if isinstance(content, dict) else output.with_name(output.name + ".md")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.families import factor_by_class
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
-from ptx.lms.models import PAPER, Model, resolve, zoo
+from ptx.lms.models import Model, hub_commit, hub_id, pinned, resolve, zoo
 from ptx.stages import tune
 from ptx.stages.tune import FILE
 from ptx.suites import Task, load_suite
@@ -31,6 +32,7 @@ from ptx.suites import Task, load_suite
 IMPORTED = "imported"  # the method, and the setting `init`, by which tables keep such prompts apart from tuned ones
 FAR = 10  # standard deviations that differ by this factor deserve a warning
 EACH_TASK = "{task}"
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def _compare(found: PromptFile, said: Origin) -> None:
         files = f"{model.name} has other files (digest {model.digest[:12]})"
         wrong = f"{card} is of a prompt for {record.model} (digest {record.model_digest[:12]}), and {files}"
         hint = "give the folder or hub id of that very model with --model"
+        if record.commit:
+            hint = f"add --model {pinned(record.model)[0]}@{record.commit}"
     elif (task.name, said.layout) != (record.task, record.layout):
         asked = f"{task.name} with {said.layout}"
         wrong = f"{card} is of a prompt for {record.task} with the layout {record.layout}, not for {asked}"
@@ -156,8 +160,11 @@ def _compare(found: PromptFile, said: Origin) -> None:
 
 def _same_model(base: str, model: Model) -> bool:
     """Whether the name that another program wrote means this model: the hub knows "gpt2" with and without its owner."""
-    names = {model.name, PAPER.get(model.name, model.name)}
-    if base in names or PAPER.get(base) in names or base in {name.split("/")[-1] for name in names}:
+    (named, revision), (own, _), (hub, commit) = pinned(base), pinned(model.name), hub_commit(model)
+    if COMMIT.fullmatch(revision) and commit not in (None, revision):
+        return False
+    names = {own, hub_id(own) or own, hub or own}
+    if named in names or hub_id(named) in names or named in {name.split("/")[-1] for name in names}:
         return True
     return (base in zoo() or Path(base).is_dir()) and resolve(base).digest == model.digest
 

@@ -3,14 +3,13 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ptx import __version__, formats
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
 from ptx.formats.card import Record
-from ptx.lms.models import Model, resolve
+from ptx.lms.models import Model, hub_commit, resolve
 from ptx.lms.template import LAYOUTS
 from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
@@ -51,17 +50,12 @@ def record_of(artifact: Artifact, store: Store) -> Record:
         made |= {"task_label": task.label, "template": task.template, "label_words": list(task.labels)}
     return Record(
         version=__version__, key=artifact.key, suite=labels["suite"], task=labels["task"],
-        model=model.name, model_digest=model.digest, tokenizer_digest=model.tokenizer, commit=commit_of(model),
+        model=model.name, model_digest=model.digest, tokenizer_digest=model.tokenizer, commit=hub_commit(model)[1],
         vectors=len(prompt), width=prompt.shape[1], sha256=vectors_digest(prompt),
         layout=layout, input=LAYOUTS[layout],
         records_digest=tuned[0].meta["inputs"]["facts"] if tuned else None,
         **made,
     )  # fmt: skip
-
-
-def commit_of(model: Model) -> str | None:
-    """The commit of a hub model."""
-    return Path(model.path).name if Path(model.path).parent.name == "snapshots" else None
 
 
 def _tuned_ancestors(artifact: Artifact, store: Store) -> Iterator[Artifact]:

@@ -9,8 +9,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 {model}
-tokenizer = AutoTokenizer.from_pretrained(base)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{name}")
+tokenizer = AutoTokenizer.from_pretrained(base{pin})
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base{pin}), "{name}")
 inputs = tokenizer({text}, add_special_tokens=False, return_tensors="pt")
 print(tokenizer.decode(model(**inputs).logits[0, -1].argmax()))
 ```
@@ -22,8 +22,8 @@ print(tokenizer.decode(model(**inputs).logits[0, -1].argmax()))
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 {model}
-tokenizer = AutoTokenizer.from_pretrained(base)
-embed = AutoModelForCausalLM.from_pretrained(base).get_input_embeddings()
+tokenizer = AutoTokenizer.from_pretrained(base{pin})
+embed = AutoModelForCausalLM.from_pretrained(base{pin}).get_input_embeddings()
 prompt = torch.load("{name}", weights_only=True)
 begin = embed(torch.tensor([i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id], dtype=torch.long))
 text = embed(tokenizer({text}, add_special_tokens=False, return_tensors="pt")["input_ids"][0])
@@ -45,7 +45,9 @@ NOTES = (
 def usage(to: str, record: Record, base: str, name: str, *, factor: float, space: str) -> str:
     """`base` is the model's name for other programs, `name` that of the file or folder, `factor` what the model's
     embedding layer multiplies by, `space` what its tokenizer wants before a text in the middle of a sentence."""
-    model = f'\nbase = "{base}"'
+    model, pin = f'\nbase = "{base}"', ""
+    if record.commit:
+        model, pin = f'\nbase, revision = "{base}", "{record.commit}"', ", revision=revision"
     if base in zoo():  # what ships with ptx lies in its folder
         model = f'from ptx.lms.models import resolve\n\nbase = resolve("{base}").path'
     prefix = record.layout == "prefix"
@@ -57,6 +59,7 @@ def usage(to: str, record: Record, base: str, name: str, *, factor: float, space
         base=base,
         name=name,
         model=model,
+        pin=pin,
         matrix=matrix,
         note=NOTES[record.leading > 0],
         begin=f"begin {'with' if space else 'without'} a space",

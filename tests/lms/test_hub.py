@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,14 +13,17 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from conftest import make_model
 
 from ptx.errors import PtxError
-from ptx.lms.models import MOVED, PAPER, check_name, hub_id, resolve
+from ptx.lms.models import MOVED, PAPER, check_name, hub_id, pinned, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OLDER = "89abcdef0123456789abcdef0123456789abcdef"
+REVISIONS = {"main": COMMIT, "step3000": OLDER, "refs/pr/1": OLDER}
 
 
 def sha1(text: str) -> str:
@@ -27,11 +31,13 @@ def sha1(text: str) -> str:
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves the models in `folders` (id -> folder); ids in `gated` are refused; `asked` are the files fetched."""
+    """Serves the models in `folders` (id -> folder), their `older` commit if they have one; ids in `gated` are refused;
+    `asked` are the files fetched."""
 
     def __init__(self, folders: dict[str, Path], gated: set[str]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folders, self.gated = folders, gated
+        self.older: dict[str, Path] = {}
         self.asked: list[str] = []
 
 
@@ -46,6 +52,13 @@ class Handler(BaseHTTPRequestHandler):
         folder = self.server.folders.get(repo)
         if folder is None:
             return self.answer(401, {}, {"X-Error-Code": "RepoNotFound"})
+        commit = COMMIT
+        if asked := re.search("/(?:revision|tree|resolve)/([^/]+)", path):
+            revision = unquote(asked[1])
+            commit = REVISIONS.get(revision, revision)
+            if commit != COMMIT and (commit != OLDER or repo not in self.server.older):
+                return self.answer(404, {}, {"X-Error-Code": "RevisionNotFound"})
+            folder = self.server.older[repo] if commit == OLDER else folder
         files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
         names = [file.relative_to(folder).as_posix() for file in files]
         if "/tree/" in path:
@@ -55,13 +68,13 @@ class Handler(BaseHTTPRequestHandler):
             ]
             return self.answer(200, entries)
         if path.startswith("/api/"):
-            return self.answer(200, {"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]})
-        name = path.split(f"/resolve/{COMMIT}/")[1]
+            return self.answer(200, {"id": repo, "sha": commit, "siblings": [{"rfilename": name} for name in names]})
+        name = path.split(f"/resolve/{commit}/")[1]
         if name not in names:
             return self.answer(404, {}, {"X-Error-Code": "EntryNotFound"})
         if self.command == "GET":
             self.server.asked.append(name)
-        etag = {"ETag": f'"{sha1(name)}"', "X-Repo-Commit": COMMIT}
+        etag = {"ETag": f'"{sha1(name)}"', "X-Repo-Commit": commit}
         return self.answer(200, (folder / name).read_bytes(), etag)
 
     do_HEAD = do_GET
@@ -92,6 +105,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     empty = make_model(root / "empty")
     (empty / "model.safetensors").unlink()
     server = Hub({"org/tidy": tidy, "org/code": code, "org/empty": empty, "org/other": tidy}, {"org/gated"})
+    server.folders["org/steps"], server.older["org/steps"] = tidy, make_model(root / "older", seed=7)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -158,6 +172,64 @@ def test_the_hub(hub: Hub, tmp_path: Path) -> None:
     ask(hub, tmp_path, "org/other#tokenizer")
     (partial,) = ask(hub, tmp_path, "org/other", offline=True)
     assert "not (completely) in the local cache" in partial["error"]
+
+
+def test_a_revision(hub: Hub, tmp_path: Path) -> None:
+    """By tag, by a branch with a slash and by commit it is one model, and another than main's."""
+    names = [f"org/steps@{revision}" for revision in ("step3000", "refs/pr/1", OLDER)]
+    tag, branch, commit = ask(hub, tmp_path, *names)
+    assert tag["path"].endswith(OLDER)
+    assert tag == branch == commit
+    weights = Path(tag["path"]) / "model.safetensors"
+    assert weights.read_bytes() == (hub.older["org/steps"] / "model.safetensors").read_bytes()
+    assert [tag] * 3 == ask(hub, tmp_path, *names, offline=True)
+
+    (main,) = ask(hub, tmp_path, "org/steps", offline=True)
+    assert main["error"] == "org/steps is not (completely) in the local cache, and the hub is out of reach"
+    assert "has other revisions, refs/pr/1, step3000: give org/steps@refs/pr/1" in main["hint"]
+    (other,) = ask(hub, tmp_path, "org/steps@v9", offline=True)
+    assert other["error"].startswith("org/steps@v9 is not")
+    assert "`hf download org/steps --revision v9`" in other["hint"]
+    main, same, nothing = ask(hub, tmp_path, "org/steps", "org/steps@main", "org/steps@v9")
+    assert main["digest"] == same["digest"] != tag["digest"]
+    assert nothing["error"] == "org/steps has no revision 'v9' on the hub"
+    assert "https://huggingface.co/org/steps/tree/main" in nothing["hint"]
+
+
+def test_a_commit_alone_in_the_cache_is_named(hub: Hub, tmp_path: Path) -> None:
+    ask(hub, tmp_path, f"org/steps@{OLDER}")
+    (main,) = ask(hub, tmp_path, "org/steps", offline=True)
+    assert f"give org/steps@{OLDER};" in main["hint"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bert-micro@v1", "bert-micro has no revisions"),
+        (".@v1", r"\. has no revisions"),
+        ("gpt2@", "gpt2 is followed by no branch, tag or commit"),
+        ("gpt2@../../x", "gpt2 is followed by no branch"),
+        ("gpt2@/x", "gpt2 is followed by no branch"),
+        ("org/name@a b", "org/name is followed by no branch"),
+        ("nothing@v1", "unknown model"),
+    ],
+)
+def test_what_is_no_revision(name: str, expected: str) -> None:
+    with pytest.raises(PtxError, match=expected):
+        resolve(name)
+
+
+def test_a_pinned_name() -> None:
+    assert pinned("org/name@refs/pr/1") == ("org/name", "refs/pr/1")
+    assert pinned("org/name") == ("org/name", "")
+    for name in ("gpt2@v1", "bert-base@main", f"org/name@{COMMIT}"):
+        check_name(name)
+
+
+def test_a_folder_wins_over_a_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_model(tmp_path / "org" / "name@v1")
+    assert resolve("org/name@v1").path == str(tmp_path / "org" / "name@v1")
 
 
 def test_aliases_are_hub_ids() -> None:

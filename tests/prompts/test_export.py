@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import COUNTRIES, FILLER, SUBJECTS, make_causal_tokenizer, write_topics
+from conftest import COUNTRIES, FILLER, SUBJECTS, make_causal_model, make_causal_tokenizer, write_topics
 from foreign import save_npy, save_safetensors
 from safetensors.torch import load_file
 from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from ptx.lms import models
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
@@ -320,3 +321,40 @@ def test_a_card_that_contradicts(ptx, tiny, suite, key, tmp_path) -> None:
     assert "move the card away" in broken.err
     Path("p.npy.md").write_text("# My notes\n")
     assert "does not say which model" in ptx("import", "p.npy").err
+
+
+def test_a_pinned_model_is_named_with_its_commit(ptx, suite, tmp_path, monkeypatch) -> None:
+    """Other programs get the hub's name and the commit apart, and ptx finds them together again."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repo = tmp_path / "hub" / "models--org--next"
+    make_causal_model(repo / "snapshots" / commit, width=12)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "v1").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    done = ptx("tune", "--model", "org/next@v1", "--suite", suite, "--tasks", "R1", "--layout", "prefix",
+               "--epochs", "1", "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    (tuned,) = done.at("tune")
+    assert tuned["model"] == "org/next@v1"
+    assert ptx("export", tuned["key"], "--to", "peft", "--output", "adapter").code == 0
+    config = json.loads(Path("adapter/adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("org/next", commit)
+    page = Path("adapter/README.md").read_text()
+    assert "base_model: org/next\n" in page
+    assert f'base, revision = "org/next", "{commit}"' in page
+    assert "AutoTokenizer.from_pretrained(base, revision=revision)" in page
+    back = ptx("import", "adapter", "--json")
+    assert (back.code, back.lines[0]["model"]) == (0, "org/next@v1")
+    Path("adapter/README.md").unlink()
+    said = ["--suite", suite, "--task", "R1", "--json"]
+    bare = ptx("import", "adapter", *said)
+    assert bare.code == 0, bare.err
+    assert bare.lines[0]["key"] == back.lines[0]["key"]
+    assert ptx("import", "adapter", "--model", "org/next@v1", *said).lines[0]["key"] == back.lines[0]["key"]
+    # what another commit's prompt is of is not this model
+    (repo / "snapshots" / commit).rename(repo / "snapshots" / commit[::-1])
+    (repo / "refs" / "v1").write_text(commit[::-1])
+    models._resolve.cache_clear()
+    other = ptx("import", "adapter", "--model", "org/next@v1", *said)
+    assert other.code == 1
+    assert f"was made for org/next@{commit}, not for org/next@v1" in other.err

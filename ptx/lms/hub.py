@@ -12,7 +12,7 @@ TOKENIZER_FILES = (
     "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model",
     "tiktoken.model", "tekken.json",
 )  # fmt: skip
-CONFIG_FILES = (*TOKENIZER_FILES, "config.json", "README.md", *(index for _, index in FORMATS))
+CONFIG_FILES = (*TOKENIZER_FILES, "config.json", "adapter_config.json", "README.md", *(index for _, index in FORMATS))
 EMBEDDED = "use an embedded model such as bert-micro (`ptx models` lists them)"
 
 
@@ -33,6 +33,8 @@ def fetch_weights(repo: str, folder: Path, revision: str = "") -> None:
         if all((folder / name).is_file() for name in names):
             return
     hint = f"run {_download(repo, revision)} where there is a network, or {EMBEDDED}"
+    if "gguf" in repo.lower():
+        hint = f"GGUF files are not read: give the model that they were made from, or {EMBEDDED}"
     named = f"{repo}@{revision}" if revision else repo
     raise PtxError(f"{named} has no weights for PyTorch, or they are not in the local cache", hint)
 

@@ -8,6 +8,7 @@ is a branch, a tag or a commit. A checkpoint can bring no code: see `refuse_code
 import difflib
 import functools
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from ptx.cache import digest, file_digest
 from ptx.errors import PtxError
-from ptx.lms import hub, weights
+from ptx.lms import foreign, hub, weights
 
 ZOO_FOLDER = Path(__file__).parents[1] / "zoo" / "models"
 # The paper names no checkpoints. Cased BERT, because OptiPrompt and LAMA, whose data and code it uses, take it, and
@@ -92,13 +93,18 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
     named, revision = pinned(name)
-    if name in zoo() or Path(name).is_dir() or (hub_id(named) and (revision or named == name)):
+    if os.path.isfile(name):
+        raise foreign.file(name, where)
+    if name in zoo() or os.path.isdir(name) or (hub_id(named) and (revision or named == name)):
         return
-    if named != name and (hub_id(named) or named in zoo() or Path(named).is_dir()):
+    if named != name and (hub_id(named) or named in zoo() or os.path.isdir(named)):
         what = "has no revisions" if hub_id(named) is None else "is followed by no branch, tag or commit"
         raise PtxError(f"{where}{name}: {named} {what}", f"leave out {name[len(named) :]}")
-    if Path(name).exists() or name.startswith((".", "/", "~")):
-        raise PtxError(f"{where}no folder {name}", "give the folder that `save_pretrained` wrote, or run `ptx models`")
+    if os.path.exists(name) or name.startswith((".", "/", "~")):
+        hint = "give the folder that `save_pretrained` wrote, or run `ptx models`"
+        if name.startswith("~"):
+            hint = f"shells expand ~ only where a word begins: write {os.path.expanduser(name)}"
+        raise PtxError(f"{where}no folder {name}", hint)
     close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
     hint = "run `ptx models` for the names, or give a hub id or a model's folder"
     raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
@@ -132,7 +138,7 @@ def _resolve(name: str, tokenizer_only: bool) -> Model:
     check_name(name)
     if name in zoo():
         return _from_folder(name, ZOO_FOLDER / name, tokenizer_only)
-    if name not in PAPER and Path(name).is_dir():
+    if name not in PAPER and os.path.isdir(name):
         return _from_folder(name, Path(name).absolute(), tokenizer_only)
     named, revision = pinned(name)
     repo = hub_id(named)
@@ -147,10 +153,10 @@ def _resolve(name: str, tokenizer_only: bool) -> Model:
 
 def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
     """A model by the digests of its files. Links in the folder are followed: the hub's own cache is made of them."""
+    refuse_code(name, folder)
     tokenizer = {file: file_digest(folder / file) for file in hub.TOKENIZER_FILES if (folder / file).is_file()}
     if not tokenizer:
-        raise PtxError(f"{folder} has no tokenizer files", "save the tokenizer into it with `save_pretrained`")
-    refuse_code(name, folder)
+        raise foreign.incomplete(name, foreign.TOKENIZER)
     if "tokenizer_class" not in weights.read_json(folder / "tokenizer_config.json"):
         # transformers then goes by the model's type
         tokenizer["model_type"] = str(weights.read_json(folder / "config.json").get("model_type"))
@@ -158,7 +164,7 @@ def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
     if not tokenizer_only:
         found = weights.weight_files(folder)
         if not found or not (folder / "config.json").is_file():
-            raise PtxError(f"{folder} has no config.json or weights", "save the model into it with `save_pretrained`")
+            raise foreign.incomplete(name, "config.json or weights")
         files = [folder / "config.json", *found]
     digests = {file.name: file_digest(file) for file in files}
     return Model(name, str(folder), digest({"files": digests, "tokenizer": tokenizer}), digest(tokenizer))
@@ -173,9 +179,8 @@ def refuse_code(name: str, folder: Path) -> None:
                 "choose a checkpoint that transformers reads by itself; if it has a class for this model type, "
                 "remove auto_map in a local copy and give that folder",
             )
-    if (folder / "adapter_config.json").is_file():
-        hint = "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder"
-        raise PtxError(f"{name} is an adapter of another model (it has an adapter_config.json)", hint)
+    if error := foreign.adapter(name, folder):
+        raise error
 
 
 def anchor_models(models: Iterable[str]) -> tuple[list[str], str]:

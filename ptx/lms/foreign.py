@@ -1,0 +1,110 @@
+"""What people give in place of a model's folder: what it is, and what to do. Names of files and their first bytes."""
+
+import re
+from pathlib import Path
+
+from ptx.errors import PtxError
+from ptx.lms.hub import TOKENIZER_FILES
+from ptx.lms.weights import FORMATS, read_json
+
+TOKENIZER = "tokenizer files"
+SAVED = "save both into one folder with `save_pretrained`, and give that"
+TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx")
+ADAPTER = "adapter_config.json"
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
+OTHERS = {  # file names, whose they are
+    "tf_model*.h5": "TensorFlow", "*.ckpt.index": "TensorFlow", "flax_model*.msgpack": "Flax", "rust_model.ot": "Rust",
+    "consolidated*.pth": "the original Llama code", "consolidated*.safetensors": "Mistral's own code",
+}  # fmt: skip
+
+
+def file(name: str, where: str = "") -> PtxError:
+    """Why a file is no model; with `where` in front."""
+    path, name = Path(name), where + name
+    if _is_gguf(path):
+        return _gguf(name, path)
+    if not path.name.endswith(TENSORS):
+        return PtxError(f"{name} is a file, not a model's folder", f"give the folder with {FORMATS[0][0]}")
+    if (path.parent / "config.json").is_file():
+        return PtxError(f"{name} is a file of weights, not a model's folder", f"give its folder, {path.parent}")
+    what = f"{name} is a file of weights: without config.json and a tokenizer beside it, it is no model"
+    return PtxError(what, f"load it into its class and tokenizer with transformers, {SAVED}")
+
+
+def adapter(name: str, folder: Path) -> PtxError | None:
+    """Why an adapter is no model, if the folder holds one, alone or beside a model that it would change."""
+    if (folder / ADAPTER).is_file():
+        config = read_json(folder / ADAPTER)
+        hint = "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder"
+        if config.get("peft_type") in ("PROMPT_TUNING", "P_TUNING"):
+            hint = f"it is a soft prompt: `ptx import {name}`"
+        base = config.get("base_model_name_or_path")
+        return PtxError(f"{name} is an adapter of another model, {base or 'unnamed'} (it has an {ADAPTER})", hint)
+    if found := [name for name in ADAPTERS if (folder / name).is_file()]:
+        what = f"{name} holds an adapter, {found[0]}, which a model read from there would lack"
+        return PtxError(what, "merge it with PEFT's `merge_and_unload`; or move it elsewhere, to have the model alone")
+    return None
+
+
+def incomplete(name: str, lacks: str) -> PtxError:
+    """Why a folder that `lacks` something is no model: what it holds instead, as far as that can be told."""
+    folder = Path(name)
+    if (folder / "snapshots").is_dir() and folder.name.startswith("models--"):
+        repo = folder.name.removeprefix("models--").replace("--", "/")
+        return PtxError(f"{name} is a folder of the hub's cache, not a model's", f"give {repo}, or {repo}@REVISION")
+    whole = (folder / "config.json").is_file()
+    if found := _in(folder, "*.gguf"):
+        return _gguf(name, found[0])
+    if (folder / "modules.json").is_file() and (inside := _models_in(folder)):
+        hint = f"give {Path(name) / inside[0].name}, which has words for anchors and searches; tuning needs an LM head"
+        return PtxError(f"{name} is a folder of sentence-transformers; the model is inside, in {inside[0].name}", hint)
+    if (folder / "model_index.json").is_file():
+        return PtxError(f"{name} is a pipeline of diffusers", "give the folder of a masked or causal LM")
+    if not whole and (inside := _models_in(folder)):
+        names = ", ".join(path.name for path in inside[-4:])
+        what = f"{name} holds no model itself, but folders that do: {names}"
+        return PtxError(what, f"give one of them, such as {Path(name) / inside[-1].name}")
+    for pattern, whose in OTHERS.items():
+        if found := _in(folder, pattern):
+            hint = "fetch the weights for PyTorch, or convert them with a version of transformers that reads both"
+            return PtxError(f"{name} has weights for {whose} only ({found[0].name})", hint)
+    if found := _in(folder, "*.onnx") or _in(folder, "onnx/*.onnx"):
+        what = f"{name} was exported to ONNX ({found[0].relative_to(folder)}), which ptx does not read"
+        return PtxError(what, "give the model that it was exported from")
+    if found := [path for ending in TENSORS for path in _in(folder, f"*{ending}")]:
+        usual = " or ".join(single for single, _ in FORMATS)
+        if not whole:
+            what = f"{name} has weights ({found[0].name}) without a config.json that says what they are of"
+            return PtxError(what, f"copy config.json and the tokenizer of that model into it, or {SAVED}")
+        if lacks != TOKENIZER:
+            what = f"{name} has no {usual}; {found[0].name} is not looked at"
+            return PtxError(what, f"if these are all its weights, call the file {FORMATS[0][0]}; else {SAVED}")
+    if lacks == TOKENIZER and any((folder.absolute().parent / own).is_file() for own in TOKENIZER_FILES):
+        hint = f"a tokenizer lies in {folder.absolute().parent}: if it is this model's, copy its files into {name}"
+        return PtxError(f"{name} has no {lacks}", hint)
+    return PtxError(f"{name} has no {lacks}", "save model and tokenizer into it with `save_pretrained`")
+
+
+def _gguf(name: str, path: Path) -> PtxError:
+    how = f"from_pretrained({str(path.parent)!r}, gguf_file={path.name!r})"
+    hint = f"convert it: load model and tokenizer with transformers' `{how}` (needs `pip install gguf`), {SAVED}"
+    return PtxError(
+        f"{name} {'is' if name.endswith(path.name) else 'holds'} a GGUF file, which ptx does not read", hint
+    )
+
+
+def _is_gguf(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) == b"GGUF"
+
+
+def _in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
+def _models_in(folder: Path) -> list[Path]:
+    """The folders inside that hold a model, checkpoint-1000 behind checkpoint-500."""
+    found = [config.parent for config in folder.glob("*/config.json")]
+    found = [path for path in found if any((path / name).is_file() for names in FORMATS for name in names)]
+    return sorted(found, key=lambda path: [(int(part), "") if part.isdigit() else (-1, part)
+                                           for part in re.split(r"(\d+)", path.name)])  # fmt: skip

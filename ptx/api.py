@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, SuiteConfig, listed
+from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, SuiteConfig, names_in
 from ptx.config.settings import looked_up, text_of
 from ptx.errors import PtxError, UsageError, raise_last
 
@@ -89,7 +89,7 @@ def anchors(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
-    return _built(locals(), lambda session: session.anchors(listed(text_of(models))))
+    return _built(locals(), lambda session: session.anchors(names_in(text_of(models))))
 
 
 @command
@@ -120,7 +120,7 @@ def search(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another method."""
-    given = listed(text_of(sources)), target, method, text_of(prompt), str(anchors)
+    given = names_in(text_of(sources)), target, method, text_of(prompt), str(anchors)
     return _built(locals(), lambda session: session.search(*given))
 
 
@@ -142,7 +142,7 @@ def eval(
     `prompt` names finished prompts by key or file; with a `suite` given, they are scored on its tasks.
     """
     where = str(suite) if prompt and "suite" in GIVEN.get() else ""
-    given = target, listed(text_of(sources)), method, text_of(prompt), str(anchors)
+    given = target, names_in(text_of(sources)), method, text_of(prompt), str(anchors)
     return _built(locals(), lambda session: session.eval(*given, on=where))
 
 

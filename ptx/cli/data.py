@@ -7,7 +7,7 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import expand
-from ptx.config import CommonConfig, listed
+from ptx.config import CommonConfig, names_in
 from ptx.errors import PtxError
 
 data_app = typer.Typer(help="Check a suite before anything runs, and fetch published data.", no_args_is_help=True)
@@ -34,7 +34,7 @@ def check(
     out = command.out
     problems = Problems()
     found = read_suite(suite, problems.add)
-    allowed, whose = allowed_words(listed(models), words_of(anchors) if anchors else [])
+    allowed, whose = allowed_words(names_in(models), words_of(anchors) if anchors else [])
     rows = list(examine(found, allowed))
     for name, label in [(task.name, word) for task in found.tasks for word in task.labels if word not in allowed]:
         hint = "choose another word for this label in the suite's TOML file"

@@ -15,7 +15,7 @@ from ptx.config import (
     SearchConfig,
     SuiteConfig,
     TuneConfig,
-    listed,
+    names_in,
 )
 from ptx.stages.methods import offered
 
@@ -46,7 +46,7 @@ def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> Non
     from ptx.cli.sharing import show
 
     command = Command(common, anchors=anchors)
-    built = command.session.anchors(listed(models))
+    built = command.session.anchors(names_in(models))
     command.finish(built)
     show(built.outcomes, command.out)
 
@@ -70,7 +70,7 @@ def search(
 ) -> None:  # fmt: skip
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search)
-    command.finish(command.session.search(listed(sources), target, method, prompt, anchors))
+    command.finish(command.session.search(names_in(sources), target, method, prompt, anchors))
 
 
 def eval(
@@ -85,4 +85,4 @@ def eval(
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
     named = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
     on = suite.suite if named and prompt else ""
-    command.finish(command.session.eval(target, listed(sources), method, prompt, anchors, on=on))
+    command.finish(command.session.eval(target, names_in(sources), method, prompt, anchors, on=on))

@@ -5,6 +5,7 @@ are grouped change results within a stated tolerance only; the cache path and fi
 """
 
 import math
+import os
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -30,6 +31,17 @@ def switch(*flags: str, help: str) -> Any:
 def listed(text: str) -> list[str]:
     """The parts of a comma-separated setting."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def names_in(text: str) -> list[str]:
+    """The parts of a comma-separated list of names and paths. A path that exists is one part, its commas included."""
+    parts, found = text.split(","), []
+    while parts:
+        heads = ((n, ",".join(parts[:n]).strip()) for n in range(len(parts), 1, -1))
+        n, part = next(((n, head) for n, head in heads if os.path.exists(head)), (1, parts[0].strip()))
+        found.append(part)
+        parts = parts[n:]
+    return [part for part in found if part]
 
 
 def _check_ranges(config: Any) -> None:

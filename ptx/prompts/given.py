@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptx.cache import Artifact, Store
-from ptx.config import listed
+from ptx.config import names_in
 from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
@@ -84,7 +84,7 @@ def layout_of(artifact: Artifact) -> str | None:
 
 def keys(text: str) -> list[str]:
     """The parts of `--prompt KEY[,KEY...]`, once each. Raises UsageError if there is none."""
-    found = listed(text)
+    found = names_in(text)
     if not found:
         raise UsageError("--prompt names no artifact", "write it like --prompt KEY,KEY; `ptx cache ls` lists keys")
     return list(dict.fromkeys(found))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import DRAWN, listed
+from ptx.config import DRAWN, names_in
 from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
@@ -30,7 +30,7 @@ def initial(text: str, suite: str, store: Store, tell: Reporter) -> Initial | No
         return None
     if is_file(text):
         return functools.partial(_start, [Path(text)], suite, tell)
-    names = listed(text.replace("\n", ","))
+    names = names_in(text.replace("\n", ","))
     if not names:
         raise UsageError("--init names no prompt", f"write --init {DRAWN[0]}, or give keys: run `ptx cache ls`")
     return functools.partial(_start, [_named(name, store) for name in names], suite, tell)

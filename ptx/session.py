@@ -21,7 +21,7 @@ from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
 from ptx.errors import PtxError, UsageError
 from ptx.lms.frames import remark
-from ptx.lms.models import resolve, zoo
+from ptx.lms.models import place, resolve, zoo
 from ptx.prompts import given, warm
 from ptx.stages import anchors, grid
 from ptx.stages.encode import encode_step
@@ -256,10 +256,10 @@ class Session:
 
 
 def _some(names: Sequence[str], flag: str) -> list[str]:
-    """Models, once each. Raises UsageError if there is none."""
+    """Models, once each, however a folder is spelled. Raises UsageError if there is none."""
     if not names:
         raise UsageError(f"{flag} names no model", f"write it like {flag} bert-micro,roberta-micro")
-    return list(dict.fromkeys(names))
+    return list({place(name): name for name in reversed(names)}.values())[::-1]
 
 
 def sources_for(method: str, names: Sequence[str]) -> list[str]:

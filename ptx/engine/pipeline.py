@@ -1,5 +1,6 @@
 """Build what is missing, in the order of the stages, each group of steps with one model in memory."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ptx.cache import STAGES, Artifact, Store, leases
@@ -24,14 +25,15 @@ class Pipeline:
         steps = closure(goals)
         if not dry_run:
             with leases.held(self.store, [(step.stage.name, step.key) for step in steps]):
-                outcomes = self._run(goals, steps, force)
+                outcomes = [as_asked(outcome) for outcome in self._run(goals, steps, force)]
             for outcome in outcomes:
                 if outcome.reused:
                     self.reporter.detail(f"found {outcome}")
             return outcomes
         present = self._present(steps)
         needed = _needed(goals, present, force)
-        return [Outcome(s, present[s.key], s.key not in needed) for s in steps if s.key in needed or present[s.key]]
+        known = [s for s in steps if s.key in needed or present[s.key]]
+        return [as_asked(Outcome(s, present[s.key], s.key not in needed)) for s in known]
 
     def _run(self, goals: Sequence[Step], steps: Sequence[Step], force: str | None) -> list[Outcome]:
         present = self._present(steps)
@@ -97,6 +99,16 @@ class Pipeline:
                     self.reporter.warn(warning)
                 self.reporter.advance(len(outcomes))
                 yield from outcomes
+
+
+def as_asked(outcome: Outcome) -> Outcome:
+    """An artifact that was found, under the names of this command: it may have been made under others, since models
+    and suites are the same if their files are."""
+    artifact, step = outcome.artifact, outcome.step
+    if artifact is None or step.stored is not None or artifact.meta["labels"] == step.labels:
+        return outcome
+    meta = {**artifact.meta, "labels": dict(step.labels)}
+    return dataclasses.replace(outcome, artifact=Artifact(artifact.path, meta))
 
 
 def _wanted(goals: Sequence[Step], outcomes: Mapping[str, Outcome]) -> set[str]:

@@ -4,6 +4,7 @@ import functools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +17,7 @@ from ptx.errors import PtxError, first_line
 from ptx.lms.families import SENTINELS
 from ptx.lms.models import LOCAL
 from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
-from ptx.lms.weights import word_matrix
+from ptx.lms.weights import stamp, word_matrix
 
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
 
@@ -116,9 +117,13 @@ def read_embeddings(folder: Path) -> Float[Tensor, "vocabulary d"] | None:
         return None  # the model's own loader says what is wrong
 
 
-@functools.lru_cache(maxsize=16)
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder; a command that names six models reads each of them once. Raises PtxError."""
+    return _load_tokenizer(path, stamp(Path(path)))
+
+
+@functools.lru_cache(maxsize=16)
+def _load_tokenizer(path: str, stamp: tuple[Any, ...]) -> PreTrainedTokenizerBase:
     transformers_logging.set_verbosity_error()
     try:
         return AutoTokenizer.from_pretrained(path, **LOCAL)

@@ -87,7 +87,7 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 
     Raises PtxError for a name that means nothing, or a folder without the files of a model.
     """
-    return _resolve(name, tokenizer_only)
+    return _resolve(name, tokenizer_only, weights.stamp(Path(name)) if is_folder(name) else ())
 
 
 def check_name(name: str, where: str = "") -> None:
@@ -125,6 +125,17 @@ def hub_id(name: str) -> str | None:
     return next((f"{organisation}/{name}" for organisation, names in MOVED.items() if name in names.split()), None)
 
 
+def place(name: str) -> str:
+    """One spelling for all names of a folder or a hub's model."""
+    named, revision = pinned(name)
+    return os.path.realpath(name) if is_folder(name) else f"{hub_id(named) or named}@{revision}"
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name means a folder of the user's: embedded models and aliases come first."""
+    return name not in (*zoo(), *PAPER) and os.path.isdir(name)
+
+
 def hub_commit(model: Model) -> tuple[str | None, str | None]:
     """The hub id and the commit of a model that lies in the hub's cache, whatever the user called it."""
     folder = Path(model.path)
@@ -134,11 +145,12 @@ def hub_commit(model: Model) -> tuple[str | None, str | None]:
 
 
 @functools.lru_cache(maxsize=64)
-def _resolve(name: str, tokenizer_only: bool) -> Model:
+def _resolve(name: str, tokenizer_only: bool, stamp: tuple[Any, ...]) -> Model:
+    """`stamp` is what changes with the files of a folder, so that it is read again."""
     check_name(name)
     if name in zoo():
         return _from_folder(name, ZOO_FOLDER / name, tokenizer_only)
-    if name not in PAPER and os.path.isdir(name):
+    if is_folder(name):
         return _from_folder(name, Path(name).absolute(), tokenizer_only)
     named, revision = pinned(name)
     repo = hub_id(named)

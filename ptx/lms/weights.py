@@ -39,6 +39,12 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
+def stamp(folder: Path) -> tuple[Any, ...]:
+    """What changes when a file of a folder is written, removed or replaced; links are followed."""
+    files = [(file, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
+    return (str(folder.absolute()), *((file.name, s.st_mtime_ns, s.st_size, s.st_ino) for file, s in files))
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files of weights that transformers loads, indices included: safetensors win over older formats.
 

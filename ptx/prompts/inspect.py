@@ -151,7 +151,7 @@ def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str]
     if len(sides) < len(artifact.meta["labels"]["sources"]):
         warn("not all of the source's prompts are shown: the cache lacks them, or a model has changed since")
     order = artifact.meta["labels"]["sources"]
-    return sorted(sides, key=lambda side: order.index(side.model.name))
+    return sorted(sides, key=lambda side: order.index(side.model.name) if side.model.name in order else len(order))
 
 
 def _side(prompt: Float[Tensor, "m d"], model: Model, device: str) -> Side:

@@ -25,9 +25,13 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     if labelled and not method.has_epochs and settings.search.solver != "adam":
         hint = "add --solver adam or --method projector"
         raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
+    sources = [step.labels["model"] for step in tuned]
+    if len({step.key for step in tuned}) < len(tuned):
+        what = f"of the sources {' and '.join(sources)} for {task.name}, two are one: the same prompt, by equal files"
+        raise PtxError(what, "name it once; a copy or a link of a model is that model")
     labels = {
         "target": target.name,
-        "sources": [step.labels["model"] for step in tuned],
+        "sources": sources,
         "method": name,
         "suite": settings.suite,
         "task": task.name,

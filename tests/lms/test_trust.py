@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from ptx.errors import PtxError
-from ptx.lms import lm, models
+from ptx.lms import embeddings, lm, models
 from ptx.lms.catalogue import describe, embedding_width
 from ptx.lms.embeddings import load_tokenizer, vocabulary_words
 from ptx.lms.lm import LanguageModel, load_embeddings, load_model
@@ -37,7 +37,7 @@ WEIGHTS = "model.safetensors"
 
 def found(folder: Path) -> Model:
     """The model in a folder as it is now: within one process, names and models are read once."""
-    for kept in (models._resolve, lm._load_model, lm._load_embeddings, load_tokenizer):
+    for kept in (models._resolve, lm._load_model, lm._load_embeddings, embeddings._load_tokenizer):
         kept.cache_clear()
     return models.resolve(str(folder))
 

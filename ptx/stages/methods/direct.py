@@ -34,7 +34,8 @@ def _exists(sources: Sequence[str], target: str) -> bool:
     from ptx.lms.catalogue import embedding_width
     from ptx.lms.models import resolve
 
-    return target not in sources and len({embedding_width(resolve(name)) for name in (*sources, target)}) == 1
+    models = [resolve(name) for name in (*sources, target)]
+    return len({model.digest for model in models}) > 1 == len(set(map(embedding_width, models)))
 
 
 METHOD = Method("direct", sources=1, needs=("prompts",), build=build, exists=_exists)

@@ -11,7 +11,7 @@ WIDTH = 100
 HARD_SPACE = "\xa0"  # between a word and its cosine: no line ends there
 FIGURES = {  # of transferred prompts, where the cache still has what they are compared with: title, and what it means
     "cosine_to_source_words": "to source's: mean cosine, in the target, to the words that are nearest in the source",
-    "matching_loss": "loss: 1 - cosine of relative representations, as the search minimised it (before Eq. 6)",
+    "matching_loss": "loss: 1 - cosine of relative representations, of the prompt as it is used (after Eq. 6)",
 }
 
 

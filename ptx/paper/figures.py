@@ -77,7 +77,7 @@ def _losses(figure: Figure, data: pd.DataFrame) -> None:
             panel.plot(curve["x"], curve["percent"], linestyle=dashed, **looks[str(target)])
         _floor(panel, data)
         panel.set_title(f"from {source.replace('+', ' + ')}", fontsize=10)
-        panel.set_xlabel("matching loss, 1 − cosine (falls to the right)")
+        panel.set_xlabel("matching loss after Eq. 6, 1 − cosine (falls to the right)")
     for panel in panels[::columns]:
         panel.set_ylabel("accuracy on the dev split (%)")
     for panel in panels[len(sources) :]:

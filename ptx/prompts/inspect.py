@@ -21,9 +21,10 @@ from ptx.prompts.given import PROMPTS, check_fits, find, made_for
 from ptx.prompts.imported import in_front, left_out
 from ptx.stages.anchors import read_words
 from ptx.stages.encode import read_similarities
+from ptx.stages.search import spelled
 from ptx.stages.table import stored_step
 from ptx.stages.tune import FILE
-from ptx.transfer.equations import combine, matching_loss, relative_representation, undo_statistics, unit_rows
+from ptx.transfer.equations import combine, matching_loss, relative_representation, unit_rows
 from ptx.transfer.maps import nearest_words
 from ptx.transfer.words import shared_words
 
@@ -67,29 +68,25 @@ def cosine_to_words(
 
 
 def matching_losses(artifact: Artifact, target: Side, store: Store) -> Float[Tensor, " m"] | None:
-    """Per vector of a `relative` search: 1 - cosine of relative representations before Eq. 6, with the mask and top-k
-    of the search. Their mean is the artifact's `matching_loss`, to the float32 that prompts are kept in.
+    """Per vector of a `relative` search: 1 - cosine of relative representations, with the mask and top-k of the search.
+    Their mean is the artifact's `matching_loss`, to the float32 that prompts are kept in.
 
-    None for other methods, if the encodings are gone, or if the search did not write down what Eq. 6 mapped from.
+    None for other methods, or if the encodings are gone.
     """
-    config, metrics = artifact.meta["config"]["search"], artifact.meta["metrics"]
+    config = artifact.meta["config"]["search"]
     if config["method"] != "relative":
         return None
     encodings, anchors = (_parents(artifact, stage, store) for stage in ("encode", "anchors"))
     present = [encoding for encoding in encodings if encoding is not None]
     if len(present) < len(encodings) or anchors[0] is None:
         return None
-    u = target.prompt
-    if config["normalize"]:
-        if "unit_std" not in metrics:
-            return None
-        u = undo_statistics(u, before=(metrics["unit_mean"], metrics["unit_std"]), after=target.model.statistics)
-    similarities = [read_similarities(stored_step(encoding), store).to(u.device) for encoding in present]
+    device = target.prompt.device
+    similarities = [read_similarities(stored_step(encoding), store).to(device) for encoding in present]
     top_k = artifact.meta["config"]["encode"]["top_k"]
     c, mask = combine(similarities, weights=config["weights"], top_k=top_k, mask=config["mask"])
     words = read_words(stored_step(anchors[0]), store)
     b = unit_rows(target.model.word_embeddings(words))
-    return matching_loss(c, relative_representation(u, anchors=b), mask=mask)
+    return matching_loss(c, relative_representation(target.prompt, anchors=b), mask=mask)
 
 
 def _parents(artifact: Artifact, stage: str, store: Store) -> list[Artifact | None]:
@@ -128,10 +125,10 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
     if stage == "tune":
         return _report(f"{title}, {labels.get('method', 'tuned')} for {own}", about, side, [], None, top)
     sources = _sources(prompt, store, device, warn)
-    pair = " > ".join(part for part in ("+".join(labels["sources"]), own) if part)
+    pair = " > ".join(part for part in (spelled(labels["sources"], labels.get("weights", ())), own) if part)
     losses = matching_losses(prompt, side, store)
     if losses is None and labels["method"] == "relative":
-        warn("no matching losses: the encodings are gone, or an early version searched; run `ptx search` with --force")
+        warn("no matching losses: the encodings are gone; run `ptx search` again")
     return _report(f"{title}, {labels['method']} {pair}", about, side, sources, losses, top)
 
 

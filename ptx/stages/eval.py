@@ -30,7 +30,7 @@ TOGETHER = 16  # prompts whose inputs share batches
 
 def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words: Step, settings: Settings) -> Step:
     """Score one prompt, or the manual template if `prompt` is None. `words` are the answers allowed."""
-    labels = {
+    labels: dict[str, Any] = {
         "target": target.name,
         "sources": list(prompt.labels.get("sources", ())) if prompt else [],
         "method": method,
@@ -39,6 +39,8 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         "split": settings.eval.split,
         "seed": settings.seed,
     }
+    if prompt is not None and "weights" in prompt.labels:
+        labels["weights"] = prompt.labels["weights"]
     if prompt is not None and settings.eval.on not in ("", settings.suite):
         labels["tuned_on"] = settings.suite
     own: dict[str, Any] = {"split": settings.eval.split, **settings.computed, **framed(target)}
@@ -142,8 +144,8 @@ def _metrics(step: Step, scored: Scored, answers: Answers, store: Store) -> dict
     }
     for parent in step.parents_at("search"):
         artifact = artifact_of(parent, store)
-        if artifact is not None and "matching_loss" in artifact.meta["metrics"]:
-            metrics["matching_loss"] = artifact.meta["metrics"]["matching_loss"]
+        found = artifact.meta["metrics"] if artifact is not None else {}
+        metrics |= {name: found[name] for name in ("matching_loss", "search_loss") if name in found}
     return metrics
 
 

@@ -29,7 +29,7 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     if len({step.key for step in tuned}) < len(tuned):
         what = f"of the sources {' and '.join(sources)} for {task.name}, two are one: the same prompt, by equal files"
         raise PtxError(what, "name it once; a copy or a link of a model is that model")
-    labels = {
+    labels: dict[str, Any] = {
         "target": target.name,
         "sources": sources,
         "method": name,
@@ -42,6 +42,8 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     prompts = [encode_step(step, basis, settings) if "encodings" in method.needs else step for step in tuned]
     # The order in which sources are named changes nothing, so it must not change the key.
     weights = source_weights(settings.search.weights if method.sources is None else "", len(tuned))
+    if len(set(weights)) > 1:
+        labels["weights"] = weights  # in the order of labels["sources"]
     pairs = sorted(zip(prompts, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
     parents = tuple(prompt for prompt, _ in pairs)
     parents += (basis,) if {"anchors", "words"} & {*method.needs} else ()
@@ -68,6 +70,12 @@ def source_weights(text: str, n: int) -> list[float]:
     if len(weights) != n or any(not 0 < w < float("inf") for w in weights):
         raise UsageError(f"--weights {text!r} is not one positive number per source", "write it like --weights 2,1")
     return [w / sum(weights) for w in weights]
+
+
+def spelled(sources: Sequence[str], weights: Sequence[float] = (), digits: int = 2) -> str:
+    """Sources as they are shown, with their weights where these are not equal: "a+b (0.67:0.33)"."""
+    shares = f" ({':'.join(f'{weight:.{digits}g}' for weight in weights)})" if weights else ""
+    return "+".join(sources) + shares
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
@@ -105,5 +113,9 @@ def blame(step: Step, where: str) -> PtxError:
 
 
 STAGE = Stage(
-    "search", version=1, build=build, columns=("sources", "target", "method", "task", "matching_loss"), blame=blame
+    "search",
+    version=2,
+    build=build,
+    columns=("sources", "target", "method", "task", "matching_loss", "search_loss"),
+    blame=blame,
 )

@@ -90,15 +90,9 @@ def normalize_statistics(prompt: Float[Tensor, "*b m d"], *, mean: float, std: f
     return (prompt - own_mean) / own_std * std + mean
 
 
-def undo_statistics(
-    prompt: Float[Tensor, "m d"], *, before: tuple[float, float], after: tuple[float, float]
-) -> Float[Tensor, "m d"]:
-    """The prompt as it was before Eq. 6, in float64, from the mean and std of its values before and after."""
-    return (prompt.double() - after[0]) / after[1] * before[1] + before[0]
-
-
 def finish(u: Float[Tensor, "m d"], statistics: tuple[float, float] | None) -> Float[Tensor, "m d"]:
-    """What the search gives: every vector of unit length (it fixes directions only), then Eq. 6 with the mean and std
-    of the target's word embeddings, unless there are none."""
-    u = normalize(u, dim=-1)
-    return u if statistics is None else normalize_statistics(u, mean=statistics[0], std=statistics[1])
+    """What is made of the search's result: every vector of unit length (it fixes directions only), then Eq. 6 with the
+    mean and std of the target's word embeddings. Without these, the result as it is."""
+    if statistics is None:
+        return u
+    return normalize_statistics(normalize(u, dim=-1), mean=statistics[0], std=statistics[1])

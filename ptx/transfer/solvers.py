@@ -13,16 +13,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ptx.transfer.equations import matching_loss, relative_representation
-from ptx.transfer.target import TargetAnchors
+from ptx.transfer.target import RANK_TOLERANCE, TargetAnchors
 
-RANK_TOLERANCE = 1e-12  # eigenvalues of B'B below this share of the largest one are rounding errors
-SAFE_PIVOT = 1e-8  # squared pivots of a Cholesky factor below this share of the largest: use eigenvalues instead
 # Of the normal equations, relative to their right-hand side. The cosine, flat at its optimum, is then exact to
 # float64's last digits, and the direction better than the float32 that prompts are kept in.
 RESIDUAL = 1e-9
 ROUNDS = 6  # of float32 conjugate gradients, each from the float64 residual that the one before it left
 ITERATIONS = 40  # in one round
 GAIN = 2e-5  # what a round is asked for; float32 cannot give much more
+SEEN = (0.05, 1e-3)  # shares by which noise is judged after one round, and after another where that is not enough
 GCV_GRID = 10.0 ** torch.arange(-6, 3, 0.25, dtype=torch.float64)
 
 
@@ -33,42 +32,76 @@ def exact(
     mask: Bool[Tensor, "n k"] | None = None,
     ridge: float | str = 0.0,
 ) -> Float[Tensor, "n d"]:
-    """Unit vectors u_i that maximise cos(c_i, B u_i) over the entries in the mask, in float64.
+    """Vectors u_i that maximise cos(c_i, B u_i) over the entries in the mask, as least squares gives them, in float64.
 
     Where the solution is not unique, the shortest one. `ridge` is in units of the mean eigenvalue of B'B; "gcv" chooses
     it for every vector by generalised cross-validation over all anchors, which needs no labels.
     """
-    b, c = anchors.b, c.double()
+    c = c.double()
     unit = anchors.gram.diagonal().mean()  # the mean eigenvalue
     penalty = torch.full((len(c),), 0.0 if ridge == "gcv" else float(ridge), dtype=torch.float64, device=c.device)
     if ridge == "gcv":
-        penalty = gcv(c if mask is None else c * mask, b, *anchors.eigen)
+        penalty = gcv(c if mask is None else c * mask, anchors.b, *anchors.eigen)
     if mask is None or bool(mask.all()):
-        return normalize(_inverse(anchors, penalty * unit)(c @ b), dim=-1)
-    d = b.shape[1]
-    u = torch.empty(len(c), d, dtype=torch.float64, device=c.device)
-    # With few entries per vector B'MB is (nearly) singular: solve those directly.
-    few = mask.sum(-1) < 2 * d
-    if few.any():
-        parts = zip(c[few], mask[few], penalty[few] * unit, strict=True)
-        u[few] = torch.stack([_direct(ci, b, mi, p) for ci, mi, p in parts])
-    if not few.all():
-        many = ~few
-        u[many] = _conjugate_gradients(
-            c[many], b, mask[many], _inverse(anchors, penalty[many] * unit), penalty[many] * unit
-        )
-    return normalize(u, dim=-1)
+        return _inverse(anchors, penalty * unit)(c @ anchors.b)
+    if anchors.basis is None:
+        return _masked(c, anchors, mask, penalty * unit)
+    # In coordinates of what the anchors see, B'B has no direction that it maps to zero.
+    return _masked(c, anchors.within(anchors.basis), mask, penalty * unit) @ anchors.basis.T
+
+
+def _masked(
+    c: Float[Tensor, "n k"], anchors: TargetAnchors, mask: Bool[Tensor, "n k"], penalty: Float[Tensor, " n"]
+) -> Float[Tensor, "n d"]:
+    """The shortest solution of each vector on its own rows of B: all vectors at once, one by one those that this fails.
+
+    B as a whole must leave no direction open.
+    """
+    b = anchors.b
+    u = torch.zeros(len(c), b.shape[1], dtype=torch.float64, device=c.device)
+    together = mask.sum(-1) >= 2 * b.shape[1]  # with fewer entries B'MB is (nearly) singular
+    if together.any():
+        own, p = mask[together], penalty[together]
+        inverse = _inverse(anchors, p)
+        u[together], solved = _conjugate_gradients((c[together] * own) @ b, b, own, inverse, p)
+        together[together.clone()] = solved & _determined(b, own, inverse, p)
+    for i in (~together).nonzero().flatten().tolist():
+        u[i] = _direct(c[i], b, mask[i], penalty[i])
+    return u
+
+
+def _determined(
+    b: Float[Tensor, "k d"],
+    mask: Bool[Tensor, "n k"],
+    inverse: Callable[[Tensor], Tensor],
+    penalty: Float[Tensor, " n"],
+) -> Bool[Tensor, " n"]:
+    """Whether the rows in each mask leave no direction open, nor nearly so.
+
+    Conjugate gradients cannot tell, since a right-hand side never points there. Noise does: of it, what they do not
+    find again from its image is a rest x that the rows hardly see. x'(B'MB + pI)x / x'(B'B + pI)x is next to nought
+    where a direction is open, and elsewhere not below the least eigenvalue of the preconditioned matrix.
+    """
+    rough = b.float()
+    noise = torch.randn(len(b), generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(b.device)
+    rest = inverse((noise @ b).expand(len(mask), -1)).float()
+    for enough in SEEN:
+        image = _image(rest, rough, mask, penalty)
+        size = image.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+        rest = rest - size * _round(image / size, lambda x: _image(x, rough, mask, penalty), inverse)
+        cosines, shrunk = (rest @ rough.T).square_(), penalty * rest.square().sum(-1)
+        seen = ((cosines * mask).sum(-1) + shrunk) / (cosines.sum(-1) + shrunk) >= enough
+        if seen.all():
+            break
+    return seen
 
 
 def _inverse(anchors: TargetAnchors, penalty: Float[Tensor, " n"]) -> Callable[[Tensor], Tensor]:
     """right [n, d] -> (B'B + penalty_i I)^+ right_i for each row, in the precision of `right`: by one Cholesky factor
     where all rows share a penalty and the matrix is well conditioned, else by eigenvalues."""
     if bool((penalty == penalty[0]).all()):
-        shifted = anchors.gram.clone()
-        shifted.diagonal().add_(penalty[0])
-        factor, failed = torch.linalg.cholesky_ex(shifted)
-        pivots = factor.diagonal() ** 2
-        if not failed and pivots.min() > SAFE_PIVOT * pivots.max():
+        factor = anchors.factor(penalty[0].item())
+        if factor is not None:
             return lambda right: torch.cholesky_solve(right.T, factor.to(right.dtype)).T
     return lambda right: _spectral(right, *anchors.eigen, penalty)
 
@@ -91,48 +124,53 @@ def _direct(
 ) -> Float[Tensor, " d"]:
     """The (minimum-norm) least-squares solution of one vector, from the singular values of its rows of B."""
     left, singular, right = torch.linalg.svd(b[mask], full_matrices=False)
-    solid = singular > RANK_TOLERANCE**0.5 * singular[0]
+    solid = singular > RANK_TOLERANCE**0.5 * singular[:1]
     factors = torch.where(solid, singular / (torch.where(solid, singular, 1.0) ** 2 + penalty), 0.0)
     return right.T @ (factors * (left.T @ c[mask]))
 
 
+def _image(
+    x: Float[Tensor, "n d"], b: Float[Tensor, "k d"], mask: Bool[Tensor, "n k"], penalty: Float[Tensor, " n"]
+) -> Float[Tensor, "n d"]:
+    """(B'M_i B + penalty_i I) x_i for each row, in the precision of `x`."""
+    return (x @ b.T).mul_(mask) @ b + penalty[:, None].to(x.dtype) * x
+
+
 def _conjugate_gradients(
-    c: Float[Tensor, "n k"],
+    right: Float[Tensor, "n d"],
     b: Float[Tensor, "k d"],
     mask: Bool[Tensor, "n k"],
     inverse: Callable[[Tensor], Tensor],
     penalty: Float[Tensor, " n"],
-) -> Float[Tensor, "n d"]:
-    """All vectors at once, preconditioned with (B'B)^-1.
+) -> tuple[Float[Tensor, "n d"], Bool[Tensor, " n"]]:
+    """The x_i whose image is right_i, all at once, preconditioned with (B'B)^-1; and which of them are as exact as
+    RESIDUAL asks for.
 
-    Rounds of float32 iterations, each on the residual that float64 finds; what does not converge is solved directly.
+    Rounds of float32 iterations, each on the residual that float64 finds. A round counts only where it leaves less than
+    there was: never where it went astray and gives NaN or infinity.
     """
-
-    def apply(x: Tensor, b: Tensor) -> Tensor:
-        return (x @ b.T).mul_(mask) @ b + penalty[:, None].to(x.dtype) * x
-
-    right = (c * mask) @ b
-    size = right.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    tiny = torch.finfo(torch.float64).tiny
     rough = b.float()
-    u = torch.zeros_like(right)
-    residual = right
+    u, residual = torch.zeros_like(right), right
+    left = right.norm(dim=-1, keepdim=True)
+    enough = RESIDUAL * left
     for _ in range(ROUNDS):
-        scale = residual.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-        u = u + scale * _round((residual / scale).float(), lambda x: apply(x, rough), inverse).double()
-        residual = right - apply(u, b)
-        if (residual.norm(dim=-1, keepdim=True) <= RESIDUAL * size).all():
-            return u
-    wrong = (residual.norm(dim=-1, keepdim=True) > 10 * RESIDUAL * size).flatten()
-    for i in wrong.nonzero().flatten().tolist():
-        u[i] = _direct(c[i], b, mask[i], penalty[i])
-    return u
+        scale = left.clamp_min(tiny)
+        step = _round((residual / scale).float(), lambda x: _image(x, rough, mask, penalty), inverse)
+        tried = u + scale * step.double()
+        after = right - _image(tried, b, mask, penalty)
+        better = after.norm(dim=-1, keepdim=True) < left
+        u, residual = torch.where(better, tried, u), torch.where(better, after, residual)
+        left = residual.norm(dim=-1, keepdim=True)
+        if bool((left <= enough).all()) or not bool(better.any()):
+            break
+    return u, (left <= enough).flatten()
 
 
 def _round(
     right: Float[Tensor, "n d"], apply: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "n d"]:
     """Conjugate gradients in the precision of `right`, whose rows have unit length, until residuals are below GAIN."""
-    tiny = torch.finfo(right.dtype).tiny
     u = torch.zeros_like(right)
     residual = right
     z = inverse(residual)
@@ -140,15 +178,20 @@ def _round(
     product = (residual * z).sum(-1)
     for _ in range(ITERATIONS):
         image = apply(direction)
-        step = product / (direction * image).sum(-1).clamp_min(tiny)
+        step = _ratio(product, (direction * image).sum(-1))
         u = u + step[:, None] * direction
         residual = residual - step[:, None] * image
-        if (residual.norm(dim=-1) <= GAIN).all():
+        if bool((residual.norm(dim=-1) <= GAIN).all()):
             break
         z = inverse(residual)
         previous, product = product, (residual * z).sum(-1)
-        direction = z + (product / previous.clamp_min(tiny))[:, None] * direction
+        direction = z + _ratio(product, previous)[:, None] * direction
     return u
+
+
+def _ratio(above: Float[Tensor, " n"], below: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Nought where `below` is not positive, as rounding leaves it where there is nothing more to find."""
+    return torch.where(below > 0, above / torch.where(below > 0, below, 1.0), 0.0)
 
 
 def gcv(

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from ptx.transfer.equations import unit_rows
 
+RANK_TOLERANCE = 1e-12  # eigenvalues of B'B below this share of the largest one are rounding errors
+SAFE_PIVOT = 1e-8  # squared pivots of a Cholesky factor below this share of the largest: use eigenvalues instead
+
 
 class TargetAnchors:
     """B [k, d], the anchors' embeddings with rows of unit length, and its Gram matrix, computed once for all tasks and
@@ -33,3 +36,26 @@ class TargetAnchors:
         """Eigenvalues of B'B in rising order, and its eigenvectors as columns."""
         values, vectors = torch.linalg.eigh(self.gram)
         return values, vectors
+
+    def factor(self, penalty: float) -> Float[Tensor, "d d"] | None:
+        """The Cholesky factor of B'B + penalty I; None where that is not safely positive."""
+        shifted = self.gram.clone()
+        shifted.diagonal().add_(penalty)
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        pivots = factor.diagonal() ** 2
+        return factor if not failed and pivots.min() > SAFE_PIVOT * pivots.max() else None
+
+    @functools.cached_property
+    def basis(self) -> Float[Tensor, "d r"] | None:
+        """Orthonormal columns that span what the anchors see, fewer than d; None where that is everything."""
+        if self.factor(0.0) is not None:
+            return None
+        values, vectors = self.eigen
+        solid = values >= RANK_TOLERANCE * values[-1]  # all of them where every anchor is nought
+        return None if bool(solid.all()) else vectors[:, solid]
+
+    def within(self, basis: Float[Tensor, "d r"]) -> "TargetAnchors":
+        """The same anchors in the coordinates of a basis."""
+        inside = TargetAnchors.__new__(TargetAnchors)
+        inside.b = self.b @ basis
+        return inside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 from ptx.config import TuneConfig
@@ -145,6 +146,39 @@ def test_golden_keys() -> None:
     assert tune_step(resolve("bert-micro"), task, other).key != tune_step(resolve("bert-micro"), task, settings).key
 
 
+def test_weights_stay_with_the_sources_that_they_were_given_for(ptx, tiny, suite) -> None:
+    """In every task, though keys do not depend on the order of sources: two weightings are two rows of one table."""
+    common = ["--target", tiny["b"], "--suite", suite, *FAST, "--json"]
+    a, narrow = tiny["a"], tiny["narrow"]
+    for sources, weights in ((f"{narrow},{a}", "3,1"), (f"{a},{narrow}", "3,1")):
+        for line in ptx("eval", "--sources", sources, "--weights", weights, *common).at("eval"):
+            assert line["weights"] == [0.75, 0.25]
+            assert line["sources"] == sources.split(",")
+    again = ptx("eval", "--sources", f"{a},{narrow}", "--weights", "1,3", *common)
+    assert all(line["reused"] for line in again.lines)
+    shown = ptx("table", "--json")
+    assert "left out" not in shown.err
+    rows = {row["sources"]: row["tasks"] for row in shown.lines if row["method"] == "relative"}
+    assert rows == {f"{narrow}+{a} (0.75:0.25)": 2, f"{a}+{narrow} (0.75:0.25)": 2}
+    assert len({row["settings"] for row in shown.lines}) == 1
+    by_task = [row for row in ptx("table", "--by", "task", "--json").lines if row["method"] == "relative"]
+    assert sorted((row["task"], row["sources"]) for row in by_task) == sorted(
+        (t, s) for t in ("R1", "R2") for s in rows
+    )
+
+
+def test_a_sweep_of_weights_gives_rows(ptx, tiny, suite, tmp_path) -> None:
+    (tmp_path / "r.toml").write_text(
+        f'suite = "{suite}"\nsources = [["{tiny["a"]}", "{tiny["narrow"]}"]]\ntargets = ["{tiny["b"]}"]\n'
+        'methods = ["relative"]\ntune.epochs = 2\n[[sweep]]\nsearch.weights = ["1,1", "2,1", "1,2"]\n'
+    )
+    result = ptx("run", "r.toml", "--jobs", "1", "--json")
+    assert result.code == 0, result.err
+    names = f"{tiny['a']}+{tiny['narrow']}"
+    rows = {row["sources"]: row["tasks"] for row in result.at("table") if row["method"] == "relative"}
+    assert rows == {names: 2, f"{names} (0.67:0.33)": 2, f"{names} (0.33:0.67)": 2}
+
+
 def test_self_transfer_gives_back_the_prompt(search, shared, tmp_path, tiny) -> None:
     """Before Eq. 6, without masking and with --mask both, the direction of every vector is the source's to 1e-5."""
     import torch
@@ -160,3 +194,36 @@ def test_self_transfer_gives_back_the_prompt(search, shared, tmp_path, tiny) -> 
             found, tuned = (read_prompt(tmp_path / x["path"] / FILE) for x in (line, own))
             torch.testing.assert_close(normalize(found, dim=-1), normalize(tuned, dim=-1), rtol=0, atol=1e-5)
             assert line["matching_loss"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("solver", [[], ["--solver", "adam", "--steps", "30"]])
+def test_what_eq_6_costs_stands_beside_what_the_search_attained(search, shared, solver: list[str]) -> None:
+    """It shifts all numbers by one constant: from the optimum, a prompt that matches less well."""
+    with_eq_6, without = (search("a", "b", *solver, *more, anchors=shared) for more in ([], ["--no-normalize"]))
+    for used, raw in zip(with_eq_6.at("search"), without.at("search"), strict=True):
+        assert used["key"] != raw["key"]
+        assert used["search_loss"] == raw["search_loss"] == raw["matching_loss"]
+        assert used["matching_loss"] != used["search_loss"]
+        assert solver or used["matching_loss"] > used["search_loss"]
+
+
+def test_without_eq_6_the_prompt_is_the_least_squares_solution_itself(search, shared, tmp_path) -> None:
+    """With a length of its own for every vector, by numpy."""
+    from ptx.formats import read_prompt
+    from ptx.lms.lm import load_embeddings
+    from ptx.stages.tune import FILE
+
+    result = search("a", "b", "--no-normalize", "--top-k", "1000", anchors=shared)
+    anchors, tuned, found = (result.at(stage)[0] for stage in ("anchors", "tune", "search"))
+    words = (tmp_path / anchors["path"] / "words.csv").read_text().split()[1:]
+    source, target = (
+        load_embeddings(resolve(name), "cpu").word_embeddings(words).double().numpy()
+        for name in (found["sources"][0], found["target"])
+    )
+    a, b = (of / np.linalg.norm(of, axis=1, keepdims=True) for of in (source, target))
+    v = read_prompt(tmp_path / tuned["path"] / FILE).double().numpy()
+    r = v / np.linalg.norm(v, axis=1, keepdims=True) @ a.T
+    c = r / np.linalg.norm(r, axis=1, keepdims=True)
+    wanted = np.linalg.lstsq(b, c.T, rcond=None)[0].T
+    np.testing.assert_allclose(read_prompt(tmp_path / found["path"] / FILE).numpy(), wanted, rtol=0, atol=1e-6)
+    assert np.ptp(np.linalg.norm(wanted, axis=1)) > 1e-2

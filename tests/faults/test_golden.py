@@ -81,6 +81,8 @@ def test_what_an_older_version_made_is_not_mixed_in(ptx, golden, monkeypatch) ->
 def test_what_a_newer_version_made_is_left_alone(ptx, golden, monkeypatch) -> None:
     store = golden("first")
     before = set(store.entries())
+    for meta in metas(store):
+        set_version(monkeypatch, meta["stage"], meta["version"])
     set_version(monkeypatch, "tune", 0)
     assert "are left out" in ptx("table").err
     removed = ptx("cache", "gc")

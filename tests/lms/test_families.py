@@ -153,7 +153,7 @@ def test_source_and_target(family: str, root: Path, reference: str, tasks: str, 
     assert back.code == 0, back.err
     (tuned,), (found,) = back.at("tune"), back.at("search")
     assert tuned["reused"]
-    assert found["matching_loss"] == pytest.approx(0, abs=1e-6)
+    assert found["search_loss"] == pytest.approx(0, abs=1e-6)
     own, carried = (read_prompt(Path(line["path"]) / FILE) for line in (tuned, found))
     mean, std = load_embeddings(resolve(folder), "cpu").statistics
     torch.testing.assert_close(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,7 +24,8 @@ def problem(n: int = 6, k: int = 80, d: int = 10, seed: int = 0) -> tuple[torch.
 
 
 def exact(c: torch.Tensor, *, anchors: torch.Tensor, **more: Any) -> torch.Tensor:
-    return solvers.exact(c, anchors=TargetAnchors(anchors), **more)
+    """The directions alone."""
+    return normalize(solvers.exact(c, anchors=TargetAnchors(anchors), **more), dim=-1)
 
 
 def objective(c: torch.Tensor, u: torch.Tensor, anchors: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -41,12 +43,12 @@ def objective(c: torch.Tensor, u: torch.Tensor, anchors: torch.Tensor, mask: tor
 def test_exact_equals_lstsq_of_each_vector(top_k: int | None) -> None:
     c, anchors = problem()
     mask = None if top_k is None else top_k_mask(c, top_k)
-    u = exact(c, anchors=anchors, mask=mask)
+    u = solvers.exact(c, anchors=TargetAnchors(anchors), mask=mask)
     b = normalize(anchors, dim=-1)
     for i in range(len(c)):
         keep = torch.ones(c.shape[1], dtype=torch.bool) if mask is None else mask[i]
         reference = torch.linalg.lstsq(b[keep], c[i][keep, None], driver="gelsd").solution[:, 0]
-        torch.testing.assert_close(u[i], normalize(reference, dim=0), rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(u[i], reference, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("top_k", [None, 60, 25])
@@ -326,13 +328,8 @@ PENALTIES = torch.tensor([0.0, 0.5, 0.0, 3.0, 0.1, 0.0], dtype=torch.float64)
 
 def test_conjugate_gradients_need_no_help(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every vector converges, to float64's accuracy, in a few rounds of float32."""
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("solved directly")
-
     c, anchors = problem(k=200)
     b, mask = unit_rows(anchors), masks(6, 200, [150, 120, 180, 100, 199, 60])
-    monkeypatch.setattr(solvers, "_direct", refuse)
     rounds = []
     one_round = solvers._round
 
@@ -343,7 +340,8 @@ def test_conjugate_gradients_need_no_help(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(solvers, "_round", counted)
     inverse = solvers._inverse(TargetAnchors(anchors), PENALTIES)
     lengths = torch.tensor([1, 1e-4, 1e4, 1, 10, 1e-2], dtype=torch.float64)[:, None]
-    u = solvers._conjugate_gradients(lengths * c, b, mask, inverse, PENALTIES)
+    u, solved = solvers._conjugate_gradients((lengths * c * mask) @ b, b, mask, inverse, PENALTIES)
+    assert solved.all()
     torch.testing.assert_close(u / lengths, masked_solutions(c, b, mask, PENALTIES), rtol=1e-8, atol=1e-8)
     assert 2 <= len(rounds) <= 3
     for right in rounds:
@@ -356,15 +354,15 @@ def test_conjugate_gradients_do_not_depend_on_scale(scale: float) -> None:
     c, anchors = problem()
     b, mask = unit_rows(anchors), masks(6, 80, [60, 40, 50, 70, 30, 80])
     inverse = solvers._inverse(TargetAnchors(anchors), PENALTIES)
-    u = solvers._conjugate_gradients(scale * c, b, mask, inverse, PENALTIES)
+    u, solved = solvers._conjugate_gradients((scale * c * mask) @ b, b, mask, inverse, PENALTIES)
+    assert solved.all()
     torch.testing.assert_close(u / scale, masked_solutions(c, b, mask, PENALTIES), rtol=1e-7, atol=1e-7)
 
 
 def test_what_does_not_converge_is_solved_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only that: here the row that a single step does not solve."""
     c, anchors = problem(n=3)
-    b, mask = unit_rows(anchors), masks(3, 80, [60, 50, 80])
-    penalty = torch.tensor([0.0, 0.2, 0.0], dtype=torch.float64)
+    mask = masks(3, 80, [60, 50, 80])
     solved, direct = [], solvers._direct
 
     def counted(*args: Any) -> torch.Tensor:
@@ -372,12 +370,100 @@ def test_what_does_not_converge_is_solved_directly(monkeypatch: pytest.MonkeyPat
         return direct(*args)
 
     monkeypatch.setattr(solvers, "_direct", counted)
+    wanted = solvers.exact(1e-5 * c, anchors=TargetAnchors(anchors), mask=mask)
+    assert solved == []
     monkeypatch.setattr(solvers, "ITERATIONS", 1)
     # The preconditioner is the third row's own inverse: one step solves it.
-    inverse = solvers._inverse(TargetAnchors(anchors), torch.zeros(3).double())
-    u = solvers._conjugate_gradients(1e-5 * c, b, mask, inverse, penalty)
+    found = solvers.exact(1e-5 * c, anchors=TargetAnchors(anchors), mask=mask)
     assert solved == [60, 50]
-    torch.testing.assert_close(u / 1e-5, masked_solutions(c, b, mask, penalty), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-12)
+
+
+DEFICIENT = {
+    "duplicated": lambda a: a[torch.arange(len(a)) % (a.shape[1] - 2)],
+    "centred": lambda a: a - a.mean(1, keepdim=True),
+    "collinear": lambda a: torch.cat([a[:, :5], a[:, :5] @ torch.ones(5, a.shape[1] - 5).double()], dim=1),
+    "on one line": lambda a: a[:1] * a[:, :1],
+    "one is nought": lambda a: torch.cat([a[:-1], 0 * a[-1:]]),
+    "all are nought": lambda a: 0 * a,
+}
+
+
+def shortest(c: torch.Tensor, b: torch.Tensor, mask: torch.Tensor, penalty: torch.Tensor) -> torch.Tensor:
+    """The minimum-norm solution of every vector on its own rows, by numpy's singular values."""
+    solved = []
+    for x, m, p in zip(c.numpy(), mask.numpy(), penalty.tolist(), strict=True):
+        left, singular, right = np.linalg.svd(b.numpy()[m], full_matrices=False)
+        there = singular > 1e-9 * singular.max(initial=0.0)
+        solved.append(right.T[:, there] @ ((left.T @ x[m])[there] * singular[there] / (singular[there] ** 2 + p)))
+    return torch.from_numpy(np.stack(solved))
+
+
+def check_shortest(c: torch.Tensor, anchors: torch.Tensor, mask: torch.Tensor, ridge: float | str) -> None:
+    target = TargetAnchors(anchors)
+    b = unit_rows(anchors)
+    share = solvers.gcv(c * mask, b, *target.eigen)
+    if not isinstance(ridge, str):
+        share = torch.full_like(share, ridge)
+    wanted = shortest(c, b, mask, share * b.square().sum() / b.shape[1])
+    found = solvers.exact(c, anchors=target, mask=mask, ridge=ridge)
+    torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-7)
+    reached, best = (((c * mask) * normalize((u @ b.T) * mask, dim=-1)).sum(-1) for u in (found, wanted))
+    torch.testing.assert_close(reached, best, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1, "gcv"])
+@pytest.mark.parametrize("counts", [[390, 200, 150, 60], [400, 100, 7, 1]])
+@pytest.mark.parametrize("name", DEFICIENT)
+def test_anchors_that_do_not_determine_every_direction(name: str, counts: list[int], ridge: float | str) -> None:
+    c, anchors = problem(n=4, k=400, d=24)
+    check_shortest(c, DEFICIENT[name](anchors), masks(4, 400, counts), ridge)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1, "gcv"])
+@pytest.mark.parametrize("name", DEFICIENT)
+def test_rows_in_a_mask_that_do_not_determine_every_direction(name: str, ridge: float | str) -> None:
+    """Though all anchors do: of the first three hundred some directions are seen by none. The last mask has more."""
+    c, anchors = problem(n=4, k=400, d=24)
+    anchors = torch.cat([DEFICIENT[name](anchors)[:300], anchors[300:]])
+    check_shortest(c, anchors, masks(4, 400, [300, 150, 60, 399]), ridge)
+
+
+@pytest.mark.parametrize("few", [1, 7])
+def test_one_direction_that_only_few_anchors_see(few: int) -> None:
+    """Masks with them and without them, in one batch."""
+    c, anchors = problem(n=3, k=400, d=24)
+    anchors[:-few, 3] = 0
+    mask = masks(3, 400, [400 - few, 400, 390 - few])
+    mask[2, -few:] = True
+    check_shortest(c, anchors, mask, 0.0)
+
+
+def test_a_round_that_goes_astray_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN, infinity and what is worse than before: each vector is then solved directly."""
+    c, anchors = problem(n=4, k=200)
+    mask = masks(4, 200, [150, 120, 180, 100])
+    wanted = solvers.exact(c, anchors=TargetAnchors(anchors), mask=mask)
+    one_round = solvers._round
+
+    def astray(*args: Any) -> torch.Tensor:
+        u = one_round(*args)
+        u[0], u[1], u[2] = torch.nan, torch.inf, 1e30
+        return u
+
+    monkeypatch.setattr(solvers, "_round", astray)
+    found = solvers.exact(c, anchors=TargetAnchors(anchors), mask=mask)
+    torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_what_a_round_has_nothing_to_find_for(scale: float) -> None:
+    """A right-hand side of nought, and one that the preconditioner maps to nought: no NaN, whatever the scale."""
+    right = torch.zeros(3, 4)
+    right[1, 3] = right[2, 0] = 1
+    kept = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    u = solvers._round(right, lambda x: scale * x * kept, lambda x: x * kept / scale)
+    torch.testing.assert_close(u, torch.tensor([[0.0] * 4, [0.0] * 4, [1 / scale, 0, 0, 0]]))
 
 
 def test_a_round_is_textbook_conjugate_gradients() -> None:

@@ -61,7 +61,6 @@ def _solve(
 ) -> Iterator[tuple[Step, Found | PtxError]]:
     """Steps that differ in task, sources and weights only, solved at once."""
     import torch
-    from torch.nn.functional import normalize
 
     from ptx.engine.build import Stopwatch
     from ptx.stages.encode import read_similarities
@@ -94,15 +93,17 @@ def _solve(
         u = solvers.exact(c, anchors=anchors, mask=mask, ridge=settings["ridge"])
     else:
         u, selected = _adam(ready, lengths, c, mask, model, anchors, store)
-    losses = equations.matching_loss(c, equations.relative_representation(u, anchors=anchors.b), mask=mask)
-    seconds = watch.lap() / len(ready)
     statistics = model.statistics if settings["normalize"] else None
-    for step, part, loss, chosen in zip(ready, u.split(lengths), losses.split(lengths), selected, strict=True):
-        unit = normalize(part, dim=-1)
-        # With the statistics that Eq. 6 maps from, a reader can undo it.
-        before = {"unit_mean": unit.mean().item(), "unit_std": unit.std(correction=0).item()}
-        metrics = {"matching_loss": loss.mean().item(), **before, **chosen}
-        yield step, Found(equations.finish(part, statistics), metrics, seconds)
+    prompts = [equations.finish(part, statistics) for part in u.split(lengths)]
+    # Of the prompts as they are used, and before Eq. 6, which turns every vector a little.
+    losses, attained = (
+        equations.matching_loss(c, equations.relative_representation(of, anchors=anchors.b), mask=mask).split(lengths)
+        for of in (torch.cat(prompts), u)
+    )
+    seconds = watch.lap() / len(ready)
+    for step, prompt, loss, before, chosen in zip(ready, prompts, losses, attained, selected, strict=True):
+        metrics = {"matching_loss": loss.mean().item(), "search_loss": before.mean().item(), **chosen}
+        yield step, Found(prompt, metrics, seconds)
 
 
 def _adam(

@@ -15,6 +15,7 @@ from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
 from ptx.prompts.given import check_fits, find, is_file, made_for
+from ptx.stages.search import spelled
 from ptx.stages.settings import Initial
 from ptx.stages.table import stored_step
 from ptx.suites import Task
@@ -60,7 +61,7 @@ def _start(
         return imported.import_step(found, said), {"init": chosen.name, "sources": [chosen.name]}
     labels = chosen.meta["labels"]
     sources = list(labels.get("sources") or ([labels["model"]] if "model" in labels else []))
-    how = " ".join([labels.get("method", "tuned"), "+".join(sources)]).strip()
+    how = " ".join([labels.get("method", "tuned"), spelled(sources, labels.get("weights", ()), 4)]).strip()
     return stored_step(chosen), {"init": how, "sources": sources}
 
 

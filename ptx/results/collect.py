@@ -8,7 +8,7 @@ from typing import Any
 from ptx.cache import Artifact, Store, versions_of
 from ptx.stages import versions
 
-# Settings that name a row, are averaged over, or follow from the task are no reason for another table.
+# Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
 NOT_SETTINGS = {"seed", "task", "template", "reads", "frame", "method", "weights", "split"}
 SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
 
@@ -21,6 +21,14 @@ class Result:
     labels: Mapping[str, Any]
     metrics: Mapping[str, Any]
     settings: Mapping[str, Any]
+
+    @property
+    def place(self) -> list[tuple[str, float | None]]:
+        """The sources with their weights (None: equal ones), in an order that does not depend on how they were named;
+        of prompts of one model, the first stays first."""
+        names = self.labels["sources"]
+        weights = self.labels.get("weights") or [None] * len(names)
+        return sorted(zip(names, weights, strict=True), key=lambda pair: pair[0])
 
 
 def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = None) -> list[Result]:
@@ -61,7 +69,8 @@ def newest(results: Sequence[Result], warn: Callable[[str], None]) -> list[Resul
     latest: dict[str, Result] = {}
     older = 0
     for result in sorted(results, key=lambda r: (r.artifact.meta["created"], r.artifact.key)):
-        identity = json.dumps([result.labels, result.settings], sort_keys=True)
+        labels = {name: value for name, value in result.labels.items() if name not in ("sources", "weights")}
+        identity = json.dumps([labels, result.place, result.settings], sort_keys=True)
         older += identity in latest
         latest[identity] = result
     if older:

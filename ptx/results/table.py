@@ -14,6 +14,7 @@ from ptx.lms.models import STAND_INS
 from ptx.results.collect import Result, comparable, newest
 from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
+from ptx.stages.search import spelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ FIGURES = (
     ("micro", "P@1 in %, mean over tasks (micro)", 100.0, 1),
     ("macro", "P@1 in %, over pooled facts (macro)", 100.0, 1),
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
+    ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )
 LABELS = ("task", "method", "sources")  # the columns before the targets
 
@@ -41,19 +43,23 @@ def tables(
 def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Page:
     import pandas as pd
 
-    frame = pd.DataFrame([_record(result) for result in results])
+    names = _source_names(results)
+    frame = pd.DataFrame([_record(result, name) for result, name in zip(results, names, strict=True)])
+    models = {name: result.place for result, name in zip(results, names, strict=True)} | {"": []}
     keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
     per_seed = frame.groupby([*keys, "seed"], sort=False).agg(
         micro=("accuracy", "mean"), correct=("correct", "sum"), facts=("facts", "sum"), dropped=("dropped", "sum"),
-        tasks=("task", "nunique"), floor=("floor", "mean"), matching_loss=("matching_loss", "mean"),
+        tasks=("task", "nunique"), floor=("floor", "mean"),
+        matching_loss=("matching_loss", "mean"), search_loss=("search_loss", "mean"),
     )  # fmt: skip
     per_seed["macro"] = per_seed["correct"] / per_seed["facts"]
-    figures = {name: (name, "mean") for name in ("micro", "macro", "matching_loss", "floor")}
-    spread = {f"{name}_std": (name, "std") for name in ("micro", "macro", "matching_loss")}
+    varying = ("micro", "macro", "matching_loss", "search_loss")
+    figures = {name: (name, "mean") for name in (*varying, "floor")}
+    spread = {f"{name}_std": (name, "std") for name in varying}
     whole = {name: (name, "max") for name in ("tasks", "facts", "dropped")}
     cells = per_seed.groupby(keys, sort=False).agg(**figures, **spread, **whole, seeds=("micro", "size")).reset_index()
     cells = pd.concat([cells, _floors(frame, keys)], ignore_index=True)
-    records = sorted(rows_of(cells), key=lambda row: _order(row, by))
+    records = sorted(rows_of(cells), key=lambda row: _order(row, models[row["sources"]], by))
     tasks, facts = frame["task"].nunique(), int(frame.drop_duplicates(["task"])["facts"].sum())
     title = f"{settings['suite']}, {settings['split']} split: {tasks} tasks, {facts} facts"
     own = {name: value for name, value in settings.items() if name not in common}
@@ -77,13 +83,24 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def _record(result: Result) -> dict[str, Any]:
+def _source_names(results: Sequence[Result]) -> list[str]:
+    """How the sources of every result are written: in the order in which they were first named, and with as many digits
+    of unequal weights as tell the rows apart."""
+    places = [tuple(result.place) for result in results]
+    first = {place: result.labels for place, result in zip(places[::-1], results[::-1], strict=True)}
+    names: dict[Any, str] = {}
+    for digits in range(2, 18):
+        names = {place: spelled(of["sources"], of.get("weights", ()), digits) for place, of in first.items()}
+        if len(set(names.values())) == len(names):
+            break
+    return [names[place] for place in places]
+
+
+def _record(result: Result, sources: str) -> dict[str, Any]:
     labels, metrics = result.labels, result.metrics
-    weights = result.artifact.meta["config"].get("search", {}).get("weights", [])  # unequal ones are part of the name
-    spelled = " (" + ":".join(f"{w:.2g}" for w in weights) + ")" if len(set(weights)) > 1 else ""
     return {
-        "method": labels["method"], "sources": "+".join(labels["sources"]) + spelled, "target": labels["target"],
-        "task": labels["task"], "seed": labels.get("seed", 0), "matching_loss": None,
+        "method": labels["method"], "sources": sources, "target": labels["target"],
+        "task": labels["task"], "seed": labels.get("seed", 0), "matching_loss": None, "search_loss": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
         "floor": math.nan if metrics["floor"] is None else metrics["floor"],
     }  # fmt: skip
@@ -106,11 +123,11 @@ def _floors(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _order(row: Mapping[str, Any], by: str) -> tuple[Any, ...]:
-    sources = row["sources"].split("+") if row["sources"] else []
+def _order(row: Mapping[str, Any], sources: Sequence[tuple[str, float | None]], by: str) -> tuple[Any, ...]:
     task = (len(row["task"]), row["task"]) if by == "task" else ()
-    models = [*map(_model_order, sources)], _model_order(row["target"])
-    return (task, [*ROWS].index(row["method"]), len(sources), *models)
+    models = sorted(_model_order(name) for name, _ in sources), _model_order(row["target"])
+    weights = [weight or 0.0 for _, weight in sources]
+    return (task, [*ROWS].index(row["method"]), len(sources), *models, weights)
 
 
 def _model_order(name: str) -> tuple[int, str]:

@@ -16,9 +16,11 @@ SEARCHED = {**TUNED, "search.mask": "both"}
 def result(method: str, target: str, task: str, accuracy: float, facts: int, settings: dict, **more) -> Result:
     labels = {"method": method, "target": target, "task": task, "sources": more.pop("sources", []), "suite": "facts"}
     labels |= {"split": "test", "seed": more.pop("seed", 0)}
+    labels |= {"weights": more.pop("weights")} if "weights" in more else {}
+    created = more.pop("created", "2026-01-01")
     metrics = {"accuracy": accuracy, "correct": accuracy * facts, "facts": facts, "dropped": 0, "floor": 0.1, **more}
     key = f"{method}{target}{task}{labels['seed']}"
-    artifact = Artifact(Path(), {"key": key, "created": "2026-01-01T00:00:00+00:00", "config": {}})
+    artifact = Artifact(Path(), {"key": key, "created": created, "config": {}})
     return Result(artifact, labels, metrics, settings)
 
 
@@ -64,3 +66,69 @@ def test_a_cell_over_fewer_tasks_is_marked() -> None:
     shown = {row[0].text: row[sheet.header.index("m")].text for row in sheet.rows}
     assert shown["manual"] == "50.0 (1)"
     assert any("covers n of the 2 tasks" in note for note in table.notes)
+
+
+def weighted(accuracy: float, names: str, *weights: float, task: str = "A", **more) -> Result:
+    more |= {"weights": [*weights]} if weights else {}
+    return result("relative", "m", task, accuracy, 10, SEARCHED, sources=[*names], **more)
+
+
+def rows(*results: Result, by: str = "method") -> dict[str, float]:
+    """Of one table, in its order: the names of sources, and the numbers beside them."""
+    (page,) = tables(results, by=by, warn=pytest.fail)
+    return {row["sources"]: row["micro"] for row in page.records if row["method"] != "floor"}
+
+
+def test_other_weights_are_another_row_of_the_same_table() -> None:
+    """Named as the sources were, whatever order that was."""
+    found = rows(weighted(0.1, "ba", 0.75, 0.25), weighted(0.3, "ab"), weighted(0.2, "ba", 0.25, 0.75))
+    assert found == pytest.approx({"a+b": 0.3, "b+a (0.25:0.75)": 0.2, "b+a (0.75:0.25)": 0.1})
+    assert [*found] == ["a+b", "b+a (0.75:0.25)", "b+a (0.25:0.75)"]  # by the weight of a
+
+
+def test_sources_that_were_named_in_another_order_are_one_row() -> None:
+    """One command's results may be partly those of an earlier one: each weight stays with its source."""
+    found = rows(weighted(0.2, "ba", 0.7, 0.3), weighted(0.4, "ab", 0.3, 0.7, task="B"))
+    assert found == {"b+a (0.7:0.3)": pytest.approx(0.3)}
+    assert rows(weighted(0.2, "ba"), weighted(0.4, "ab", task="B")) == {"b+a": pytest.approx(0.3)}
+
+
+def test_weights_are_written_with_as_many_digits_as_tell_them_apart() -> None:
+    found = rows(weighted(0.1, "ab", 2 / 3, 1 / 3), weighted(0.2, "ab", 0.67, 0.33), weighted(0.3, "ab", 0.5, 0.5))
+    assert found == pytest.approx({"a+b (0.667:0.333)": 0.1, "a+b (0.67:0.33)": 0.2, "a+b (0.5:0.5)": 0.3})
+
+
+def test_prompts_of_one_model_keep_their_own_weights() -> None:
+    found = rows(weighted(0.1, "aa", 0.7, 0.3), weighted(0.2, "aa", 0.3, 0.7))
+    assert found == pytest.approx({"a+a (0.3:0.7)": 0.2, "a+a (0.7:0.3)": 0.1})
+
+
+def test_weights_and_seeds() -> None:
+    """A mean over the seeds of one weighting, rows of which are there by task too."""
+    results = [weighted(x, "ab", *w, seed=seed) for seed, x in enumerate((0.1, 0.3)) for w in ((0.8, 0.2), (0.2, 0.8))]
+    for by in ("method", "task"):
+        assert rows(*results, by=by) == pytest.approx({"a+b (0.2:0.8)": 0.2, "a+b (0.8:0.2)": 0.2})
+
+
+def test_older_results_for_the_same_weights_are_left_out() -> None:
+    warned: list[str] = []
+    results = [
+        weighted(0.1, "ab", 0.8, 0.2, created="2026-01-01"),
+        weighted(0.4, "ba", 0.2, 0.8, created="2026-01-02"),
+        weighted(0.3, "ab", 0.7, 0.3, created="2026-01-01"),
+    ]
+    (page,) = tables(results, warn=warned.append)
+    found = {row["sources"]: row["micro"] for row in page.records if row["method"] != "floor"}
+    assert found == pytest.approx({"a+b (0.7:0.3)": 0.3, "b+a (0.2:0.8)": 0.4})
+    assert len(warned) == 1
+    assert warned[0].startswith("1 older results")
+
+
+def test_what_the_search_attained_stands_beside_the_loss_of_its_prompts() -> None:
+    losses = {"matching_loss": 0.25, "search_loss": 0.2}
+    (page,) = tables([result("relative", "m", "A", 0.5, 10, SEARCHED, sources=["s"], **losses)])
+    (row,) = [row for row in page.records if row["method"] == "relative"]
+    assert (row["matching_loss"], row["search_loss"]) == (0.25, 0.2)
+    assert {sheet.name: sheet.rows[-1][-1].text for sheet in page.sheets[-2:]} == {
+        "matching_loss": "0.250", "search_loss": "0.200",
+    }  # fmt: skip

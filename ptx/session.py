@@ -7,6 +7,7 @@ Nothing is printed here; whoever asks gives a `Reporter`. The doors are the comm
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Sequence
@@ -60,7 +61,9 @@ class Session:
         if "tune" in configs:
             more["initial"] = warm.initial(configs["tune"].init, suite.suite, self.store, self.tell)
         tasks = tuple(listed(suite.tasks))
-        self.settings = Settings(suite.suite, tasks, truncate=suite.truncate, strict=suite.strict, **more)
+        flags: dict[str, Any] = {"truncate": suite.truncate, "strict": suite.strict}
+        once = functools.cache(reporter.warn)
+        self.settings = Settings(suite.suite, tasks, tell=once, **flags, **more)
 
     def tune(self, model: str) -> Built:
         """One prompt a task."""
@@ -197,6 +200,8 @@ class Session:
     def build(self, stage: str, goals: Sequence[Step], *, jobs: int = 1) -> Built:
         """Build the goals and what they need, failures included. `stage` is what --force rebuilds."""
         began = time.monotonic()
+        for suite in {goal.labels["suite"]: None for goal in goals if goal.task}:
+            self.settings.read(suite)
         self._say_skipped(goals)
         self._say_frames(goals)
         forced = stage if self.common.force else None

@@ -11,6 +11,7 @@ from ptx.config import CommonConfig, names_in
 from ptx.errors import PtxError
 
 data_app = typer.Typer(help="Check a suite before anything runs, and fetch published data.", no_args_is_help=True)
+MOST = 20  # files that a remark names, without -v
 
 
 @data_app.command(epilog="Example:  ptx data check lama/TREx --models bert-base,roberta-base")
@@ -26,7 +27,7 @@ def check(
 ) -> None:
     """Say what would be used of a suite and what dropped, and why. Exit 1 if a line cannot be read."""
     from ptx.stages.anchors import allowed_words
-    from ptx.suites import read_suite
+    from ptx.suites import read_suite, together
     from ptx.suites.check import Problems, examine, summary
     from ptx.suites.lines import words_of
 
@@ -35,12 +36,16 @@ def check(
     problems = Problems()
     found = read_suite(suite, problems.add)
     allowed, whose = allowed_words(names_in(models), words_of(anchors) if anchors else [])
+    remarks = together(found.remarks, MOST if not common.verbose else len(found.remarks))
+    for text in [] if common.json else remarks:
+        out.warn(text)
     rows = list(examine(found, allowed))
     for name, label in [(task.name, word) for task in found.tasks for word in task.labels if word not in allowed]:
         hint = "choose another word for this label in the suite's TOML file"
         problems.add(PtxError(f"task {name}: the label word {label!r} is not one word of all models", hint))
     out.rows(rows if common.json else summary(rows))
     if common.json:
+        out.rows([{"remark": remark.what, "where": remark.where} for remark in found.remarks])
         out.rows([{"error": error.message, "hint": error.hint} for error in problems.first])
     else:
         for error in problems.first:

@@ -74,6 +74,8 @@ class Output:
         self.console.print(f"[yellow]warning:[/] {escape(text)}")
 
     def error(self, error: PtxError) -> None:
+        for note in getattr(error, "__notes__", ()):  # what the readers of a suite remarked before
+            self.warn(note)
         self.console.print(f"[red]error:[/] {escape(error.message)}")
         self.console.print(f"[cyan]hint:[/] {escape(error.hint)}")
 

@@ -20,7 +20,7 @@ from ptx.stages.methods.method import Method
 from ptx.stages.search import search_step
 from ptx.stages.settings import Settings
 from ptx.stages.tune import tune_step
-from ptx.suites import Task, load_suite
+from ptx.suites import Task
 
 Cell = tuple[str, Sequence[str], str]  # method, sources, target
 
@@ -49,6 +49,6 @@ def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Ite
 def _tasks(settings: Settings, method: Method) -> list[tuple[Task, Task]]:
     """The tasks of a suite that can be tuned on, whatever the method, so that methods compare; of a suite that is a
     test set only (LAMA's files), all tasks for a method without training."""
-    if not method.needs and not any(task.splits["train"] for task in load_suite(settings.suite).tasks):
+    if not method.needs and not any(task.splits["train"] for task in settings.read(settings.suite).tasks):
         return settings.scored_tasks()
     return settings.scored_tasks("train", "dev")

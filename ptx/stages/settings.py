@@ -9,10 +9,14 @@ from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, Tu
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms.models import Model
-from ptx.suites import SPLIT, Task, load_suite
+from ptx.suites import SPLIT, Suite, Task, load_suite, together
 
 # The prompt from which a tuning on a model starts, and the labels that name it; of a task among so many.
 Initial = Callable[[Model, Task, int], tuple[Step, Mapping[str, Any]]]
+
+
+def _unsaid(text: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,23 @@ class Settings:
     strict: bool = False
     dtype: str = "float32"
     initial: Initial | None = None  # what `tune.init` names, if that is finished prompts (prompts/given.py)
+    tell: Callable[[str], None] = _unsaid  # who hears what was assumed or left out in reading a suite
 
     @property
     def computed(self) -> dict[str, str]:
         """The dtype as a setting of the stages that run a model, left out if it is the default."""
         return {} if self.dtype == "float32" else {"dtype": self.dtype}
 
+    def read(self, name: str) -> Suite:
+        """A suite, as remembered; what its readers remark is told all the same."""
+        suite = load_suite(name)
+        for text in together(suite.remarks):
+            self.tell(text)
+        return suite
+
     def chosen_tasks(self, *splits: str) -> list[Task]:
         """Tasks with facts in every split that the command uses. Asking for a task without them is an error."""
-        chosen = load_suite(self.suite).choose(self.tasks)
+        chosen = self.read(self.suite).choose(self.tasks)
         if self.truncate or self.strict:  # otherwise the very same tasks, which remember their digests
             chosen = [dataclasses.replace(task, truncate=self.truncate, strict=self.strict) for task in chosen]
         usable = [task for task in chosen if all(task.splits[split] for split in splits)]
@@ -56,7 +68,7 @@ class Settings:
         if not self.eval.on:
             return [(task, task) for task in self.chosen_tasks(*splits, self.eval.split)]
         chosen = self.chosen_tasks(*splits)
-        there = {task.name: task for task in load_suite(self.eval.on).tasks if task.splits[self.eval.split]}
+        there = {task.name: task for task in self.read(self.eval.on).tasks if task.splits[self.eval.split]}
         missing = [task.name for task in chosen if task.name not in there]
         if missing and (self.tasks or len(missing) == len(chosen)):
             raise PtxError(

@@ -122,8 +122,9 @@ def strict(step: Step, artifact: Artifact, store: Store) -> None:
     from ptx.suites.strict import refuse_unknown
 
     assert step.task is not None
-    model, objects = step.models[0], {fact.object for split in ("train", "dev") for fact in step.task.splits[split]}
-    refuse_unknown(step.task, one_token_words(load_tokenizer(model.path), objects), model.name)
+    model, task = step.models[0], step.task
+    objects = {answer for split in ("train", "dev") for fact in task.splits[split] for answer in fact.answers}
+    refuse_unknown(task, one_token_words(load_tokenizer(model.path), objects), model.name)
 
 
 STAGE = Stage(

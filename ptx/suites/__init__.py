@@ -1,7 +1,7 @@
 """Suites of tasks: `facts` and `topics`, which ship with the package, and the user's own data.
 
 FOLDER          facts in one of LAMA's layouts (lama.py), or with a suite.toml texts to classify (description.py)
-FILE            facts as JSON lines, CSV or TSV (facts.py), or a TOML file that describes texts to classify
+FILE            facts as JSON, CSV, TSV or Parquet (facts.py), or a TOML file that describes texts to classify
 split:FOLDER    LAMA's own files, a test set, split into train, dev and test facts by a hash of the subject
 sst2:FOLDER     a data set whose description ships with ptx; likewise dbpedia, and both from the hub: sst2:hf:NAME
 hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local folder of such files (hub.py)
@@ -10,17 +10,20 @@ hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local f
 import functools
 import os
 import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
+from ptx.suites.doubts import sensible
 from ptx.suites.facts import read_file
 from ptx.suites.hub import PREFIX, read_hub_facts
-from ptx.suites.lama import PREFERRED, read_folder, read_relations
-from ptx.suites.lines import Bad, refuse
+from ptx.suites.lama import read_folder
+from ptx.suites.lines import Bad, Remark, refuse, together
 from ptx.suites.task import SPLITS, Fact, Suite, Task
+from ptx.suites.templates import beside, near, read_relations
 
-__all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite"]
+__all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite", "together"]
 
 ZOO = Path(__file__).parents[1] / "zoo"
 EMBEDDED = {"facts": ZOO / "facts", "topics": ZOO / "topics"}
@@ -37,20 +40,41 @@ def _read(name: str, directory: Path) -> Suite:
     return read_suite(name)
 
 
-def read_suite(name: str, bad: Bad = refuse) -> Suite:
-    """The same, not remembered; records that cannot be read go to `bad` (see suites/lines.py)."""
+def read_suite(name: str, bad: Callable[[PtxError], None] = refuse) -> Suite:
+    """The same, not remembered; records that cannot be read go to `bad` (see suites/lines.py).
+
+    What the readers remark is in the suite, or in the notes of the error that ended them.
+    """
+    remarks: list[Remark] = []
+
+    def told(said: PtxError | Remark) -> None:
+        if isinstance(said, Remark):
+            remarks.append(said)
+        else:
+            bad(said)
+
+    try:
+        tasks = sensible(_tasks(name, told), told)
+    except PtxError as error:
+        for text in together(remarks):
+            error.add_note(text)
+        raise
+    return Suite(name, tasks, tuple(dict.fromkeys(remarks)))
+
+
+def _tasks(name: str, bad: Bad) -> Iterable[Task]:
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise PtxError(f"the suite's name {shown(name)} holds control characters or is not UTF-8", "rename it")
     prefix, colon, rest = name.partition(":")
     if prefix in PRESETS and (colon or not os.path.exists(name)):
         if rest.startswith(PREFIX):
-            return Suite(name, (read_classification(PRESETS[prefix], Path(), rest.removeprefix(PREFIX), bad),))
+            return [read_classification(PRESETS[prefix], Path(), rest.removeprefix(PREFIX), bad)]
         folder = _folder(name, Path(rest) if rest else distributed_folder(prefix), prefix)
-        return Suite(name, (read_classification(PRESETS[prefix], folder, bad=bad),))
+        return [read_classification(PRESETS[prefix], folder, bad=bad)]
     if name.startswith(PREFIX):
-        return Suite(name, tuple(read_hub_facts(rest, bad)))
+        return read_hub_facts(rest, bad)
     if name.startswith(SPLIT):
-        return Suite(name, tuple(read_folder(_folder(name, Path(rest), prefix), split=True, bad=bad)))
+        return read_folder(_folder(name, Path(rest), prefix), split=True, bad=bad)
     path = EMBEDDED.get(name, Path(name)).absolute()
     if not os.path.exists(path):
         known = ", ".join([*EMBEDDED, *PRESETS])
@@ -58,11 +82,10 @@ def read_suite(name: str, bad: Bad = refuse) -> Suite:
         raise PtxError(f"unknown suite {shown(name)!r}", hint)
     description = path / "suite.toml" if path.is_dir() else path
     if description.suffix == ".toml" and description.is_file():
-        return Suite(name, (read_classification(description, description.parent, bad=bad),))
+        return [read_classification(description, description.parent, bad=bad)]
     if path.is_dir():
-        return Suite(name, tuple(read_folder(path, bad=bad)))
-    beside = [path.parent / file for file in PREFERRED if (path.parent / file).is_file()]
-    return Suite(name, tuple(read_file(path, read_relations(path.parent, beside, bad), bad)))
+        return read_folder(path, bad=bad)
+    return read_file(path, near(read_relations(path.parent, beside(path), bad), path), bad)
 
 
 def _folder(name: str, path: Path, prefix: str) -> Path:

@@ -26,23 +26,25 @@ class Problems:
 
 
 def examine(suite: Suite, allowed: Collection[str]) -> Iterator[dict[str, Any]]:
-    """One row for each task and split: its facts, how many of them are used, dropped (the object is no allowed word),
-    repeated (left out) and also in train (used, but known to tuning).
+    """One row for each task and split: its facts, how many of them are used, dropped (no right answer is an allowed
+    word), repeated (left out) and also in train with one of their answers (used, but known to tuning).
 
     A task with label words has no objects to drop; its repeated texts are used, as they are distributed.
     """
     for task in suite.tasks:
-        train = set(task.splits["train"])
+        train = {pair for fact in task.splits["train"] for pair in _pairs(fact)}
         for split in SPLITS:
             facts = task.splits[split]
-            dropped = [] if task.labels else [fact for fact in facts if fact.object not in allowed]
-            seen = [fact for fact in facts if fact in train] if split != "train" else []
+            dropped = [] if task.labels else [fact for fact in facts if not fact.known(allowed)]
+            seen = [fact for fact in facts if not train.isdisjoint(_pairs(fact))] if split != "train" else []
             left_out = task.repeated.get(split, 0)
             again = len(facts) - len(set(facts)) if task.labels else 0  # texts with a label: used, as distributed
             yield {
                 "task": task.name,
                 "split": split,
                 "template": task.template,
+                "own_templates": len(own := {fact.template for fact in facts if fact.template}),
+                "wrong_templates": len([text for text in own if not _is_template(text)]),
                 "facts": len(facts) + left_out,
                 "used": len(facts) - len(dropped),
                 "dropped": len(dropped),
@@ -61,15 +63,25 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         none = dict.fromkeys((*SPLITS, *summed), 0)
         of = tasks.setdefault(row["task"], {"task": row["task"], "template": _template(row["template"]), **none})
         of[row["split"]] = row["used"]
+        if row["wrong_templates"]:
+            of["template"] = "wrong"
         for name in summed:
             of[name] += row[name]
     return list(tasks.values())
 
 
+def _pairs(fact: Fact) -> set[tuple[str, str]]:
+    return {(fact.subject, answer) for answer in fact.answers}
+
+
 def _template(template: str | None) -> str:
     if not template:
         return "no"
-    return "yes" if template.count("[X]") == template.count("[Y]") == 1 else "wrong"  # manual prompts refuse it
+    return "yes" if _is_template(template) else "wrong"  # manual prompts refuse it
+
+
+def _is_template(text: str) -> bool:
+    return text.count("[X]") == text.count("[Y]") == 1
 
 
 def _examples(facts: Sequence[Fact], of: Callable[[Fact], str]) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from ptx.errors import PtxError, shown
 from ptx.suites.description import Keys, read_description
 from ptx.suites.hub import read_dataset
 from ptx.suites.lines import Bad, refuse
-from ptx.suites.rows import FORMATS, Row, read_rows, spelled
+from ptx.suites.reading import FORMATS, form_of, read_rows
+from ptx.suites.rows import Row, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 
 PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
@@ -71,7 +72,7 @@ def distributed_folder(preset: str) -> Path:
 
 
 def _file(folder: Path, name: str, split: str, description: Path) -> Path:
-    choices = [folder / (name + ending) for ending in ([""] if Path(name).suffix in FORMATS else FORMATS)]
+    choices = [folder / (name + ending) for ending in ([""] if form_of(Path(name)) in FORMATS else FORMATS[:3])]
     if found := next(filter(Path.is_file, choices), None):
         return found
     hint = f"put it there, or name the file in files.{split} of {_editable(description)}"

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ptx.errors import PtxError, first_line
-from ptx.suites.facts import COLUMNS, tasks_of
+from ptx.suites.facts import COLUMNS, SPLIT_NAMES, tasks_of
 from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import Row
 from ptx.suites.task import SPLITS, Task
 
 PREFIX = "hf:"
-# What data sets call the splits, the field's first choice first; SST-2's dev file is called validation there.
-SPLIT_NAMES = {"train": ("train",), "dev": ("validation", "dev", "valid", "val"), "test": ("test",)}
 # LAMA's data set on the hub names the relation so.
 TASK_COLUMNS = ("task", "predicate_id")
 

@@ -2,24 +2,44 @@
 
 autoprompt_data/P17/{train,dev,test}.jsonl    a folder for each task, with its splits
 LAMA-TREx/P17.jsonl                           a file for each task: LAMA's test sets, whole or a part (UHN, easy, hard)
-relations.jsonl                               templates: anywhere in the folder or beside it, or in relation_metainfo/
-                                              next to it or up to three levels above, as LAMA_relations.jsonl
+relations.jsonl                               templates (templates.py)
+
+Files have any form that reading.py knows. LAMA's whole data has parts without subjects: a task of which no row has the
+columns of a fact is left out, and that is said.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from ptx.errors import PtxError
-from ptx.suites.facts import facts_in, make_task, split_by_hash
-from ptx.suites.lines import Bad, refuse
-from ptx.suites.rows import Row, each, read_rows
+from ptx.suites.facts import COLUMNS, HINT, SPLIT_OF, Placed, by_task, fact_rows, make_task, place, split_by_hash
+from ptx.suites.folders import LEFT_OUT, files_in
+from ptx.suites.lines import Bad, Remark, refuse
+from ptx.suites.reading import FORMATS, form_of, stem_of
+from ptx.suites.rows import NoColumn, Row
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name
+from ptx.suites.templates import is_templates, near, read_relations
 
-RELATIONS = "relations.jsonl"
-PREFERRED = (RELATIONS, f"LAMA_{RELATIONS}")  # OptiPrompt has other people's templates beside LAMA's
-METAINFO = "relation_metainfo"
+NO_TASKS = "arrange it as LAMA's data, one folder per relation, or describe texts to classify in a suite.toml there"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a task is: a folder with a file for each split, or a file."""
+
+    path: Path
+    splits: Mapping[str, Path]  # empty for a file
+
+    @property
+    def name(self) -> str:
+        return self.path.name if self.splits else stem_of(self.path)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return list(self.splits.values()) or [self.path]
 
 
 def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse) -> Iterator[Task]:
@@ -27,108 +47,122 @@ def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse) -> Iter
 
     `bad`: see lines.py. Raises PtxError if there is no task, or there are two of one name.
     """
-    files = _files_in(folder)
+    files = files_in(folder, bad)
     relations = read_relations(folder, files, bad)
-    found = task_folders(files) or task_files(files, folder)
+    found = _ordered(with_facts(sources(files, bad), bad))
     if not found:
-        raise PtxError(f"{folder} holds no <task>/train.jsonl and no <task>.jsonl", _other_folders(folder, files))
-    if split and found[0].is_dir():
+        raise PtxError(f"{folder} holds no <task>/train.jsonl and no <task>.jsonl", NO_TASKS)
+    if split and all(source.splits for source in found):
         raise PtxError(f"{folder} has train, dev and test files already", f"leave out split: {folder}")
     for one, two in itertools.pairwise(found):
-        if _name(one) == _name(two):
-            choices = sorted({path.parent for path in found})
+        if one.name == two.name:
+            choices = sorted({source.path.parent for source in found})
             hint = f"choose one of the folders: {', '.join(map(str, choices[:8]))}"
-            raise PtxError(f"task {_name(one)} is there twice: {one} and {two}", hint)
-    for path in found:
-        check_task_name(_name(path), str(path))
-        yield make_task(_name(path), _splits(path, split, bad), relations.get(_name(path)))
+            hint = hint if len(choices) > 1 else "rename or remove one of them"
+            raise PtxError(f"task {one.name} is there twice: {one.path} and {two.path}", hint)
+    tasks: dict[str, list[tuple[str, Fact]]] = {}
+    of: dict[str, Mapping[str, Row]] = {}
+    for source in found:
+        check_task_name(source.name, str(source.path))
+        for name, facts in (by_task(_placed(source, split, bad)) or {source.name: []}).items():
+            tasks.setdefault(name, []).extend(facts)
+            of.setdefault(name, near(relations, source.path))
+    for name, facts in tasks.items():
+        yield make_task(name, facts, of[name].get(name))
 
 
-def task_folders(files: Iterable[Path]) -> list[Path]:
-    """The folders with a file of a split."""
-    return _ordered({file.parent for file in files if file.stem in SPLITS})
+def sources(files: Iterable[Path], bad: Bad) -> list[Source]:
+    """The tasks that files are of, by their names alone. Raises PtxError if a task has two files of one split."""
+    folders: dict[Path, dict[str, Path]] = {}
+    single = []
+    data = [file for file in files if not is_templates(file)]
+    for file in data:
+        if form_of(file) in FORMATS and (split := SPLIT_OF.get(stem_of(file).lower())):
+            there = folders.setdefault(file.parent, {})
+            if split in there:
+                message = f"two files of the split {split}: {there[split]} and {file}"
+                raise PtxError(message, "join them, or remove or rename one of them")
+            there[split] = file
+    for file in data:
+        if form_of(file) not in FORMATS:
+            bad(Remark(str(file), f"{LEFT_OUT}, by its ending: facts are read from {', '.join(FORMATS)}"))
+        elif file.parent not in folders:
+            single.append(Source(file, {}))
+        elif file not in folders[file.parent].values():
+            bad(Remark(str(file), f"{LEFT_OUT}, since it stands beside files of train, dev or test"))
+    return single + [
+        Source(folder, {split: there[split] for split in SPLITS if split in there}) for folder, there in folders.items()
+    ]
 
 
-def task_files(files: Iterable[Path], folder: Path) -> list[Path]:
-    """The files directly in a folder that are a task each."""
-    return _ordered({file for file in files if file.parent == folder and not file.name.endswith(RELATIONS)})
+def with_facts(found: Iterable[Source], bad: Bad) -> Iterator[Source]:
+    """Those of which a row has a subject and an object, or that are empty. Raises PtxError if all are left out."""
+    problems: list[PtxError] = []
+    some = False
+    for source in found:
+        problem = _why_no_facts(source)
+        if problem is None:
+            some = True
+            yield source
+        else:
+            what = "no row of it has " if isinstance(problem, NoColumn) else "it holds no rows with "
+            bad(Remark(str(source.path), f"{LEFT_OUT}, since {what}{' and '.join(COLUMNS)}; if it has facts, {HINT}"))
+            problems.append(problem)
+    if problems and not some:
+        raise problems[0]
+
+
+def _why_no_facts(source: Source) -> PtxError | None:
+    """None if a row is one of facts, or if it is not known to be none. JSON and text may be anything else."""
+    problems: list[PtxError] = []
+
+    def note(said: PtxError | Remark) -> None:
+        if isinstance(said, PtxError):
+            problems.append(said)
+            del problems[1:]
+
+    for file in source.files:
+        try:
+            with closing(fact_rows(file, note)) as rows:
+                if next(rows, None) is not None:
+                    return None
+        except NoColumn as error:
+            note(error)
+    other = any(form_of(file) != ".jsonl" for file in source.files)
+    if not problems and other:
+        return PtxError(f"{source.path}: no facts", HINT)
+    vague = all(form_of(file) in (".json", ".txt") for file in source.files)
+    return problems[0] if problems and (vague or isinstance(problems[0], NoColumn)) else None
 
 
 def suites_in(folder: Path) -> Iterator[tuple[Path, int]]:
     """The folders below one that can be named as a suite, by their files' first lines, and their numbers of tasks."""
-    files = _files_in(folder)
-    of_folders = task_folders(files)
-    for parent in sorted({*(path.parent for path in of_folders), *(file.parent for file in files)} - {*of_folders}):
-        tasks = [path for path in of_folders if path.parent == parent] or task_files(files, parent)
-        if tasks and all(any(map(_begins_with_a_fact, _files_of(task))) for task in tasks):
+
+    def silent(said: PtxError | Remark) -> None:
+        pass
+
+    suites: dict[Path, list[Source]] = {}
+    for source in sources(files_in(folder, silent), silent):
+        suites.setdefault(source.path.parent, []).append(source)
+    for parent, tasks in sorted(suites.items()):
+        if all(any(map(_begins_with_a_fact, source.files)) for source in tasks):
             yield parent, len(tasks)
 
 
-def _files_of(task: Path) -> list[Path]:
-    return [task / f"{split}.jsonl" for split in SPLITS] if task.is_dir() else [task]
-
-
 def _begins_with_a_fact(file: Path) -> bool:
-    first: list[PtxError] = []
-    with closing(facts_in(file, first.append)) as found:
-        return next((True for _ in found), False) and not first
+    said: list[PtxError | Remark] = []
+    with closing(fact_rows(file, said.append)) as rows:
+        return next((True for _ in rows), False) and not any(isinstance(each, PtxError) for each in said)
 
 
-def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> dict[str, Row]:
-    """What the file of templates says about each relation: the one among `files`, or near the folder.
-
-    Raises PtxError if there are several, none of them LAMA's.
-    """
-    nearby = [folder.parent / RELATIONS, *folder.parent.glob(f"*_{RELATIONS}")]
-    for above in (folder, *folder.parents[:3]):
-        nearby += sorted((above / METAINFO).glob(f"*{RELATIONS}"))
-    inside = [file for file in files if file.name.endswith(RELATIONS)]
-    found = inside or [file for file in nearby if file.is_file()]
-    names = {file.name for file in found}
-    chosen = next((name for name in PREFERRED if name in names), None)
-    if chosen is None and len(names) > 1:
-        listed = ", ".join(str(file) for file in found[:4])
-        raise PtxError(f"several files of templates: {listed}", f"name the one to use {RELATIONS}")
-    relations: dict[str, Row] = {}
-    for file in found:
-        if chosen in (None, file.name):
-            relations |= dict(each(read_rows(file, ["relation"], bad=bad), _named, bad))
-    return relations
+def _placed(source: Source, split: bool, bad: Bad) -> Iterator[Placed]:
+    for name, file in source.splits.items():
+        yield from place(fact_rows(file, bad), source.name, split=name, bad=bad)
+    if not source.splits:
+        other = split_by_hash if split else lambda fact: "test"
+        yield from place(fact_rows(source.path, bad), source.name, otherwise=other, bad=bad)
 
 
-def _named(row: Row) -> tuple[str, Row]:
-    """A relation's name and row, whose other texts are known to be readable."""
-    name, _, _ = row.text("relation"), row.optional("label"), row.optional("template")
-    return name, row
-
-
-def _splits(path: Path, split: bool, bad: Bad) -> Mapping[str, Sequence[Fact]]:
-    if path.is_dir():
-        return {name: list(facts_in(path / f"{name}.jsonl", bad)) for name in SPLITS}
-    splits: dict[str, list[Fact]] = {name: [] for name in SPLITS}
-    for fact in facts_in(path, bad):
-        splits[split_by_hash(fact) if split else "test"].append(fact)
-    return splits
-
-
-def _other_folders(folder: Path, files: Sequence[Path]) -> str:
-    """The hint for a folder without tasks: those in it that have some."""
-    choices = sorted({file.parent for file in files if not file.name.endswith(RELATIONS)})
-    if choices:
-        return f"name one of the folders in it: {', '.join(map(str, choices[:8]))}"
-    return "arrange it as LAMA's data, one folder per relation, or describe texts to classify in a suite.toml there"
-
-
-def _ordered(paths: Iterable[Path]) -> list[Path]:
+def _ordered(found: Iterable[Source]) -> list[Source]:
     """P17 before P101, whatever folder they are in."""
-    return sorted(paths, key=lambda path: (len(_name(path)), _name(path), path))
-
-
-def _name(path: Path) -> str:
-    return path.stem if path.suffix == ".jsonl" and not path.is_dir() else path.name
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """Without hidden ones: archives made on a Mac have such a file beside each file."""
-    files = sorted(folder.rglob("*.jsonl"))
-    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    return sorted(found, key=lambda source: (len(source.name), source.name, source.path))

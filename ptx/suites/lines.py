@@ -1,21 +1,63 @@
-"""Lines of a user's text file: UTF-8, bounded in length, and every complaint with its file and line."""
+"""Lines of a user's text file: bounded in length, decoded, unpacked, and every complaint with its file and line."""
 
-from collections.abc import Callable, Generator
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO
 
 from ptx.errors import PtxError, shown
 
 LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fit into any model
 PIECE = 2**16
+MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+GZIP = b"\x1f\x8b"
+NO_TEXT = {
+    b"PK\x03\x04": ("a ZIP archive or an Excel workbook", "unpack it, or save it in Excel as CSV UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save it in Excel as CSV UTF-8"),
+    b"BZh91AY&SY": ("packed by bzip2", "unpack it: bunzip2 FILE"),
+    b"\xfd7zXZ": ("packed by xz", "unpack it: unxz FILE"),
+    b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: unzstd FILE"),
+    b"PAR1\x15": ("a Parquet file", "rename it to FILE.parquet"),
+}
+OTHER_ENCODING = (
+    "save the file as UTF-8 (in Excel: CSV UTF-8); if it is in Windows-1252, as Excel's CSV is in many countries: "
+    "iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a reader assumed or left out: no error, but told once. `where` is a file, or a file and line."""
+
+    where: str
+    what: str
+
 
 # What to do about a line that cannot be read: readers pass it here and go on. `ptx data check` collects them all.
-Bad = Callable[[PtxError], None]
+# Remarks go the same way.
+Bad = Callable[[PtxError | Remark], None]
 
 
-def refuse(error: PtxError) -> NoReturn:
+def refuse(said: PtxError | Remark) -> None:
     """The usual way: the first bad line is the end."""
-    raise error
+    if isinstance(said, PtxError):
+        raise said
+
+
+def together(remarks: Iterable[Remark], most: int = 3) -> list[str]:
+    """The same about several files in one line, with at most so many of their names."""
+    files: dict[str, list[str]] = {}
+    for remark in remarks:
+        files.setdefault(remark.what, []).append(remark.where)
+    lines = []
+    for what, every in files.items():
+        named = list(dict.fromkeys(every))
+        more = f" and {len(named) - most} more" if len(named) > most else ""
+        lines.append(f"{shown(', '.join(named[:most]), 300 * most)}{more}: {what}")
+    return lines
 
 
 def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
@@ -24,39 +66,87 @@ def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
     Readers close what they read from (contextlib.closing), since an error would keep the file open for as long as it
     is remembered.
 
-    A byte-order mark is no part of the first line. Raises PtxError if `path` is no regular file (a pipe could be read
-    only once, and keys need the same facts every time) or cannot be read.
+    UTF-8, or what a byte-order mark says, which is no part of the first line; gzip is unpacked. Raises PtxError if
+    `path` is no regular file (a pipe could be read only once, and keys need the same facts every time), cannot be
+    read, or is no text.
     """
     try:
         if not path.is_file():
             raise PtxError(f"{path} is no regular file", "save the data into a file, and name that")
         with path.open("rb") as file:
-            number = 0
-            while raw := file.readline(LONGEST + 1):
-                number += 1
-                try:
-                    yield _decoded(raw, number, f"{path}:{number}")
-                except PtxError as error:
-                    bad(error)
-                    while not raw.endswith(b"\n") and (raw := file.readline(PIECE)):
-                        pass
-                    yield "\n"
+            if file.read(2) == GZIP:
+                file.seek(0)
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    yield from _lines(unpacked, path, bad)
+            else:
+                yield from _lines(file, path, bad)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise PtxError(f"{path}: damaged by a broken copy or download ({error})", "copy it again") from None
     except OSError as error:
         message = f"cannot read {shown(str(path))}: {error.strerror or error}"
         raise PtxError(message, "check the path and its permissions") from None
 
 
+def _lines(file: BinaryIO | gzip.GzipFile, path: Path, bad: Bad) -> Generator[str, None, None]:
+    file.seek(0)
+    head = file.read(10)
+    file.seek(0)
+    for begin, (what, hint) in NO_TEXT.items():
+        if head.startswith(begin):
+            raise PtxError(f"{path} is {what}, no text", hint.replace("FILE", str(path)))
+    if encoding := next((name for mark, name in MARKS.items() if head.startswith(mark)), None):
+        bad(Remark(str(path), f"read as {encoding.upper()}, which it begins as"))
+        yield from _marked(file, encoding, path, bad)
+        return
+    number = 0
+    while raw := file.readline(LONGEST + 1):
+        number += 1
+        try:
+            yield _decoded(raw, number, f"{path}:{number}")
+        except PtxError as error:
+            bad(error)
+            while not raw.endswith(b"\n") and (raw := file.readline(PIECE)):
+                pass
+            yield "\n"
+
+
+def _marked(file: BinaryIO | gzip.GzipFile, encoding: str, path: Path, bad: Bad) -> Generator[str, None, None]:
+    """Lines in an encoding of several bytes a character. Where one of them is wrong, the rest cannot be known."""
+    number = 0
+    with io.TextIOWrapper(file, encoding, newline="\n") as text:  # type: ignore[type-var, unused-ignore]
+        while True:
+            number += 1
+            try:
+                if not (line := text.readline(LONGEST + 1)):
+                    return
+                _check(len(line), line, f"{path}:{number}")
+                yield line
+            except UnicodeError as error:
+                bad(PtxError(f"{path}:{number}: not {encoding.upper()} ({error})", "save the file as UTF-8"))
+                return
+            except PtxError as error:
+                bad(error)
+                while not line.endswith("\n") and (line := text.readline(PIECE)):
+                    pass
+                yield "\n"
+
+
 def _decoded(raw: bytes, number: int, where: str) -> str:
-    if len(raw) > LONGEST:
-        raise PtxError(f"{where}: a line of more than {LONGEST >> 20} MB", "write one record a line, or leave it out")
+    _check(len(raw), "", where)
     try:
         # decoded line by line, since an error in a block of text has no line number
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise PtxError(f"{where}: not UTF-8 ({error.reason})", "save the file as UTF-8") from None
+        raise PtxError(f"{where}: not UTF-8 ({error.reason})", OTHER_ENCODING) from None
+    _check(0, text, where)
+    return text
+
+
+def _check(length: int, text: str, where: str) -> None:
+    if length > LONGEST:
+        raise PtxError(f"{where}: a line of more than {LONGEST >> 20} MB", "write one record a line, or leave it out")
     if "\0" in text:
         raise PtxError(f"{where}: a NUL byte, as UTF-16 has them", "save the file as UTF-8")
-    return text
 
 
 def words_of(path: Path) -> list[str]:

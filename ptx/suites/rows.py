@@ -1,19 +1,20 @@
-"""Rows of JSON-lines, CSV and TSV files. Each knows the file and line that it begins at, for error messages."""
+"""Rows of files of any form. Each knows the file and line that it begins at, for error messages."""
 
 import contextlib
-import csv
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ptx.errors import PtxError, shown
-from ptx.suites.lines import Bad, refuse, text_lines
+from ptx.suites.lines import Bad
 
-FORMATS = (".tsv", ".csv", ".jsonl")
 T = TypeVar("T")
+
+
+class NoColumn(PtxError):
+    """A row or header without a column that is needed: the file may be of another kind."""
 
 
 @dataclass(frozen=True)
@@ -77,91 +78,3 @@ def spelled(value: Any) -> str:
         return shown(json.dumps(value), 60)
     except (RecursionError, ValueError, TypeError):
         return f"a {type(value).__name__}"
-
-
-def read_rows(
-    path: Path, required: Sequence[str], *, hint: str = "", columns: Sequence[str] = (), bad: Bad = refuse
-) -> Generator[Row, None, None]:
-    """The rows of a file: CSV, TSV without quoting (as GLUE's), and JSON lines for every other ending.
-
-    With `columns`, CSV and TSV files need no header: a first line that does not hold the required names is a row.
-    A line that cannot be read or lacks a required column goes to `bad` as a PtxError with `hint`, and is left out. A
-    CSV or TSV file ends there: what follows a quote that is not closed cannot be known.
-    """
-    hint = hint or f"each line needs {' and '.join(required)}"
-    delimited = path.suffix in (".csv", ".tsv")
-    rows = _delimited(path, required, hint, columns, bad) if delimited else _json_lines(path, hint, bad)
-
-    def complete(row: Row) -> Row:
-        for name in required:
-            if row.values.get(name) is None:
-                what = f"{name} is null" if name in row.values else f"no column {name!r}"
-                raise PtxError(f"{row.where}: {what}", hint)
-        return row
-
-    return each(rows, complete, bad)
-
-
-def _delimited(
-    path: Path, required: Sequence[str], hint: str, columns: Sequence[str], bad: Bad
-) -> Generator[Row, None, None]:
-    header = list(columns)
-    begin = 1  # where the next row begins: a quoted field may run over several lines
-    first = True
-    with closing(text_lines(path, bad)) as lines:
-        if path.suffix == ".tsv":
-            reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-        else:
-            reader = csv.reader(lines, strict=True)
-        try:
-            for fields in reader:
-                where, begin = f"{path}:{begin}", reader.line_num + 1
-                if not fields:
-                    continue
-                if first and (not columns or set(required) <= set(fields)):
-                    _check_header(fields, required, where, hint)
-                    header, columns = fields, ()
-                elif len(fields) > len(header):
-                    names = shown(", ".join(header))
-                    bad(PtxError(f"{where}: {len(fields)} fields, but {len(header)} columns ({names})", hint))
-                else:
-                    yield Row(where, dict(zip(header, fields, strict=False)), named=not columns)
-                first = False
-        except csv.Error as error:
-            what = f"{error}; is a quote not closed?" if "field limit" in str(error) else str(error)
-            bad(PtxError(f"{path}:{begin}: {what}", hint))
-
-
-def _check_header(fields: Sequence[str], required: Sequence[str], where: str, hint: str) -> None:
-    for name in required:
-        if name not in fields:
-            raise PtxError(f"{where}: no column {name!r} in {shown(', '.join(fields))}", hint)
-        if fields.count(name) > 1:
-            raise PtxError(f"{where}: {fields.count(name)} columns {name!r}", "give each column a name of its own")
-
-
-def _json_lines(path: Path, hint: str, bad: Bad) -> Generator[Row, None, None]:
-    with closing(text_lines(path, bad)) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                where = f"{path}:{number}"
-                try:
-                    values = _json_object(line, where, hint)
-                except PtxError as error:
-                    bad(error)
-                else:
-                    yield Row(where, values)
-
-
-def _json_object(line: str, where: str, hint: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line.rstrip())
-    except json.JSONDecodeError as error:
-        raise PtxError(f"{where}: not JSON ({error.msg}, column {error.colno})", hint) from None
-    except RecursionError:
-        raise PtxError(f"{where}: JSON nested too deeply", hint) from None
-    except ValueError as error:  # a number of thousands of digits
-        raise PtxError(f"{where}: not JSON ({error})", hint) from None
-    if not isinstance(values, dict):
-        raise PtxError(f"{where}: not a JSON object", hint)
-    return values

@@ -20,5 +20,5 @@ def refuse_dropped(task: Task, dropped: Sequence[Fact], of: int, why: str) -> No
 def refuse_unknown(task: Task, known: Container[str], model: str) -> None:
     """The same for objects that tuning leaves out, since they are not one token in the model (not `known`)."""
     for split in ("train", "dev"):
-        dropped = [fact for fact in task.splits[split] if not any(answer in known for answer in fact.answers)]
+        dropped = [fact for fact in task.splits[split] if not fact.known(known)]
         refuse_dropped(task, dropped, len(task.splits[split]), f"of {split} are not one token in {model}")

@@ -3,12 +3,13 @@
 import functools
 import hashlib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.cache import digest
 from ptx.errors import PtxError
+from ptx.suites.lines import Remark
 
 SPLITS = ("train", "dev", "test")
 
@@ -27,6 +28,10 @@ class Fact:
     def answers(self) -> tuple[str, ...]:
         """All that is right; a fact can be asked if any of them is an allowed word."""
         return (self.object, *self.others)
+
+    def known(self, words: Container[str]) -> list[str]:
+        """Those of its answers that are among some words; a fact is tuned on the first of them."""
+        return [answer for answer in self.answers if answer in words]
 
     @property
     def record(self) -> list[Any]:
@@ -68,6 +73,7 @@ class Task:
 class Suite:
     name: str
     tasks: tuple[Task, ...]
+    remarks: tuple[Remark, ...] = ()  # what was assumed or left out when it was read
 
     def choose(self, names: Sequence[str] | None) -> list[Task]:
         """The named tasks in the order given, all by default. Raises PtxError for an unknown one."""

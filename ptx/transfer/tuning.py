@@ -52,33 +52,30 @@ class Tuned:
 
 
 def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
-    """The facts of a task whose object is one token in the model. Dev answers are any token, or for a task with label
-    words these. Raises PtxError if a split has no such fact."""
-    known = (
-        model.label_ids(task)
-        if task.labels
-        else model.words({word for split in ("train", "dev") for fact in task.splits[split] for word in fact.answers})
-    )
+    """The facts of a task whose object is one token in the model; of several right ones, the first that is. Dev
+    answers are any token, or for a task with label words these. Raises PtxError if a split has no such fact."""
+    both = [fact for split in ("train", "dev") for fact in task.splits[split]]
+    known = model.label_ids(task) if task.labels else model.words({answer for fact in both for answer in fact.answers})
 
     def of(split: str) -> tuple[list[Row], list[list[str]]]:
-        facts = [fact for fact in task.splits[split] if any(answer in known for answer in fact.answers)]
-        rows = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
-        return rows, [[answer for answer in fact.answers if answer in known] for fact in facts]
+        asked = [(fact, words) for fact in task.splits[split] if (words := fact.known(known))]
+        facts, words = [fact for fact, _ in asked], [words for _, words in asked]
+        return fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length), words
 
     refuse_unknown(task, known, model.name)
     for split in ("train", "dev"):
-        if not any(answer in known for fact in task.splits[split] for answer in fact.answers):
+        if not any(fact.known(known) for fact in task.splits[split]):
             raise PtxError(
                 f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
                 "choose other --tasks, or a model whose vocabulary has these words",
             )
-    train = [(row, known[right[0]]) for row, right in zip(*of("train"), strict=True)]
+    train = [(row, known[first]) for row, (first, *_) in zip(*of("train"), strict=True)]
     rows, dev = of("dev")
     labels = tuple(known) if task.labels else None
     places = known if labels is None else {word: i for i, word in enumerate(labels)}
-    others = [tuple(places[word] for word in right[1:]) for right in dev]
-    objects = [places[right[0]] for right in dev]
-    return Examples(task.name, train, Questions(rows, labels, objects, others if any(others) else ()))
+    right = [[places[word] for word in words] for words in dev]
+    others = [tuple(more) for _, *more in right]
+    return Examples(task.name, train, Questions(rows, labels, [of for of, *_ in right], others if any(others) else ()))
 
 
 def tune_prompts(

@@ -118,7 +118,7 @@ def test_a_folder_of_parts_names_them(tmp_path: Path) -> None:
         write_lama(tmp_path / "parts" / name)
     (tmp_path / "parts" / "relations.jsonl").unlink()
     assert error_of(tmp_path / "parts").hint == (
-        f"name one of the folders in it: {tmp_path}/parts/Easy, {tmp_path}/parts/Hard"
+        f"choose one of the folders: {tmp_path}/parts/Easy, {tmp_path}/parts/Hard"
     )
     assert list(suites_in(tmp_path)) == [(tmp_path / "parts" / "Easy", 2), (tmp_path / "parts" / "Hard", 2)]
 

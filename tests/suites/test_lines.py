@@ -81,7 +81,7 @@ def test_text_of_every_script(tmp_path: Path) -> None:
         (GOOD + '{"a":' * 100_000 + "1" + "}" * 100_000, ":2: JSON nested too deeply"),
         (GOOD + '{"sub_label": ' + "1" * 5000 + "}\n", ":2: not JSON (Exceeds the limit (4300 digits)"),
         (GOOD + '{"sub_label": "a\0", "obj_label": "b"}\n', ":2: a NUL byte"),
-        (GOOD.encode("utf-16"), ":1: not UTF-8 (invalid start byte)"),
+        (GOOD.encode("utf-16") + b"\0", ":2: not UTF-16"),
         (GOOD.encode("utf-16-le"), ":1: a NUL byte, as UTF-16 has them"),
         (GOOD.encode() + "Zürich".encode("latin-1"), ":2: not UTF-8"),
         ("", ": no facts"),

@@ -6,8 +6,10 @@ A few hundred inputs a reader; 10,000 with `pytest -n 0 --hypothesis-profile=tor
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from hypothesis import strategies as st
 
 from ptx.errors import PtxError
 from ptx.suites import SPLITS, Suite, read_suite
+from ptx.suites import lines as module
 from ptx.suites.check import examine
 from ptx.suites.lines import words_of
-from ptx.suites.rows import read_rows
+from ptx.suites.reading import read_rows
 from ptx.suites.task import check_task_name
 
 FULL = settings().max_examples >= 10_000
@@ -275,12 +278,107 @@ def test_word_files(place: Path, words: list[str], raw: bytes | None) -> None:
 
 
 @torture
+@given(
+    lines=st.lists(facts, min_size=1, max_size=6), packed=st.booleans(), encoding=st.sampled_from(["utf-8", "utf-16"]),
+    form=st.sampled_from(["jsonl", "json", "array", "pretty", "query", "comma", "semicolon", "tab", "sep"]),
+)  # fmt: skip
+def test_the_same_facts_in_any_form_are_the_same_task(
+    place: Path, lines: list[dict], packed: bool, encoding: str, form: str
+) -> None:
+    """The reference is the list that the file is made from; JSON lines are read as ever."""
+    good = [line for line in lines if line["sub_label"].strip() and line["obj_label"].strip()]
+    good += [{"sub_label": "x", "obj_label": 'a "b"', "split": "test"}]
+    plain_lines = put(place / "same" / "a.jsonl", "".join(json.dumps(line) + "\n" for line in good).encode())
+    text = io.StringIO(newline="")
+    if form in ("comma", "semicolon", "tab", "sep"):
+        name, sign = {
+            "comma": ("a.CSV", ","),
+            "semicolon": ("a.csv", ";"),
+            "tab": ("a.txt", "\t"),
+            "sep": ("a.csv", "|"),
+        }[form]
+        text.write("sep=|\n" if form == "sep" else "")
+        writer = csv.writer(text, delimiter=sign, quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerows([[each.upper() for each in FIELDS], *([line[each] for each in FIELDS] for line in good)])
+    else:
+        bindings = [{each: {"type": "literal", "value": line[each]} for each in FIELDS} for line in good]
+        name = "a.jsonl" if form in ("jsonl", "array") else "a.json"
+        text.write(
+            {
+                "array": json.dumps(good),
+                "pretty": json.dumps(good, indent=1),
+                "query": json.dumps({"head": {"vars": FIELDS}, "results": {"bindings": bindings}}),
+            }.get(form, "".join(json.dumps(line) + "\n" for line in good))
+        )
+    raw = text.getvalue().encode(encoding)
+    path = put(place / "any" / (name + ".gz" * packed), gzip.compress(raw) if packed else raw)
+    (expected,), (found,) = read_suite(str(plain_lines)).tasks, read_suite(str(path)).tasks
+    assert [found.digest(split) for split in SPLITS] == [expected.digest(split) for split in SPLITS]
+    assert found.name == "a"
+
+
+@torture
+@given(content=st.binary(max_size=100) | files(json_lines), cut=st.integers(0, 200), change=st.binary(max_size=3))
+def test_packed_files_that_are_damaged(place: Path, content: bytes, cut: int, change: bytes) -> None:
+    packed = gzip.compress(content)
+    put(place / "packed" / "a.jsonl.gz", packed[:cut] + change + packed[cut + len(change) :])
+    try:
+        read_suite(str(place / "packed" / "a.jsonl.gz"))
+    except PtxError as error:
+        check(error)
+
+
+NAMES = st.sampled_from(
+    ["train.jsonl", "dev.csv", "valid.tsv", "test.json", "P1.jsonl", "P2.CSV", "P3.txt.gz", "P4.json", "README.md",
+     "relations.jsonl", "templates.jsonl", "x.parquet", "notes.txt", "._P1.jsonl"]
+)  # fmt: skip
+FOLDERS = st.sampled_from(["", "P5", "P6", "TREx/P7", "TREx", "__MACOSX"])
+
+
+@torture
+@given(
+    parts=st.dictionaries(st.tuples(FOLDERS, NAMES), files(json_lines) | st.just(b"a,b\n"), max_size=5),
+    links=st.dictionaries(FOLDERS, st.sampled_from(["..", ".", "../..", "P5", "nowhere", "/"]), max_size=2),
+)  # fmt: skip
+def test_no_file_of_a_folder_is_passed_over(
+    place: Path, parts: dict[tuple[str, str], bytes], links: dict[str, str]
+) -> None:
+    """Each is read, and bad lines of it named, or named as left out, whatever there is to be linked."""
+    folder = place / "every" / "s"
+    shutil.rmtree(place / "every", ignore_errors=True)
+    for (under, name), content in parts.items():
+        put(folder / under / name, content)
+    for under, target in links.items():
+        (folder / under).mkdir(parents=True, exist_ok=True)
+        (folder / under / "link").symlink_to(target)
+    read_paths: set[str] = set()
+    lines_of = module.text_lines
+
+    def watched(path: Path, bad: Any = module.refuse) -> Any:
+        read_paths.add(str(path))
+        return lines_of(path, bad)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for reader in ("tables", "documents", "reading"):
+            patch.setattr(f"ptx.suites.{reader}.text_lines", watched)
+        try:
+            said = {remark.where for remark in read_suite(str(folder), lambda error: None).remarks}
+        except PtxError as error:
+            check(error)
+            return
+    for under, name in parts:
+        if not name.startswith(".") and under != "__MACOSX":
+            path = str(folder / under / name)
+            assert path in read_paths or any(path.startswith(where) for where in said), path
+
+
+@torture
 @given(content=files(json_lines), name=st.sampled_from(["a.jsonl", "a.csv", "a.tsv"]))
 def test_rows(place: Path, content: bytes, name: str) -> None:
-    """What is no row of facts is named with its line; every row keeps its place."""
-    seen: list[PtxError] = []
+    """What is no row of facts is named with its line; every row keeps its place, those of an array too."""
+    seen: list[Any] = []
     rows = list(read_rows(put(place / name, content), ["sub_label"], columns=["text", "sub_label"], bad=seen.append))
     assert all(row.values["sub_label"] is not None for row in rows)
     numbers = [int(row.where.rpartition(":")[2]) for row in rows]
     assert numbers == sorted(set(numbers))
-    assert all(error.message.startswith(str(place / name)) for error in seen)
+    assert all(str(getattr(each, "message", None) or each.where).startswith(str(place / name)) for each in seen)

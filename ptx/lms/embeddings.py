@@ -19,6 +19,7 @@ from ptx.lms.models import LOCAL
 from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
 from ptx.lms.weights import stamp, word_matrix
 
+PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
 
 
@@ -105,14 +106,15 @@ def place(device: str) -> str:
 def read_embeddings(folder: Path) -> Float[Tensor, "vocabulary d"] | None:
     """The word-embedding matrix of a model's folder, read without the rest of the model.
 
-    None unless exactly one matrix in its safetensors files has a name that says so.
+    None unless exactly one matrix in its safetensors files has a name that says so, and if it is quantized.
     """
     matrix = word_matrix(folder)
     if matrix is None:
         return None
     try:
         with safe_open(matrix.file, framework="pt") as tensors:
-            return tensors.get_tensor(matrix.name).float()
+            stored = tensors.get_tensor(matrix.name)
+            return stored.float() if stored.dtype in PLAIN else None
     except SafetensorError:
         return None  # the model's own loader says what is wrong
 

@@ -14,6 +14,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -32,6 +33,7 @@ from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError
 from ptx.lms.models import LOCAL, Model
+from ptx.lms.tables import TABLES, learnt
 
 Kind = Literal["masked", "causal", "infill", "span"]
 LOADERS: dict[Kind, Any] = {
@@ -47,11 +49,9 @@ SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePi
 HEADLESS = ("BartModel",)
 HEADS = ("ForConditionalGeneration", "WithLMHeadModel")
 # Weights beside those of the language model that change no prediction: poolers and sentence-order heads, ELECTRA's and
-# DeBERTa's other pretraining heads, and tables that older versions of transformers stored and now compute.
-HARMLESS = re.compile(
-    r"pooler\.|seq_relationship\.|sop_classifier\.|discriminator_predictions\.|mask_predictions\.|final_logits_bias$"
-    r"|position_ids$|token_type_ids$|inv_freq$|\.(attn|attention)\.(masked_)?bias$|coder\.version$"
-)
+# DeBERTa's other pretraining heads; and tables, whose values are looked at (see `learnt`).
+HEADS_BESIDE = ("pooler.", "seq_relationship.", "sop_classifier.", "discriminator_predictions.", "mask_predictions.")
+HARMLESS = re.compile("|".join([*map(re.escape, HEADS_BESIDE), *(f"({ending})$" for ending in TABLES)]))
 
 
 def kind_of(name: str, config: PreTrainedConfig) -> Kind:
@@ -107,6 +107,11 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
     """
     config = read_config(model)
     kind = kind_of(model.name, config)
+    if quantized := getattr(config, "quantization_config", None):
+        how = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
+        what = f"{model.name} is quantized ({how}), and answers otherwise than the model that it was made from"
+        hint = "give that one; or load it with transformers where it runs, call `dequantize()` and `save_pretrained`"
+        raise PtxError(what, hint)
     network, report = _load(model, config, kind, dtype)
     if any("lm_predictions." in key for key in report["unexpected_keys"]) and hasattr(config, "legacy"):
         config.legacy = False  # DeBERTa as its authors publish it, with a head named otherwise
@@ -115,8 +120,11 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
         inside = [key for key in missing if key.startswith(f"{network.base_model_prefix}.")]
         what = f"lacks {len(missing)} of its weights" if inside else "has no trained language-model head"
         hint = "choose a checkpoint saved with its LM head; `ptx models` lists some"
+        if not inside and len(missing) == 1 and config.get_text_config().tie_word_embeddings is False:
+            hint += "; if its head is its word embeddings, set tie_word_embeddings to true in its config.json"
         raise PtxError(f"{model.name} {what} ({(inside or missing)[0]} is missing)", hint)
-    if ignored := sorted(key for key in report["unexpected_keys"] if not HARMLESS.search(key)):
+    unexpected = (key for key in report["unexpected_keys"] if not HARMLESS.search(key))
+    if ignored := sorted({*unexpected, *learnt(network, Path(model.path))}):
         raise PtxError(
             f"{model.name} has {len(ignored)} weights that {type(network).__name__} would ignore ({ignored[0]})",
             "its config.json does not describe its weights, or they are of another task: "

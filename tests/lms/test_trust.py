@@ -194,6 +194,84 @@ def test_harmless_weights_are_tolerated(folder: Path) -> None:
     assert load(folder).embeddings.shape[1] == 16
 
 
+MASK = torch.ones(8, 8).tril()[None, None].bool()
+TURNS = 10000.0 ** -(torch.arange(0, 8, 2) / 8)  # Llama's frequencies for heads of width 8
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(
+    ("family", "name", "computed", "other"),
+    [
+        ("gpt2", "transformer.h.0.attn.bias", MASK, torch.ones(16)),
+        ("gpt2", "h.0.attn.bias", MASK, MASK.transpose(2, 3)),
+        ("bert-cased", "bert.encoder.layer.0.attention.bias", MASK, torch.ones(16)),
+        ("gpt2", "transformer.h.0.attn.masked_bias", torch.tensor(-1e4), torch.ones(16)),
+        ("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", TURNS.bfloat16(), TURNS * 1.1),
+        ("bert-cased", "bert.embeddings.position_ids", torch.arange(64)[None], torch.arange(64).flip(0)[None]),
+        ("bert-cased", "bert.embeddings.token_type_ids", torch.zeros(1, 64), torch.ones(1, 64)),
+        ("t5", "final_logits_bias", torch.zeros(1, 9), torch.ones(1, 9)),
+    ],
+)
+def test_tables_are_ignored_if_they_hold_what_is_computed(
+    family: str, name: str, computed: torch.Tensor, other: torch.Tensor, old: bool, tmp_path: Path
+) -> None:
+    """A learnt tensor of such a name would change answers, in either format of weights."""
+    folder = make(family, tmp_path / family)
+    expected = score(load(folder), "the king")
+
+    def put(value: torch.Tensor) -> None:
+        change_weights(folder, lambda tensors: tensors.update({name: value.contiguous()}))
+        if old:
+            torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+            (folder / WEIGHTS).rename(tmp_path / WEIGHTS)
+
+    put(computed)
+    torch.testing.assert_close(score(load(folder), "the king"), expected)
+    if old:
+        (tmp_path / WEIGHTS).rename(folder / WEIGHTS)
+    put(other)
+    with pytest.raises(PtxError, match=rf"has 1 weights that \w+ would ignore \({name}\)"):
+        load(folder)
+
+
+def test_a_bias_of_bart_counts(tmp_path: Path) -> None:
+    """BART's class adds it to the scores, so that a checkpoint's own is used."""
+    folder = make("bart", tmp_path / "bart")
+    before = score(load(folder), "the king")
+    bias = torch.randn(1, before.shape[1])
+    change_weights(folder, lambda tensors: tensors.update(final_logits_bias=bias))
+    torch.testing.assert_close(score(load(folder), "the king"), before + bias)
+
+
+def test_a_head_of_its_own_counts_though_the_configuration_ties_it(tmp_path: Path) -> None:
+    folder = make("gpt2", tmp_path / "gpt2")
+    before = score(load(folder), "the king")
+    change_weights(folder, lambda tensors: tensors.update({"lm_head.weight": 2 * tensors["transformer.wte.weight"]}))
+    torch.testing.assert_close(score(load(folder), "the king"), 2 * before)
+
+
+def test_a_head_that_only_the_configuration_unties(tmp_path: Path) -> None:
+    folder = make("qwen2", tmp_path / "qwen2")
+    change(folder / "config.json", tie_word_embeddings=False)
+    with pytest.raises(PtxError, match="no trained language-model head") as caught:
+        load(folder)
+    assert "set tie_word_embeddings to true in its config.json" in caught.value.hint
+
+
+@pytest.mark.parametrize("how", ["gptq", "bitsandbytes", "fp8"])
+def test_quantized_models_are_refused(how: str, tmp_path: Path) -> None:
+    folder = make("llama", tmp_path / "llama")
+    change(folder / "config.json", quantization_config={"quant_method": how, "bits": 4})
+    with pytest.raises(PtxError, match=rf"is quantized \({how}\)") as caught:
+        load(folder)
+    assert "dequantize" in caught.value.hint
+    assert len(load_embeddings(found(folder), "cpu").embeddings)  # these are as they were
+    change_weights(folder, lambda tensors: tensors.update(
+        {"model.embed_tokens.weight": tensors["model.embed_tokens.weight"].to(torch.int8)}))  # fmt: skip
+    with pytest.raises(PtxError, match="is quantized"):
+        load_embeddings(found(folder), "cpu")
+
+
 def test_a_damaged_matrix_stops_every_stage(folder: Path, suite: str, ptx: Callable[..., Result]) -> None:
     def damage(tensors: dict[str, torch.Tensor]) -> None:
         tensors["bert.embeddings.word_embeddings.weight"][3, 4] = float("nan")
@@ -273,7 +351,7 @@ def test_special_tokens_without_a_row_disturb_nothing(
     beyond(folder, [token], special=True)
     model = load(folder)
     assert vocabulary_words(model.tokenizer) == words
-    assert torch.equal(score(model, "the king"), logits)
+    torch.testing.assert_close(score(model, "the king"), logits)
     assert score(model, f"the {token} king").isfinite().all()
     with pytest.raises(PtxError, match=f"{token}' has no word embedding in"):
         model.rows(f"[X] {token} [Y]", ["a"], prompt_length=0)

@@ -58,9 +58,9 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
     known = model.label_ids(task) if task.labels else model.words({answer for fact in both for answer in fact.answers})
 
     def of(split: str) -> tuple[list[Row], list[list[str]]]:
-        asked = [(fact, words) for fact in task.splits[split] if (words := fact.known(known))]
-        facts, words = [fact for fact, _ in asked], [words for _, words in asked]
-        return fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length), words
+        facts = [fact for fact in task.splits[split] if fact.known(known)]
+        rows = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
+        return rows, [fact.known(known) for fact in facts]
 
     refuse_unknown(task, known, model.name)
     for split in ("train", "dev"):

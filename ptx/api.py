@@ -149,39 +149,44 @@ def eval(
 @command
 def table(
     *, paper: int | str = "", compare: bool = False, models: Literal["zoo", "paper"] | None = None,
-    by: Literal["method", "task"] = "method", split: Literal["train", "dev", "test"] = "test", curve: bool = False,
+    seeds: int | Iterable[int] | str = "", by: Literal["method", "task"] = "method",
+    split: Literal["train", "dev", "test"] = "test", curve: bool = False,
     cache_dir: File = "cache", seed: int = 0, dtype: Dtype = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """The evaluations in the cache, a row for each cell; builds none.
 
-    `paper` is a table of the paper (1 to 6) or "claims", `curve` dev accuracy against gradient steps.
+    `paper` is a table of the paper (1 to 6) or "claims", over `seeds` or all in the cache; `curve` is dev accuracy
+    against gradient steps.
     """
     session = _session(locals())
     if paper == "claims":
-        return _frame([claim.record() for claim in session.claims(models)[0]])
-    shown = session.table(paper=str(paper), compare=compare, models=models, by=by, split=split, curve=curve)
+        return _frame([claim.record() for claim in session.claims(models, text_of(seeds))[0]])
+    asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": text_of(seeds)}
+    shown = session.table(paper=str(paper), by=by, split=split, curve=curve, **asked)
     return _frame(shown.records())
 
 
 @command
 def run(
-    *names: File, models: Literal["zoo", "paper"] | None = None, jobs: int = 0,
+    *names: File, models: Literal["zoo", "paper"] | None = None, seeds: int | Iterable[int] | str = "", jobs: int = 0,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Run whole grids, by a recipe's name (`ptx recipe` lists them) or TOML file: their artifacts, then their cells.
 
-    `jobs` are processes side by side; 0 is one a core for embedded models, else one.
+    With several `seeds`, cells are means over them. `jobs` are processes side by side; 0 is one a core for embedded
+    models, else one.
     """
     from ptx import session as sessions
     from ptx.engine.build import row_of
     from ptx.paper.recipe import load_recipes
 
     session = _session(locals())
+    drawn = sessions.seeds_of(text_of(seeds))
     rows: list[Mapping[str, Any]] = []
     failures: list[PtxError] = []
     for recipe in load_recipes([str(name) for name in names], models):
-        ran = sessions.run(recipe, session.common, session.tell, jobs=jobs)
+        ran = sessions.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn)
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
         rows += ran.shown.records() if ran.shown else []
         failures += ran.failures

@@ -158,7 +158,15 @@ class Session:
         return inspect(prompt, model, self.store, top=top, device=self.common.device, warn=self.tell.warn)
 
     def table(
-        self, *, paper: str = "", compare: bool = False, models: str | None = None, by: str, split: str, curve: bool
+        self,
+        *,
+        paper: str = "",
+        compare: bool = False,
+        models: str | None = None,
+        seeds: str = "",
+        by: str,
+        split: str,
+        curve: bool,
     ) -> Shown:
         """The evaluations in the cache, by method or task; or a table of the paper, or the curve of tuning."""
         from ptx.paper.run import cached_table
@@ -166,18 +174,22 @@ class Session:
 
         if curve and (paper or compare or models):
             raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
-        if (compare or models) and not paper:
-            raise UsageError("--compare and --models belong to --paper", "add --paper 3, say")
+        if (compare or models or seeds) and not paper:
+            raise UsageError("--compare, --models and --seeds belong to --paper", "add --paper 3, say")
         if paper:
-            drawn: dict[str, Any] = {"seed": self.common.seed, "dtype": self.common.dtype}
+            drawn: dict[str, Any] = {"seeds": self._seeds(seeds), "dtype": self.common.dtype}
             return cached_table(paper, self.store, models=models, compare=compare, **drawn)
         return cached_curves(self.store) if curve else cached_tables(self.store, split=split, by=by)
 
-    def claims(self, models: str | None) -> tuple[list[Claim], bool]:
+    def claims(self, models: str | None, seeds: str = "") -> tuple[list[Claim], bool]:
         """The paper's claims, judged on the evaluations in the cache, and whether they are about a miniature."""
         from ptx.paper.run import cached_claims
 
-        return cached_claims(self.store, models=models, seed=self.common.seed, dtype=self.common.dtype)
+        return cached_claims(self.store, models=models, seeds=self._seeds(seeds), dtype=self.common.dtype)
+
+    def _seeds(self, named: str) -> tuple[int, ...]:
+        """Those of `--seeds`, or that of `--seed`; none if neither is given: then all in the cache count."""
+        return seeds_of(named) or ((self.common.seed,) if self.common.seed else ())
 
     def anchors_named(self, text: str, models: Sequence[str]) -> Step:
         """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
@@ -280,18 +292,29 @@ def sources_for(method: str, names: Sequence[str]) -> list[str]:
     return chosen
 
 
-def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0) -> Ran:
-    """Build what a recipe needs and collect what it shows. `jobs` 0: one a core for embedded models, else one."""
+def seeds_of(text: str) -> tuple[int, ...]:
+    """The whole numbers of `--seeds`, each once. Raises UsageError."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in listed(text)))
+    except ValueError:
+        raise UsageError(f"--seeds {text!r} is no list of whole numbers", "write it like --seeds 0,1,2") from None
+
+
+def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
+    """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
+    `jobs` 0: one a core for embedded models, else one."""
     from ptx.paper.plan import failures, plan_cells
     from ptx.paper.run import recipe_shown
     from ptx.results.collect import result_of
     from ptx.results.shown import tables_shown
 
     session = Session(common, reporter, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)))
-    planned, description = plan_cells(recipe, common.seed, dtype=common.dtype) if recipe.methods else ([], "")
+    planned = {}
+    for seed in (seeds or (common.seed,)) if recipe.methods else ():
+        planned[seed], description = plan_cells(recipe, seed, dtype=common.dtype)
     if planned:
         reporter.message(f"{recipe.title}; anchors: words shared by {description}")
-    goals = [goal for cell in planned for goal in cell.goals]
+    goals = list({goal.key: goal for cells in planned.values() for cell in cells for goal in cell.goals}.values())
     if jobs == 0:
         jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
     built = session.build("eval", goals, jobs=jobs) if goals else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from typing import Any
 
 from ptx.paper.cells import Cell
@@ -18,9 +19,26 @@ MINI["gpt2-large"] = None
 FLOOR = 0.18
 
 
+RELATIONS = tuple(f"P{i}" for i in range(40))
+
+
 def cell(method: str, sources: tuple[str, ...], target: str, accuracy: float, **more: Any) -> Cell:
-    known: dict[str, Any] = {"suite": "facts", "tasks": 40, "facts": 3000, "floor": FLOOR}
+    """One seed; accuracies and losses vary with the relation by a few points, in each cell in another way."""
+    known: dict[str, Any] = {"suite": "facts", "tasks": 40, "facts": 3000, "floor": FLOOR, "seeds": (0,)}
+    known |= {"units": RELATIONS, "scores": (varied(accuracy, f"{method} {sources} {target} {more}"),)}
+    known |= {"floors": ((FLOOR,) * 40,)}
+    if (loss := more.get("matching_loss")) is not None:
+        known["losses"] = (varied(loss, f"loss {sources} {target} {more}"),)
     return Cell(method, sources, target, accuracy=accuracy, **(known | more))
+
+
+def varied(mean: float, what: str, spread: float = 0.03) -> tuple[float, ...]:
+    """Forty numbers with this mean, the same ones for the same `what`."""
+    draw = random.Random(what)
+    half = [draw.gauss(0, spread) for _ in RELATIONS[::2]]
+    both = [sign * offset for offset in half for sign in (1, -1)]
+    draw.shuffle(both)
+    return tuple(mean + offset for offset in both)
 
 
 def grid(number: int, *, shift: float = 0.2) -> list[Cell]:
@@ -36,6 +54,10 @@ def grid(number: int, *, shift: float = 0.2) -> list[Cell]:
 
 
 def but(made: Cell, **more: Any) -> Cell:
+    """The cell, changed; with another accuracy every relation's moves along."""
+    if "accuracy" in more and "scores" not in more:
+        gain = more["accuracy"] - made.accuracy
+        more["scores"] = tuple(tuple(score + gain for score in row) for row in made.scores)
     return dataclasses.replace(made, **more)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +33,10 @@ def table(
         bool, typer.Option("--compare", help="With --paper: the published numbers beside ours.")
     ] = False,
     models: ModelsOf = None,
+    seeds: Annotated[
+        str,
+        typer.Option(help="With --paper: show means over these seeds, such as 0,1,2; by default over all there are."),
+    ] = "",
     format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
@@ -46,10 +51,11 @@ def table(
 
     command = Command(common)
     if paper != "claims" or curve:
-        shown = command.session.table(paper=paper, compare=compare, models=models, by=by, split=split, curve=curve)
+        asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": seeds}
+        shown = command.session.table(paper=paper, by=by, split=split, curve=curve, **asked)
         show(shown, command, format=format, output=output)
         return
-    claims, miniature = command.session.claims(models)
+    claims, miniature = command.session.claims(models, seeds)
     if common.json or format == "json":
         for claim in claims:
             command.out.json(claim.record())
@@ -64,6 +70,9 @@ def run(
     ],
     common: CommonConfig,
     models: ModelsOf = None,
+    seeds: Annotated[
+        str, typer.Option(help="Run with each of these seeds, such as 0,1,2, and show means over them.")
+    ] = "",
     jobs: Annotated[int, typer.Option(help="Processes side by side; 0: one per core for embedded models, else 1.")] = 0,
     format: Annotated[Format, typer.Option(help="How to write the table.")] = "text",
     output: Annotated[
@@ -72,7 +81,9 @@ def run(
 ) -> None:
     """Run a whole grid of models, methods and tasks, and show its table or figure."""
     from ptx.paper.recipe import load_recipes
+    from ptx.session import seeds_of
 
+    drawn = seeds_of(seeds)
     recipes = load_recipes(names, models)
     several = len(recipes) > 1
     if output is not None and several and output.is_file():
@@ -84,18 +95,20 @@ def run(
         if output is not None and several and not recipe.is_figure:
             where = output / f"{recipe.name}.{ENDINGS[format]}"
         try:
-            _run_one(recipe, command, jobs=jobs, format=format, output=where)
+            _run_one(recipe, command, jobs=jobs, seeds=drawn, format=format, output=where)
         except PtxError as error:
             failures.append(error)
     raise_last(failures, command.out.error)
 
 
-def _run_one(recipe: Recipe, command: Command, *, jobs: int, format: str, output: Path | None) -> None:
+def _run_one(
+    recipe: Recipe, command: Command, *, jobs: int, seeds: Sequence[int], format: str, output: Path | None
+) -> None:
     """Build a recipe and show it. Raises the last failure, the others having been named."""
     from ptx import session
     from ptx.cli.show import show
 
-    ran = session.run(recipe, command.common, command.out, jobs=jobs)
+    ran = session.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds)
     failures = [*ran.failures]
     if ran.built is not None:
         command.report(ran.built)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ptx.errors import PtxError
 
 Standins = Mapping[str, str | None]  # the paper's model -> the model actually run; None where there is none
 Key = tuple[str, tuple[str, ...], str, str]  # method, sources, target, suite
+Rows = tuple[tuple[float, ...], ...]  # [seeds][units]
 
 CLASSIFICATION = {"topics": "topics", "sst2": "SST-2", "dbpedia": "DBpedia"}  # suite -> as printed
 FACTUAL = "facts"  # in a Key, every suite that is not one of classification
@@ -16,10 +17,12 @@ FACTUAL = "facts"  # in a Key, every suite that is not one of classification
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table or figure: a method, its sources and target as run, and the mean over tasks.
+    """One number of a table or figure: a method, its sources and target as run, and the mean over tasks and seeds.
 
     `accuracy` (micro: mean over tasks) and `floor` (majority class) are fractions between 0 and 1. `settings` has
     what varies within an ablation, such as `{"encode.top_k": 512}` or `{"search.normalize": False}`.
+    `scores`, `floors` and `losses` are what these are means of, by seed and unit: a relation, or a text where there is
+    one task of classification, which has no more to draw from. The published cells have none.
     """
 
     method: str  # random manual direct discretize projector relative tuned
@@ -32,6 +35,12 @@ class Cell:
     floor: float
     matching_loss: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    unit: Literal["relation", "text"] = "relation"
+    units: tuple[str, ...] = ()
+    scores: Rows = ()
+    floors: Rows = ()
+    losses: Rows = ()
 
     @property
     def self_transfer(self) -> bool:
@@ -63,6 +72,12 @@ def by_place(cells: Sequence[Cell]) -> dict[Key, Cell]:
             hint = "compare them with `ptx table`: settings never share a table"
             raise PtxError(f"two results for one cell: {what}", hint)
     return places
+
+
+def seeds_note(cells: Iterable[Cell]) -> list[str]:
+    """That cells are means over several seeds, and over which."""
+    seeds = sorted({seed for cell in cells for seed in cell.seeds})
+    return [f"means over seeds {', '.join(map(str, seeds))}"] if len(seeds) > 1 else []
 
 
 def is_miniature(standins: Standins) -> bool:

@@ -1,18 +1,29 @@
 """The paper's claims, one by one: whether they hold in the cells measured, and by which numbers.
 
-Each judge states its criterion and works by the paper's names of models; the same judges read the published numbers.
-A claim is told only from a whole grid: where a cell is missing or covers fewer tasks, the answer is None.
+Each judge states its criterion and works by the paper's names of models; the same judges read the published numbers,
+which are means only, so that they come without intervals and verdicts. A claim is told from a whole grid: where a cell
+is missing or covers fewer tasks, it cannot be told.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.errors import UsageError
 from ptx.paper.cells import Standins
+from ptx.paper.effects import CONFIDENCE, RESAMPLES, numbers, verdict
 from ptx.paper.grids import Cells, Grids, Untold, published_grids
 from ptx.paper.judges import CLAIMS, Judge
 
+READING = (
+    f"[low, high] is a {CONFIDENCE:.0%} interval: {RESAMPLES:,} times, as many relations (in classification, texts) "
+    "are drawn anew, the same for both sides, and the number in front of it is computed again.",
+    "yes or no: all of the interval is on one side of zero, the claimed one or the other; cannot be told: the interval "
+    "includes zero, or cells are missing.",
+    "Of the paper's numbers only means are known: they have no interval and no verdict.",
+)
+ONE_SEED = "One seed for every prompt: how far another one would move a number is not covered by the intervals."
+SEEDS = "Seeds are averaged before relations are drawn; what each seed alone gives stands in parentheses."
 LIMITS = (
     "The small models were trained on sentences that state the suite's own facts, and know little else.",
     "Levels of accuracy cannot be compared with the paper's, only which method or source does better.",
@@ -22,38 +33,56 @@ LIMITS = (
     "discretization is a far stronger rival than on the real models.",
     "There is no stand-in for GPT-2 large.",
     "Topics replace SST-2 and DBpedia: nothing here says anything about sentiment.",
-    "One zoo, one seed a prompt: a difference of a point or two may be chance.",
+    "One zoo: the intervals say nothing about other models.",
 )
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper; whether it holds here (None: cells are missing); the numbers, in percent, on one line.
+    """A claim of the paper; whether it holds here (None: cannot be told); the numbers, in percent, on one line.
 
-    `paper` is what the same criterion gives on the published numbers, empty where those are not in a table.
+    `paper` is what the same criterion gives on the published numbers, empty where those are not in a table. `figures`
+    has the effect as numbers: value, low, high, units and seeds; nothing where cells are missing.
     """
 
     text: str
     holds: bool | None
     numbers: str
     paper: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        return {"claim": self.text, "holds": self.holds, "numbers": self.numbers, "paper": self.paper}
+        told = {"claim": self.text, "holds": self.holds, "numbers": self.numbers, "paper": self.paper}
+        return told | dict.fromkeys(("value", "low", "high", "units", "seeds")) | self.figures
 
 
-def claims(cells_by_recipe: Cells, standins: Standins) -> list[Claim]:
-    """Every claim, judged on the cells of each recipe ("table1", "figure4"), in the paper's order."""
-    here, paper = Grids(cells_by_recipe, standins), published_grids()
-    made = []
-    for text, judge in CLAIMS:
-        (holds, numbers), (theirs, figures) = _judge(judge, here), _judge(judge, paper)
-        made.append(Claim(text, holds, numbers, f"{_word(theirs)}: {figures}" if theirs is not None else ""))
-    return made
+def claims(cells_by_recipe: Cells, standins: Standins, anchors: int | None = None) -> list[Claim]:
+    """Every claim, judged on the cells of each recipe ("table1", "figure4"), in the paper's order.
+
+    `anchors` is how many "all" are in figure4.
+    """
+    here, paper = Grids(cells_by_recipe, standins, anchors), published_grids()
+    return [_judged(text, judge, here, paper) for text, judge in CLAIMS]
+
+
+def _judged(text: str, judge: Judge, here: Grids, paper: Grids) -> Claim:
+    try:
+        theirs = numbers(judge(paper), None)
+    except Untold:
+        theirs = ""
+    try:
+        effect = judge(here)
+    except Untold as why:
+        return Claim(text, None, str(why), theirs)
+    interval = effect.interval()
+    low, high = interval or (None, None)
+    figures = {"value": effect.value, "low": low, "high": high, "units": effect.units, "seeds": [*effect.seeds]}
+    return Claim(text, verdict(effect, interval), numbers(effect, interval), theirs, figures)
 
 
 def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False) -> str:
-    """The claims as `text` or `md`, each with yes, no or "cannot be told"; of a miniature, also what it cannot show.
+    """The claims as `text` or `md`, each with yes, no or "cannot be told", and how to read them; of a miniature, also
+    what it cannot show.
 
     Raises UsageError for another format.
     """
@@ -61,24 +90,19 @@ def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False
         lines = []
         for c in made:
             lines += [f"{_word(c.holds):14}  {c.text}", f"{'':16}{c.numbers}"]
-            lines += [f"{'':16}in the paper {c.paper}"] if c.paper else []
+            lines += [f"{'':16}in the paper: {c.paper}"] if c.paper else []
     elif format == "md":
         lines = ["| claim | here | numbers here | in the paper |", "| --- | --- | --- | --- |"]
         lines += [f"| {c.text} | {_word(c.holds)} | {c.numbers} | {c.paper} |" for c in made]
     else:
         raise UsageError(f"no format named {format!r} for claims", "choose text or md")
+    mark = "- " if format == "md" else "  "
+    several = any(len(c.figures.get("seeds", ())) > 1 for c in made)
+    lines += ["", "How to read this:", "", *(f"{mark}{note}" for note in (*READING, SEEDS if several else ONE_SEED))]
     if miniature:
-        mark = "- " if format == "md" else "  "
         lines += ["", "What a miniature cannot show:", "", *(f"{mark}{limit}" for limit in LIMITS)]
     return "\n".join(lines) + "\n"
 
 
 def _word(holds: bool | None) -> str:
     return "cannot be told" if holds is None else "yes" if holds else "no"
-
-
-def _judge(judge: Judge, grids: Grids) -> tuple[bool | None, str]:
-    try:
-        return judge(grids)
-    except Untold as why:
-        return None, str(why)

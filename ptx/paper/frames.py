@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError, UsageError
-from ptx.paper.cells import Cell, Standins, named, short, title
+from ptx.paper.cells import Cell, Standins, named, seeds_note, short, title
 from ptx.results.sheet import Item, Sheet
 from ptx.results.table import rows_of
 
@@ -40,7 +40,10 @@ def frame(name: str, cells: Sequence[Cell], *, anchors: int | None = None) -> pd
         raise PtxError(f"no cells of {name} are in the cache", f"run `ptx run {name}`")
     pairs = list(dict.fromkeys((row["sources"], row["target"]) for row in rows))
     rows.sort(key=lambda row: (pairs.index((row["sources"], row["target"])), row["series"], row.get("steps", row["x"])))
-    return pd.DataFrame(rows)
+    data = pd.DataFrame(rows)
+    if name == "figure4":  # more than there are is all of them
+        data = data.drop_duplicates(["sources", "target", "suite", "series", "x"], keep="last", ignore_index=True)
+    return data
 
 
 def ordered(cells: Sequence[Cell], standins: Standins) -> list[Cell]:
@@ -53,15 +56,17 @@ def ordered(cells: Sequence[Cell], standins: Standins) -> list[Cell]:
     return sorted(cells, key=lambda cell: (len(cell.sources), [*map(rank, cell.sources)], rank(cell.target)))
 
 
-def _rows(name: str, cell: Cell, anchors: float) -> list[dict[str, Any]]:
-    points: list[tuple[str, float]] = []
-    steps: dict[str, int] = {}
+def points(name: str, cell: Cell, anchors: float) -> list[tuple[str, float]]:
+    """Where a cell stands in a figure, as (series, x)."""
     if name == "figure2" and STEPS in cell.settings and cell.matching_loss is not None:
-        points, steps = [(cell.pair, cell.matching_loss)], {"steps": int(cell.settings[STEPS])}
-    elif name == "figure3" and NORMALIZE in cell.settings:
-        points = [("with Eq. 6" if cell.settings[NORMALIZE] else "without", float(cell.settings[NORMALIZE]))]
-    elif name == "figure4":
-        points = [(series, min(x, anchors)) for series, x in _ablations(cell.settings)]
+        return [(cell.pair, cell.matching_loss)]
+    if name == "figure3" and NORMALIZE in cell.settings:
+        return [("with Eq. 6" if cell.settings[NORMALIZE] else "without", float(cell.settings[NORMALIZE]))]
+    return [(series, min(x, anchors)) for series, x in _ablations(cell.settings)] if name == "figure4" else []
+
+
+def _rows(name: str, cell: Cell, anchors: float) -> list[dict[str, Any]]:
+    steps = {"steps": int(cell.settings[STEPS])} if name == "figure2" and STEPS in cell.settings else {}
     return [
         {
             "figure": name, "sources": "+".join(map(short, cell.sources)), "target": short(cell.target),
@@ -70,7 +75,7 @@ def _rows(name: str, cell: Cell, anchors: float) -> list[dict[str, Any]]:
             "matching_loss": math.nan if cell.matching_loss is None else cell.matching_loss,
             "tasks": cell.tasks, "facts": cell.facts,
         }
-        for series, x in points
+        for series, x in points(name, cell, anchors)
     ]  # fmt: skip
 
 
@@ -89,10 +94,11 @@ def _ablations(settings: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def models_note(cells: Sequence[Cell], standins: Standins) -> str:
-    """Every model of the cells as run, with whom it stands for, in the order given."""
+    """Every model of the cells as run, with whom it stands for, in the order given; and the seeds, if several."""
     paper = {run: name for name, run in standins.items() if run is not None}
     models = dict.fromkeys(model for cell in cells for model in (*cell.sources, cell.target))
-    return "Models: " + ", ".join(named(paper[run], standins) if run in paper else short(run) for run in models)
+    names = "Models: " + ", ".join(named(paper[run], standins) if run in paper else short(run) for run in models)
+    return "; ".join([names, *seeds_note(cells)])
 
 
 def figure_table(name: str, cells: Sequence[Cell], standins: Standins, *, anchors: int | None = None) -> Sheet:

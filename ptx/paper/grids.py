@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ptx.errors import PtxError
+import numpy as np
+
 from ptx.paper.cells import Cell, Standins
+from ptx.paper.effects import Array
 from ptx.paper.entries import Entry, measured
-from ptx.paper.frames import frame
+from ptx.paper.frames import STEPS, points
 from ptx.paper.published import TABLES, published
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Cells = Mapping[str, Sequence[Cell]]  # recipe ("table3", "figure2") -> its cells
 
@@ -23,15 +23,19 @@ class Untold(Exception):
 
 
 class Grids:
-    """The entries of the tables and the cells of the figures, complete or refused."""
+    """The entries of the tables and the points of the figures, complete or refused. Arrays are [seeds, units], in
+    percent: of relations, or of texts. `anchors` is how many "all" are in figure4."""
 
-    def __init__(self, cells: Cells, standins: Standins) -> None:
-        self.cells, self.standins = cells, standins
+    def __init__(self, cells: Cells, standins: Standins, anchors: int | None = None) -> None:
+        self.cells, self.standins, self.anchors = cells, standins, anchors
 
     def pick(self, table: int, method: str, sources: Iterable[tuple[str, ...]] | None = None) -> list[Entry]:
         """Entries of one method (and of these sources) for which there are models, in the paper's order."""
         wanted = None if sources is None else set(sources)
         entries = measured(table, self.cells.get(f"table{table}", ()), self.standins)
+        units = {(e.suite, e.cell.units) for e in entries if e.cell and not e.partial}
+        if len(units) > len({suite for suite, _ in units}):
+            raise Untold(f"some cells cover other tasks than others: run `ptx run table{table}`")
         entries = [e for e in entries if e.has_models and e.place.method == method]
         entries = [e for e in entries if wanted is None or e.place.sources in wanted]
         if not entries:
@@ -41,35 +45,56 @@ class Grids:
             raise Untold(f"{what}: run `ptx run table{table}`")
         return entries
 
-    def across(self, table: int, method: str, sources: Iterable[str] | None = None) -> dict[tuple[str, str], float]:
-        """Percent by source and target, one source each, without self-transfer."""
+    def across(self, table: int, method: str, sources: Iterable[str] | None = None) -> dict[tuple[str, str], Array]:
+        """Accuracy by source and target, one source each, without self-transfer."""
         entries = self.pick(table, method, None if sources is None else [(source,) for source in sources])
         single = [(e.place.sources[0], e) for e in entries if len(e.place.sources) == 1]
-        return {(source, e.place.target): e.percent for source, e in single if source != e.place.target}
+        return {(source, e.place.target): percent(e) for source, e in single if source != e.place.target}
 
-    def within(self, table: int, method: str) -> dict[str, float]:
-        """Percent of single-source self-transfer by model."""
-        entries = self.pick(table, method)
-        return {e.place.target: e.percent for e in entries if e.place.sources == (e.place.target,)}
+    def within(self, table: int, method: str) -> list[Array]:
+        """Accuracy of single-source self-transfer."""
+        return [percent(e) for e in self.pick(table, method) if e.place.sources == (e.place.target,)]
 
-    def on_target(self, table: int, method: str) -> dict[tuple[str, str], float]:
-        """Percent by target and suite."""
-        return {(e.place.target, e.suite): e.percent for e in self.pick(table, method)}
+    def on_target(self, table: int, method: str) -> dict[tuple[str, str], Array]:
+        """Accuracy by target and suite."""
+        return {(e.place.target, e.suite): percent(e) for e in self.pick(table, method)}
 
-    def figure(self, name: str) -> pd.DataFrame:
-        """A figure's data: every pair at every point of a curve, and all over the same number of tasks."""
-        try:
-            data = frame(name, self.cells.get(name, ()))
-        except PtxError:
-            raise Untold(f"its cells are missing: run `ptx run {name}`") from None
-        point = "steps" if name == "figure2" else "x"
-        for series, curve in data.groupby("series" if name == "figure4" else "figure"):
-            pairs = curve.groupby(["sources", "target"])[point].nunique()
-            if pairs.nunique() > 1 or (name == "figure3" and pairs.max() < 2):
+    def figure(self, name: str) -> list[tuple[str, float, Cell]]:
+        """The points of a figure, as (series, x, cell): every pair at every x of a series, all over the same tasks.
+
+        Of figure2 x is the number of steps.
+        """
+        anchors = math.inf if self.anchors is None else self.anchors
+        found: dict[tuple[str, str], dict[float, Cell]] = defaultdict(dict)
+        for cell in self.cells.get(name, ()):
+            for series, x in points(name, cell, anchors):
+                curve = found[series if name == "figure4" else name, cell.pair]
+                curve[cell.settings[STEPS] if name == "figure2" else x] = cell
+        if not found:
+            raise Untold(f"its cells are missing: run `ptx run {name}`")
+        for series in {series for series, _ in found}:
+            lengths = {len(curve) for (own, _), curve in found.items() if own == series}
+            if len(lengths) > 1 or (name == "figure3" and lengths == {1}):
                 raise Untold(f"some pairs lack points of {series}: run `ptx run {name}`")
-        if data["tasks"].nunique() > 1:
-            raise Untold(f"some cells cover fewer tasks than others: run `ptx run {name}`")
-        return data
+        made = [(series, x, cell) for (series, _), curve in found.items() for x, cell in sorted(curve.items())]
+        if len({cell.units for _, _, cell in made}) > 1:
+            raise Untold(f"some cells cover other tasks than others: run `ptx run {name}`")
+        return made
+
+    def drawn(self, name: str) -> dict[str, Any]:
+        """Which seeds the cells of a recipe are means over, and what an effect of theirs is resampled from."""
+        cell = self.cells[name][0]
+        return {"seeds": cell.seeds, "unit": cell.unit}
+
+
+def percent(entry: Entry) -> Array:
+    assert entry.cell is not None
+    return rows(entry.cell)
+
+
+def rows(cell: Cell) -> Array:
+    """Accuracy in percent, [seeds, units]; of a cell that is a mean only, [1, 1]."""
+    return 100 * np.array(cell.scores or [[cell.accuracy]])
 
 
 def published_grids() -> Grids:

@@ -1,16 +1,18 @@
 """A recipe's cells as stages over one anchor set, and what was measured for them. Nothing is built here."""
 
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ptx.cache import Artifact
 from ptx.engine.step import Step
 from ptx.errors import PtxError
-from ptx.paper.cells import Cell
+from ptx.paper.cells import Cell, Rows
 from ptx.paper.recipe import Recipe, Variant
 from ptx.stages.anchors import default_anchors
+from ptx.stages.eval import FILE
 from ptx.stages.grid import evaluations
 from ptx.stages.settings import Settings
 
@@ -49,35 +51,56 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
     return planned, description
 
 
-def measured(planned: Iterable[Planned], artifacts: Mapping[str, Artifact]) -> list[Cell]:
-    """The cells that have results, each the mean over its tasks."""
+def measured(planned: Mapping[int, Sequence[Planned]], artifacts: Mapping[str, Artifact]) -> list[Cell]:
+    """The cells that have results, planned for each of several seeds: each the mean over its tasks and these seeds. A
+    task counts if every seed has it."""
     cells = []
-    for cell in planned:
-        figures = [artifacts[goal.key].meta["metrics"] for goal in cell.goals if goal.key in artifacts]
-        if not figures:
-            continue
-        known = all("matching_loss" in f for f in figures)
-        cells.append(
-            Cell(
-                cell.method, cell.sources, cell.target, suite=cell.variant.suite.split(":")[0],
-                accuracy=_mean("accuracy", figures), tasks=len(figures), facts=sum(f["facts"] for f in figures),
-                floor=_mean("floor", figures), matching_loss=_mean("matching_loss", figures) if known else None,
-                settings=cell.variant.swept,
-            )
-        )  # fmt: skip
+    for of_seeds in zip(*planned.values(), strict=True):
+        found = [{g.labels["task"]: artifacts[g.key] for g in cell.goals if g.key in artifacts} for cell in of_seeds]
+        if tasks := [task for task in found[0] if all(task in own for own in found)]:
+            cells.append(_cell(of_seeds[0], tuple(planned), [[own[task] for task in tasks] for own in found], tasks))
     return cells
 
 
-def _mean(name: str, figures: Sequence[Mapping[str, Any]]) -> float:
-    return sum(math.nan if f[name] is None else f[name] for f in figures) / len(figures)
+def _cell(cell: Planned, seeds: tuple[int, ...], found: Sequence[Sequence[Artifact]], tasks: Sequence[str]) -> Cell:
+    """A cell from its evaluations, by seed and task."""
+    figures = [[artifact.meta["metrics"] for artifact in row] for row in found]
+    scores, floors = _rows("accuracy", figures), _rows("floor", figures)
+    known = all("matching_loss" in f for row in figures for f in row)
+    losses = _rows("matching_loss", figures) if known else ()
+    of: dict[str, Any] = {"units": tuple(tasks), "scores": scores, "floors": floors, "losses": losses}
+    if len(tasks) == 1 and cell.goals[0].task and cell.goals[0].task.labels:
+        texts = tuple(_right(row[0]) for row in found)
+        of = {"unit": "text", "units": tuple(str(number) for number in range(len(texts[0]))), "scores": texts}
+    return Cell(
+        cell.method, cell.sources, cell.target, suite=cell.variant.suite.split(":")[0], accuracy=_mean(scores),
+        tasks=len(tasks), facts=sum(f["facts"] for f in figures[0]), floor=_mean(floors),
+        matching_loss=_mean(losses) if known else None, settings=cell.variant.swept, seeds=seeds, **of,
+    )  # fmt: skip
 
 
-def failures(planned: Sequence[Planned], errors: Mapping[str, PtxError]) -> list[PtxError]:
-    """Every cell that failed, with the reason and the tasks it concerns, and last their number. `errors` are of steps,
-    by key."""
+def _rows(name: str, figures: Sequence[Sequence[Mapping[str, Any]]]) -> Rows:
+    return tuple(tuple(math.nan if f[name] is None else f[name] for f in row) for row in figures)
+
+
+def _mean(rows: Rows) -> float:
+    """Over tasks, then over seeds."""
+    return sum(sum(row) / len(row) for row in rows) / len(rows)
+
+
+def _right(evaluation: Artifact) -> tuple[float, ...]:
+    """Of each text, in the order of the test split, whether it was classified rightly: 1 or 0."""
+    lines = map(json.loads, (evaluation.path / FILE).read_text("utf-8").splitlines())
+    return tuple(float(line["predicted"] == line["object"]) for line in lines)
+
+
+def failures(planned: Mapping[int, Sequence[Planned]], errors: Mapping[str, PtxError]) -> list[PtxError]:
+    """Every cell of every seed that failed, with the reason and the tasks it concerns, and last their number. `errors`
+    are of steps, by key."""
     named: list[PtxError] = []
     failed = 0
-    for cell in planned:
+    every = [(cell, f", seed {seed}" if len(planned) > 1 else "") for seed, cells in planned.items() for cell in cells]
+    for cell, seed in every:
         reasons: dict[str, tuple[PtxError, list[str]]] = {}
         if cell.error is not None:
             reasons[cell.error.message] = (cell.error, [])
@@ -87,8 +110,8 @@ def failures(planned: Sequence[Planned], errors: Mapping[str, PtxError]) -> list
         failed += bool(reasons)
         for error, tasks in reasons.values():
             which = f", {len(tasks)} of {len(cell.goals)} tasks ({', '.join(tasks[:5])})" if tasks else ""
-            named.append(PtxError(f"{cell}{which}: {error.message}", error.hint))
+            named.append(PtxError(f"{cell}{seed}{which}: {error.message}", error.hint))
     if failed:
         hint = "mend what is named above and run the same command again: it goes on where it stopped"
-        named.append(PtxError(f"{failed} of {len(planned)} cells failed; the others are kept", hint))
+        named.append(PtxError(f"{failed} of {len(every)} cells failed; the others are kept", hint))
     return named

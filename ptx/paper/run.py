@@ -1,6 +1,7 @@
 """What a recipe shows of its cells (a table, or a figure as a table and as files), kept as an artifact like any other;
 and the same from the cache alone."""
 
+import functools
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +22,16 @@ from ptx.results.shown import Shown, csv_file
 from ptx.stages import figure
 from ptx.stages.table import keep
 
+Plans = Mapping[int, Sequence[Planned]]  # by seed
+
 
 def recipe_shown(
-    recipe: Recipe, planned: Sequence[Planned], built: Mapping[str, Artifact], store: Store, *, compare: bool = False
+    recipe: Recipe, planned: Plans, built: Mapping[str, Artifact], store: Store, *, compare: bool = False
 ) -> Shown:
-    """The table or figure of a recipe, from the artifacts of its steps by key. Raises PtxError for a figure without
-    cells."""
+    """The table or figure of a recipe, the mean over seeds, from the artifacts of its steps by key. Raises PtxError for
+    a figure without cells."""
     cells = measured(planned, built)
-    shared = [a for a in built.values() if a.meta["stage"] == "anchors" and not a.meta["parents"]]
-    anchors = max((a.meta["metrics"]["count"] for a in shared), default=None)  # the number that "all" means in figure4
+    anchors = _anchors(planned, store) if recipe.is_figure else None
     evals = [a for a in built.values() if a.meta["stage"] == "eval"]
     settings: dict[str, Any] = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}
     labels = {"recipe": recipe.name}
@@ -59,10 +61,18 @@ def _table(recipe: Recipe, cells: Sequence[Cell], compare: bool) -> Sheet:
     return paper_table(number, cells, recipe.stand_ins, compare=compare)
 
 
+def _anchors(planned: Plans, store: Store) -> int | None:
+    """How many words the models of a recipe share: the number that "all" means in figure4."""
+    goals = [goal for cells in planned.values() for cell in cells for goal in cell.goals]
+    keys = {parent.key for goal in goals for parent in goal.parents_at("anchors")}
+    found = [artifact for key in sorted(keys) if (artifact := store.read("anchors", key)) is not None]
+    return max((artifact.meta["metrics"]["count"] for artifact in found), default=None)
+
+
 def cached_table(
-    number: str, store: Store, *, models: str | None, compare: bool, seed: int = 0, dtype: str = "float32"
+    number: str, store: Store, *, models: str | None, compare: bool, seeds: Sequence[int] = (), dtype: str = "float32"
 ) -> Shown:
-    """The paper's table `number` ("1" to "6") from the evaluations in the cache; builds none.
+    """The paper's table `number` ("1" to "6") from the evaluations in the cache; builds none. `seeds` as in `Cached`.
 
     Raises UsageError for another number, PtxError if nothing of it is in the cache.
     """
@@ -70,32 +80,62 @@ def cached_table(
     if name not in PAPER:
         raise UsageError(f"--paper {number}: the paper has tables 1 to 6", "write --paper 3, or --paper claims")
     recipe = load_recipe(name, models)
-    planned, found = _cached(recipe, store, seed, dtype)
+    planned, found = Cached(store, seeds, dtype).of(recipe)
     if not found and recipe.methods:
         raise PtxError(f"nothing of {recipe.title} is in {store.root}", f"run `{_command(name, models)}`")
     return recipe_shown(recipe, planned, found, store, compare=compare)
 
 
 def cached_claims(
-    store: Store, *, models: str | None, seed: int = 0, dtype: str = "float32"
+    store: Store, *, models: str | None, seeds: Sequence[int] = (), dtype: str = "float32"
 ) -> tuple[list[Claim], bool]:
-    """The paper's claims, judged on the evaluations in the cache, and whether they are about a miniature.
+    """The paper's claims, judged on the evaluations in the cache, and whether they are about a miniature. `seeds` as in
+    `Cached`.
 
     Raises PtxError if there are none of its recipes.
     """
     recipes = {name: load_recipe(name, models) for name in PAPER if name != "table4"}
-    cells = {name: measured(*_cached(recipe, store, seed, dtype)) for name, recipe in recipes.items()}
+    cached = Cached(store, seeds, dtype)
+    plans = {name: cached.of(recipe) for name, recipe in recipes.items()}
+    cells = {name: measured(*plan) for name, plan in plans.items()}
     if not any(cells.values()):
         hint = f"run `{_command('paper', models)}`"
         raise PtxError(f"no results of the paper's recipes in {store.root}", hint)
     stand_ins = recipes["table3"].stand_ins
-    return claims(cells, stand_ins), any(name != run for name, run in stand_ins.items())
+    made = claims(cells, stand_ins, _anchors(plans["figure4"][0], store))
+    return made, any(name != run for name, run in stand_ins.items())
 
 
-def _cached(recipe: Recipe, store: Store, seed: int, dtype: str) -> tuple[list[Planned], dict[str, Artifact]]:
-    planned, _ = plan_cells(recipe, seed, dtype=dtype) if recipe.methods else ([], "")
-    keys = dict.fromkeys(goal.key for cell in planned for goal in cell.goals)
-    return planned, {key: artifact for key in keys if (artifact := store.read("eval", key)) is not None}
+class Cached:
+    """What the cache has of recipes, each evaluation read once.
+
+    `seeds` are those to average over; if none are named, all in the cache. A seed whose evaluations of a recipe are
+    fewer than another's is left out of it, with a warning: it may be on its way.
+    """
+
+    def __init__(self, store: Store, seeds: Sequence[int], dtype: str) -> None:
+        self.dtype, self.warn, self.named = dtype, store.warn, tuple(seeds)
+        self.read = functools.cache(functools.partial(store.read, "eval"))
+        self.seeds = self.named or self._found(store) or (0,)
+
+    def _found(self, store: Store) -> tuple[int, ...]:
+        every = [artifact for folder in store.entries("eval") if (artifact := self.read(folder.name)) is not None]
+        return tuple(sorted({a.meta["labels"]["seed"] for a in every if "seed" in a.meta["labels"]}))
+
+    def of(self, recipe: Recipe) -> tuple[Plans, dict[str, Artifact]]:
+        """The cells of a recipe by seed, and their evaluations by key."""
+        plans = {seed: plan_cells(recipe, seed, dtype=self.dtype)[0] if recipe.methods else [] for seed in self.seeds}
+        goals = {seed: [goal for cell in cells for goal in cell.goals] for seed, cells in plans.items()}
+        keys = dict.fromkeys(goal.key for own in goals.values() for goal in own)
+        found = {key: artifact for key in keys if (artifact := self.read(key)) is not None}
+        # What draws nothing, such as a manual prompt, is there for every seed.
+        counts = {seed: sum("seed" in g.labels and g.key in found for g in own) for seed, own in goals.items()}
+        most = max(counts.values())
+        whole = [seed for seed, count in counts.items() if count == most]
+        for seed, count in counts.items():
+            if count < most and (count or self.named):
+                self.warn(f"seed {seed} has {count} of {most} evaluations: {recipe.name} is shown without it")
+        return {seed: plans[seed] for seed in (whole if most else whole[:1])}, found
 
 
 def _command(name: str, models: str | None) -> str:

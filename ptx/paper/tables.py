@@ -10,7 +10,7 @@ from statistics import mean
 from typing import Any
 
 from ptx.errors import UsageError
-from ptx.paper.cells import CLASSIFICATION, Cell, Standins, is_miniature, named, title
+from ptx.paper.cells import CLASSIFICATION, Cell, Standins, is_miniature, named, seeds_note, title
 from ptx.paper.entries import Entry, measured
 from ptx.paper.published import TABLES
 from ptx.results.sheet import Item, Sheet
@@ -110,7 +110,7 @@ def _floor(entries: Sequence[Entry]) -> float | None:
 
 
 def _notes(number: int, entries: Sequence[Entry], standins: Standins, compare: bool) -> list[str]:
-    notes = []
+    notes = seeds_note(entry.cell for entry in entries if entry.cell)
     if compare and any(entry.published is not None for entry in entries):
         notes.append(
             "[in brackets] the paper's numbers for the models stood in for, on LAMA: compare patterns, never levels"

@@ -50,7 +50,7 @@ class Effect:
         return sum(part.shape[1] for part in self.parts)
 
     def _of(self, means: Sequence[Array]) -> float:
-        return float(self.statistic(np.concatenate(means)))
+        return float(self.statistic(np.concatenate(means)[None])[0])
 
     def interval(self) -> tuple[float, float] | None:
         """Low and high end, seeds averaged first; None where there is but one unit to draw from."""

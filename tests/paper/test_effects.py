@@ -29,18 +29,18 @@ def test_the_interval_of_a_mean_is_the_one_of_theory() -> None:
 
 def test_a_statistic_is_computed_anew_in_every_resample() -> None:
     """Whole relations are drawn, so that columns stay together: a loop in plain Python says the same."""
-    table = RNG.normal(0, 1, (12, 3)) + [0, 0.5, 0.4]
+    table = RNG.normal(0, 1, (12, 3)) + np.array([0, 0.5, 0.4])
 
     def gain(means: Array) -> Array:
         return means[..., 0] - means[..., 1:].max(-1)
 
     draw, slow = random.Random(0), []
-    for _ in range(4000):
+    for _ in range(10_000):
         columns = list(zip(*draw.choices(table.tolist(), k=12), strict=True))
         slow.append(mean(columns[0]) - max(map(mean, columns[1:])))
     low, high = Effect("", [table[None]], gain).interval() or (0, 0)
-    assert low == pytest.approx(np.quantile(slow, 0.025), abs=0.05)
-    assert high == pytest.approx(np.quantile(slow, 0.975), abs=0.05)
+    assert low == pytest.approx(np.quantile(slow, 0.025), abs=0.07)
+    assert high == pytest.approx(np.quantile(slow, 0.975), abs=0.07)
 
 
 def test_relations_that_differ_much_do_not_hide_a_difference_that_all_share() -> None:

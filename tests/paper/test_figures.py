@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from paper_cells import FIGURES, MINI, PAIRS, REAL, cell
+from paper_cells import FIGURES, MINI, PAIRS, REAL, but, cell
 
 from ptx.errors import PtxError, UsageError
 from ptx.paper.figures import draw
@@ -50,6 +50,8 @@ def test_figure4_puts_all_at_the_number_of_anchors_where_its_curves_meet() -> No
                          (BY_LENGTH, {1: 30, 3: 40, 5: 50, 10: 45})):  # fmt: skip
         assert data[data["series"] == series].groupby("x")["percent"].mean().round(6).to_dict() == want
     assert frame("figure4", FIGURES["figure4"])["x"].max() == math.inf
+    more = [cell("relative", (s,), t, 0.4, settings={"encode.top_k": 4096}) for s, t in PAIRS]  # of 100: all
+    pd.testing.assert_frame_equal(frame("figure4", more + FIGURES["figure4"], anchors=100), data)
 
 
 def test_figure4_needs_to_know_what_all_is(tmp_path: Path) -> None:
@@ -79,6 +81,8 @@ def test_text_forms() -> None:
         "Models: bert-micro (for bert-base), roberta-micro (for roberta-base), bert-mini (for bert-large)"
     ]
     assert "in miniature" in render(four, "text")
+    seeded = [but(c, seeds=(0, 2)) for c in FIGURES["figure4"]]
+    assert figure_table("figure4", seeded, MINI).notes == [f"{four.notes[0]}; means over seeds 0, 2"]
     assert len(render(three, "csv").splitlines()) == 1 + 2 * len(PAIRS)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import write_topics
 
 import ptx.paper.recipe
+from ptx.cache import Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import STAND_INS
+from ptx.paper.plan import measured
 from ptx.paper.recipe import FOLDER, PAPER, load_recipe
+from ptx.paper.run import Cached
 
 TINY = {"bert-base": "a", "roberta-base": "b", "albert-base": "narrow", "gpt2-small": "next"}
 
@@ -96,6 +101,66 @@ def test_all_of_the_paper_and_its_claims(ptx, recipes) -> None:
     assert {claim["holds"] for claim in claims} <= {True, False, None}
     text = ptx("table", "--paper", "claims").out
     assert "What a miniature cannot show" in text
+
+
+def test_a_cell_holds_what_it_is_the_mean_of(ptx, recipes, tmp_path) -> None:
+    """By relation; by text in a classification, as its evaluations' predictions say."""
+    made = ptx("run", "table2", "table6", "--seeds", "0,1", "--jobs", "1", "--json")
+    assert made.code == 0, made.err
+    store = Store(tmp_path / "cache")
+    for name, unit in (("table2", "relation"), ("table6", "text")):
+        cells = measured(*Cached(store, (), "float32").of(load_recipe(name)))
+        assert {(cell.unit, cell.seeds) for cell in cells} == {(unit, (0, 1))}
+        for cell in cells:
+            assert np.shape(cell.scores) == (2, cell.facts if unit == "text" else 2) == (2, len(cell.units))
+            assert np.mean(cell.scores) == pytest.approx(cell.accuracy)
+            assert cell.method != "manual" or cell.scores[0] == cell.scores[1]  # nothing is drawn
+        assert any(cell.scores[0] != cell.scores[1] for cell in cells)
+
+
+def result_lines(ptx, name: str, *more: str) -> list[dict]:
+    return ptx("table", "--paper", name, "--json", *more).lines
+
+
+def test_several_seeds_are_run_and_averaged(ptx, recipes, tmp_path) -> None:
+    made = ptx("run", "table3", "--seeds", "0,1,1", "--jobs", "1")
+    assert made.code == 0, made.err
+    assert "means over seeds 0, 1\n" in made.out
+    assert ptx("table", "--paper", "3").out == made.out
+    whole, *single = (result_lines(ptx, "3", *more) for more in ([], ["--seeds", "0"], ["--seed", "1"]))
+    one, two, both = (np.array([row["percent"] for row in rows], dtype=float) for rows in (*single, whole))
+    assert both == pytest.approx((one + two) / 2, abs=1e-3, nan_ok=True)
+    assert np.nanmax(abs(one - two)) > 0
+    larger = next(
+        line for line in result_lines(ptx, "claims") if "classification" not in line["claim"] and line["seeds"]
+    )
+    assert larger["seeds"] == [0, 1]
+    assert "over 2 relations, seeds 0, 1 (" in larger["numbers"]
+
+
+def test_a_seed_on_its_way_is_left_out(ptx, recipes, tmp_path) -> None:
+    lines = ptx("run", "table1", "--seeds", "0,1", "--jobs", "1", "--json").lines
+    zero = ptx("table", "--paper", "1", "--seeds", "0").out
+    path = next(line["path"] for line in lines if line["stage"] == "eval" and meta_of(line["path"])["seed"] == 1)
+    shutil.rmtree(path)
+    shown = ptx("table", "--paper", "1")
+    assert shown.out == zero
+    count = sum(line["stage"] == "eval" for line in lines) // 2
+    assert f"seed 1 has {count - 1} of {count} evaluations: table1 is shown without it" in shown.err
+
+
+def meta_of(path: str) -> dict:
+    return json.loads((Path(path) / "meta.json").read_text("utf-8"))["labels"]
+
+
+def test_seeds_that_are_none(ptx) -> None:
+    for words in (["run", "demo", "--seeds", "0,x"], ["table", "--paper", "3", "--seeds", "0,x"]):
+        wrong = ptx(*words)
+        assert wrong.code == 2
+        assert "error: --seeds '0,x' is no list of whole numbers\nhint: write it like --seeds 0,1,2\n" in wrong.err
+    alone = ptx("table", "--seeds", "0,1")
+    assert alone.code == 2
+    assert "error: --compare, --models and --seeds belong to --paper" in alone.err
 
 
 def test_a_recipe_resumes_and_names_every_cell_that_failed(ptx, tiny, suite, tmp_path) -> None:

@@ -22,7 +22,7 @@ lint:
 docs:
     python docs/generate.py
 
-# The same, and the paper in miniature (20 minutes, unless `cache` has it).
+# The same, and the paper in miniature with three seeds (an hour, unless `cache` has it).
 results:
     python docs/generate.py --results cache
 

@@ -1,6 +1,7 @@
 """What a recipe shows of its cells (a table, or a figure as a table and as files), kept as an artifact like any other;
 and the same from the cache alone."""
 
+import dataclasses
 import functools
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from ptx.paper.recipe import PAPER, Recipe, load_recipe
 from ptx.paper.tables import model_table, paper_table
 from ptx.results.sheet import Sheet, page_of
 from ptx.results.shown import Shown, csv_file
+from ptx.results.table import LABELLED
 from ptx.stages import figure
 from ptx.stages.table import keep
 
@@ -36,11 +38,11 @@ def recipe_shown(
     settings: dict[str, Any] = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}
     labels = {"recipe": recipe.name}
     if not recipe.is_figure:
-        page = page_of(_table(recipe, cells, compare))
+        page = page_of(_noted(_table(recipe, cells, compare), recipe))
         return Shown([page], *keep(settings, labels, evals, lambda: csv_file([page]), store))
     if not cells:
         raise PtxError(f"no results to draw for {recipe.name}", "mend what is named above and run it again")
-    page = page_of(figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors))
+    page = page_of(_noted(figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors), recipe))
 
     def files() -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +61,12 @@ def _table(recipe: Recipe, cells: Sequence[Cell], compare: bool) -> Sheet:
     if number == 4:
         return model_table([describe(name) for name in recipe.targets], recipe.stand_ins)
     return paper_table(number, cells, recipe.stand_ins, compare=compare)
+
+
+def _noted(sheet: Sheet, recipe: Recipe) -> Sheet:
+    """Said to have been chosen on target labels, if a recipe of the user's has it so."""
+    labelled = any(variant.configs["search"].select == "dev" for variant in recipe.variants)
+    return dataclasses.replace(sheet, notes=[*sheet.notes, LABELLED]) if labelled else sheet
 
 
 def _anchors(planned: Plans, store: Store) -> int | None:

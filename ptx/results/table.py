@@ -27,6 +27,7 @@ FIGURES = (
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
     ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )
+LABELLED = "the step or epoch was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer"
 LABELS = ("task", "method", "sources")  # the columns before the targets
 
 
@@ -65,7 +66,7 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     own = {name: value for name, value in settings.items() if name not in common}
     notes = [f"with {_spell(own)}"] if own else []
     if settings.get("search.select") == "dev":
-        notes.append("the step or epoch was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer")
+        notes.append(LABELLED)
     if any(row["tasks"] != tasks for row in records) and by == "method":
         notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
     if max(row["seeds"] or 1 for row in records) > 1:

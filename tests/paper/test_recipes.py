@@ -148,6 +148,15 @@ def test_several_seeds_are_run_and_averaged(ptx, recipes, tmp_path) -> None:
     assert "over 2 relations, seeds 0, 1 (" in larger["numbers"]
 
 
+def test_a_table_of_the_papers_says_that_target_labels_chose(ptx, recipes, tmp_path) -> None:
+    text = (recipes / "table3.toml").read_text("utf-8")
+    chosen = 'methods = ["projector"]\nsearch.solver = "adam"\nsearch.steps = 1\nsearch.select = "dev"\n'
+    (tmp_path / "mine.toml").write_text(re.sub(r"methods = .*\n", chosen, text))
+    made = ptx("run", "mine.toml", "--jobs", "1")
+    assert made.code == 0, made.err
+    assert "chosen on LABELLED TARGET dev facts; this is not zero-shot transfer" in made.out
+
+
 def test_a_seed_on_its_way_is_left_out(ptx, recipes, tmp_path) -> None:
     lines = ptx("run", "table1", "--seeds", "0,1", "--jobs", "1", "--json").lines
     zero = ptx("table", "--paper", "1", "--seeds", "0").out

@@ -61,7 +61,7 @@ class Effect:
         tables = [part.mean(0) for part in self.parts]
 
         def resampled(*drawn: NDArray[np.int64], axis: int) -> Array:
-            means = [table[rows].mean(axis=-2) for table, rows in zip(tables, drawn, strict=True)]
+            means = [table[chosen].mean(axis=-2) for table, chosen in zip(tables, drawn, strict=True)]
             return self.statistic(np.concatenate(means, axis=-1))
 
         rows = [np.arange(len(table)) for table in tables]  # whole rows are drawn: all columns of a unit together

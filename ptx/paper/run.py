@@ -134,16 +134,19 @@ class Cached:
         """The cells of a recipe by seed, and their evaluations by key."""
         plans = {seed: plan_cells(recipe, seed, dtype=self.dtype)[0] if recipe.methods else [] for seed in self.seeds}
         goals = {seed: [goal for cell in cells for goal in cell.goals] for seed, cells in plans.items()}
-        keys = dict.fromkeys(goal.key for own in goals.values() for goal in own)
-        found = {key: artifact for key in keys if (artifact := self.read(key)) is not None}
         # What draws nothing, such as a manual prompt, is there for every seed.
-        counts = {seed: sum("seed" in g.labels and g.key in found for g in own) for seed, own in goals.items()}
+        counts = {
+            seed: sum("seed" in g.labels and self.read(g.key) is not None for g in own) for seed, own in goals.items()
+        }
         most = max(counts.values())
         whole = [seed for seed, count in counts.items() if count == most]
         for seed, count in counts.items():
             if count < most and (count or self.named):
                 self.warn(f"seed {seed} has {count} of {most} evaluations: {recipe.name} is shown without it")
-        return {seed: plans[seed] for seed in (whole if most else whole[:1])}, found
+        shown = whole if most else whole[:1]
+        keys = dict.fromkeys(goal.key for seed in shown for goal in goals[seed])
+        found = {key: artifact for key in keys if (artifact := self.read(key)) is not None}
+        return {seed: plans[seed] for seed in shown}, found
 
 
 def _command(name: str, models: str | None) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from paper_cells import FIGURES, MINI, RELATIONS, but, cell, grid, varied
+from paper_cells import FIGURES, MINI, REAL, RELATIONS, but, cell, grid, varied
 
 from ptx.errors import UsageError
 from ptx.paper.cells import Cell
@@ -127,6 +127,24 @@ def test_texts_are_drawn_where_there_is_one_task() -> None:
     half = 196 * differences.std() / 300**0.5
     assert claim.figures["low"] == pytest.approx(100 * differences.mean() - half, abs=0.5)
     assert claim.figures["high"] == pytest.approx(100 * differences.mean() + half, abs=0.5)
+
+
+def test_each_suites_texts_are_drawn_apart() -> None:
+    """Two suites count alike, however many texts each has."""
+
+    def texts(method: str, source: str, suite: str, right: int, n: int) -> Cell:
+        unit = {"unit": "text", "units": tuple(map(str, range(n))), "scores": ((1.0,) * right + (0.0,) * (n - right),)}
+        return cell(method, (source,) * bool(source), "roberta-large", right / n, suite=suite, tasks=1, **unit)
+
+    cells = []
+    for suite, n, (manual, relative) in (("sst2", 100, (50, 70)), ("dbpedia", 300, (150, 180))):
+        cells += [texts("manual", "", suite, manual, n)]
+        cells += [texts("relative", source, suite, relative, n) for source in ("bert-base", "roberta-base")]
+    claim = next(c for c in claims({"table6": cells}, REAL) if c.text == TOPICS)
+    assert claim.numbers.startswith("relative 65.0, manual 50.0: +15.0 [")
+    assert claim.figures["units"] == 400
+    half = 196 / 2 * (0.2 * 0.8 / 100 + 0.1 * 0.9 / 300) ** 0.5
+    assert claim.figures["high"] - claim.figures["low"] == pytest.approx(2 * half, rel=0.05)
 
 
 def test_several_seeds_are_named_each_with_what_it_gives() -> None:

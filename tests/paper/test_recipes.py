@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -15,8 +16,8 @@ import ptx.paper.recipe
 from ptx.cache import Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import STAND_INS
-from ptx.paper.plan import measured
-from ptx.paper.recipe import FOLDER, PAPER, load_recipe
+from ptx.paper.plan import Planned, failures, measured
+from ptx.paper.recipe import FOLDER, PAPER, Variant, load_recipe
 from ptx.paper.run import Cached
 
 TINY = {"bert-base": "a", "roberta-base": "b", "albert-base": "narrow", "gpt2-small": "next"}
@@ -146,6 +147,9 @@ def test_several_seeds_are_run_and_averaged(ptx, recipes, tmp_path) -> None:
     )
     assert larger["seeds"] == [0, 1]
     assert "over 2 relations, seeds 0, 1 (" in larger["numbers"]
+    drawn = ptx("run", "figure3", "--seeds", "0,1", "--jobs", "1", "--output", "drawn")
+    assert drawn.code == 0, drawn.err
+    assert "; means over seeds 0, 1\n" in drawn.out
 
 
 def test_a_table_of_the_papers_says_that_target_labels_chose(ptx, recipes, tmp_path) -> None:
@@ -159,13 +163,23 @@ def test_a_table_of_the_papers_says_that_target_labels_chose(ptx, recipes, tmp_p
 
 def test_a_seed_on_its_way_is_left_out(ptx, recipes, tmp_path) -> None:
     lines = ptx("run", "table1", "--seeds", "0,1", "--jobs", "1", "--json").lines
-    zero = ptx("table", "--paper", "1", "--seeds", "0").out
+    zero = ptx("table", "--paper", "1", "--seeds", "0", "--json").lines
     path = next(line["path"] for line in lines if line["stage"] == "eval" and meta_of(line["path"])["seed"] == 1)
     shutil.rmtree(path)
-    shown = ptx("table", "--paper", "1")
-    assert shown.out == zero
+    shown = ptx("table", "--paper", "1", "--json")
+    assert [line | {"reused": False} for line in shown.lines] == zero  # the very artifact
     count = sum(line["stage"] == "eval" for line in lines) // 2
     assert f"seed 1 has {count - 1} of {count} evaluations: table1 is shown without it" in shown.err
+
+
+def test_a_failure_names_its_seed_if_there_are_several() -> None:
+    good = Planned("relative", ("a",), "b", Variant("facts", {}, {}))
+    bad = dataclasses.replace(good, error=PtxError("no such task", "choose another"))
+    assert [error.message for error in failures({0: [good], 7: [bad]}, {})] == [
+        "relative a > b on facts, seed 7: no such task",
+        "1 of 2 cells failed; the others are kept",
+    ]
+    assert failures({7: [bad]}, {})[0].message == "relative a > b on facts: no such task"
 
 
 def meta_of(path: str) -> dict:

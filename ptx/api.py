@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, SuiteConfig, names_in
+from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, Optimizer, Schedule, SuiteConfig, names_in
 from ptx.config.settings import looked_up, text_of
 from ptx.errors import PtxError, UsageError, raise_last
 
@@ -74,7 +74,8 @@ def tune(
     *, model: str,
     suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
-    lr: float = 1e-2, batch_size: int = 16,
+    lr: float = 1e-2, batch_size: int = 16, schedule: Schedule = "constant", warmup: float = 0.0,
+    optimizer: Optimizer = "adam",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -84,7 +85,7 @@ def tune(
 
 @command
 def anchors(
-    *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random",
+    *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -97,8 +98,10 @@ def encode(
     *, model: str = "", prompt: Names = "", anchors: File = "",
     suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
-    lr: float = 1e-2, batch_size: int = 16,
-    count: int | None = None, order: Literal["random", "rank"] = "random", top_k: int | str = "8192",
+    lr: float = 1e-2, batch_size: int = 16, schedule: Schedule = "constant", warmup: float = 0.0,
+    optimizer: Optimizer = "adam",
+    count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
+    top_k: int | str = "8192",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -111,8 +114,10 @@ def search(
     *, target: str, sources: Names = "", method: str = "relative", prompt: Names = "", anchors: File = "",
     suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
-    lr: float = 1e-2, batch_size: int = 16,
-    count: int | None = None, order: Literal["random", "rank"] = "random", top_k: int | str = "8192",
+    lr: float = 1e-2, batch_size: int = 16, schedule: Schedule = "constant", warmup: float = 0.0,
+    optimizer: Optimizer = "adam",
+    count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
+    top_k: int | str = "8192",
     solver: Literal["exact", "adam"] = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True,
@@ -129,8 +134,10 @@ def eval(
     *, target: str, sources: Names = "", method: str | None = None, prompt: Names = "", anchors: File = "",
     suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "random", init_scale: float | str = "0.1", epochs: int = 10,
-    lr: float = 1e-2, batch_size: int = 16,
-    count: int | None = None, order: Literal["random", "rank"] = "random", top_k: int | str = "8192",
+    lr: float = 1e-2, batch_size: int = 16, schedule: Schedule = "constant", warmup: float = 0.0,
+    optimizer: Optimizer = "adam",
+    count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
+    top_k: int | str = "8192",
     solver: Literal["exact", "adam"] = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True, split: Literal["train", "dev", "test"] = "test", on: File = "",

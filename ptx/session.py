@@ -143,6 +143,7 @@ class Session:
             labels = given.task_of(found).labels
         allowed = labels or self._shared_words(anchors, target)
         lm = load_model(model, self.common.device, self.common.dtype)
+        allowed = labels or lm.distinct(tuple(allowed))[0]
         rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(vectors))
         (answers,) = answer(lm, [(Questions(rows, tuple(allowed), None), lm.fit(vectors))], top=top)
         return [
@@ -253,6 +254,14 @@ class Session:
             self.tell.warn(remark(model))
 
     def _say_doubts(self, outcomes: Sequence[Outcome]) -> None:
+        for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "anchors"):
+            if dropped := artifact.meta["metrics"].get("dropped"):
+                words, given = artifact.meta["labels"]["words"], artifact.meta["metrics"]["given"]
+                left = f"{dropped} of {given} words are left out, which some model does not have as one token"
+                kept = "" if artifact.meta["config"]["anchors"] else ", or has as that of another; see --keep-words"
+                self.tell.message(f"{words}: {left}{kept}")
+        if any(o.step.stage.name == "search" and o.step.settings.get("select") == "dev" for o in outcomes):
+            self.tell.message("--select dev: labelled target dev facts choose; this is not zero-shot transfer")
         brought = [o.artifact for o in outcomes if o.artifact and o.artifact.meta["labels"].get("method") == "imported"]
         if brought:
             from ptx.prompts.imported import doubts

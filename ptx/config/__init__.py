@@ -13,19 +13,36 @@ from ptx.errors import UsageError
 
 Layout = Literal["postfix", "prefix"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Schedule = Literal["constant", "linear"]
+Optimizer = Literal["adam", "optiprompt"]
 
 DRAWN = ("random", "words")  # what `--init` says where no prompt is given
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
 
 
-def option(default: Any, help: str, *, at_least: int | None = None) -> Any:
-    """A dataclass field that the command line shows as an option with this help text."""
-    return field(default=default, metadata={"description": help} | ({} if at_least is None else {"at_least": at_least}))
+def option(default: Any, help: str, *, at_least: int | None = None, later: bool = False) -> Any:
+    """A dataclass field that the command line shows as an option with this help text.
+
+    `later`: it came when there were caches already, whose keys do not have it, so that its default is left out of keys.
+    """
+    more = {"at_least": at_least, "later": later or None}
+    return field(default=default, metadata={"description": help} | {n: v for n, v in more.items() if v is not None})
 
 
 def switch(*flags: str, help: str) -> Any:
     """A field that is false unless one of the flags is given."""
     return field(default=False, metadata={"description": help, "flags": [*flags]})
+
+
+def keyed(config: Any) -> dict[str, Any]:
+    """The settings of a stage as they are in keys."""
+    quiet = {own.name for own in fields(config) if "later" in own.metadata and getattr(config, own.name) == own.default}
+    return {name: value for name, value in vars(config).items() if name not in quiet}
+
+
+def left_out(stage: str) -> dict[str, Any]:
+    """The settings of a stage that keys have only where they differ from these defaults."""
+    return {own.name: own.default for own in fields(CONFIGS[stage]) if "later" in own.metadata}
 
 
 def listed(text: str) -> list[str]:
@@ -80,9 +97,20 @@ class TuneConfig:
     epochs: int = option(10, "Passes over the train split; the best one on the source's dev split is kept.", at_least=1)
     lr: float = option(1e-2, "Adam's learning rate.")
     batch_size: int = option(16, "Facts per gradient step.", at_least=1)
+    schedule: Schedule = option(
+        "constant", "The learning rate over all steps: constant, or rising from 0 and falling to 0.", later=True
+    )
+    warmup: float = option(0.0, "With --schedule linear: the share of steps in which the rate rises.", later=True)
+    optimizer: Optimizer = option(
+        "adam", "Adam, or OptiPrompt's: without Adam's bias correction, so that early steps are longer.", later=True
+    )
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+        if not 0 <= self.warmup <= 1:
+            raise UsageError(f"--warmup {self.warmup} is not between 0 and 1", "give a share of all steps like 0.1")
+        if self.warmup and self.schedule == "constant":
+            raise UsageError(f"--warmup {self.warmup} is a part of a schedule", "add --schedule linear")
         _number("--init-scale", self.init_scale, "paper")
         if not 0 < self.lr <= LARGEST_LR:
             raise UsageError(f"--lr {self.lr} is not between 0 and {LARGEST_LR:g}", "choose a rate like --lr 0.01")
@@ -94,6 +122,9 @@ class AnchorsConfig:
 
     count: int | None = option(None, "Number of anchors; all shared words by default.", at_least=1)
     order: Literal["random", "rank"] = option("random", "With --count: a random choice, or the most frequent words.")
+    keep_words: bool = option(
+        False, "Keep words that some model reads as one token, Paris and paris say, as published lists do.", later=True
+    )
 
     def __post_init__(self) -> None:
         _check_ranges(self)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptx.cache import Artifact, Store, versions_of
+from ptx.config import left_out
 from ptx.stages import versions
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
 NOT_SETTINGS = {"seed", "task", "template", "reads", "frame", "method", "weights", "split"}
+LEFT_OUT = {"dtype": "float32", **left_out("tune")}  # of keys, and of what is said of a table
 SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
 
 
@@ -61,6 +63,9 @@ def result_of(artifact: Artifact) -> Result:
                 settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
         if stage in ("tune", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
+        if "lr" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt
+            for name, default in left_out("tune").items():
+                settings.setdefault(f"{stage}.{name}", default)
     return Result(artifact, labels, artifact.meta["metrics"], settings)
 
 

@@ -61,7 +61,9 @@ def curves(results: Sequence[Result], *, warn: Callable[[str], None] = lambda te
     groups: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in (result.artifact for result in results):
         meta = artifact.meta
-        labels, own = meta["labels"], {n: v for n, v in meta["config"]["tune"].items() if n not in NOT_SHARED}
+        labels, config = meta["labels"], meta["config"]["tune"]
+        scheduled = {"epochs"} if "schedule" in config else set()  # which end the schedule, and so shape the curve
+        own = {n: v for n, v in config.items() if n not in NOT_SHARED - scheduled}
         groups[digest([labels["model"], meta["inputs"]["model"], labels["suite"], own])].append(artifact)
     ordered = sorted(groups.values(), key=lambda of: (of[0].meta["labels"]["model"], min(a.key for a in of)))
     return [_table(of, warn) for of in ordered]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.lms.models import STAND_INS
-from ptx.results.collect import Result, comparable, newest
+from ptx.results.collect import LEFT_OUT, Result, comparable, newest
 from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
 from ptx.stages.search import spelled
@@ -73,7 +73,7 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
         notes.append("mean and standard deviation over seeds")
     whole_tasks = tasks if by == "method" else 1
     sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
-    special = {n: value for n, value in settings.items() if not (n.endswith(".dtype") and value == "float32")}
+    special = {n: v for n, v in settings.items() if (last := n.split(".")[-1]) not in LEFT_OUT or v != LEFT_OUT[last]}
     shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(special)}
     return Page(title, notes, [{**shown, **row} for row in records], sheets)
 

@@ -20,7 +20,8 @@ FILE = "words.csv"
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:
     """The words that the named models share, and of these, with `--count`, some."""
     models = _models(names)
-    shared = Step(STAGE, {}, _tokenizers(models), labels={"models": list(names)}, models=models)
+    own = _kept(settings)
+    shared = Step(STAGE, own, _tokenizers(models), labels={"models": list(names)}, models=models)
     return _counted(shared, settings)
 
 
@@ -28,7 +29,8 @@ def word_file_step(path: Path, names: Sequence[str], settings: Settings) -> Step
     """The words of a user's file, one a line, that are one token in every named model."""
     models = _models(names)
     inputs = {**_tokenizers(models), "words": file_digest(path)}
-    shared = Step(STAGE, {}, inputs, labels={"models": list(names), "words": path.name}, models=models, file=path)
+    labels = {"models": list(names), "words": path.name}
+    shared = Step(STAGE, _kept(settings), inputs, labels=labels, models=models, file=path)
     return _counted(shared, settings)
 
 
@@ -40,10 +42,14 @@ def _tokenizers(models: Sequence[Model]) -> dict[str, Any]:
     return {"tokenizers": sorted({model.tokenizer for model in models})}
 
 
+def _kept(settings: Settings) -> dict[str, Any]:
+    return {"keep_words": True} if settings.anchors.keep_words else {}
+
+
 def _counted(shared: Step, settings: Settings) -> Step:
     if settings.anchors.count is None:
         return shared
-    own: dict[str, Any] = {**vars(settings.anchors)}
+    own: dict[str, Any] = {"count": settings.anchors.count, "order": settings.anchors.order}
     if settings.anchors.order == "random":
         own["seed"] = settings.seed
     return Step(STAGE, own, parents=(shared,), labels=shared.labels)
@@ -113,10 +119,14 @@ def _shared(step: Step) -> tuple[list[str], dict[str, Any]]:
     names = [model.name for model in models]
     tokenizers = [load_tokenizer(model.path) for model in models]
     known = known_words(tokenizers, given)
-    words = common_words(known)
+    keep = step.settings.get("keep_words", False)
+    words = common_words(known, keep=keep)
     if not words:
         raise PtxError(f"{', '.join(names)} share no anchors", "choose models whose vocabularies have words in common")
-    return words, account(names, tokenizers, known)
+    figures = account(names, tokenizers, known, keep=keep)
+    if given:
+        figures |= {"given": len(set(given)), "dropped": len(set(given) - set(words))}
+    return words, figures
 
 
 def _csv(words: Sequence[str]) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
-from ptx.config import DRAWN, TuneConfig
+from ptx.config import DRAWN, TuneConfig, keyed
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
@@ -27,8 +27,10 @@ TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
     """One prompt, begun from noise, from words, or from the one of `settings.initial` for this model and task."""
-    own = {**vars(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed, **framed(model)}
+    own = {**keyed(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed, **framed(model)}
     own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
+    if "warmup" in own:
+        own["warmup"] = float(settings.tune.warmup)
     if settings.tune.init != "random":
         del own["init_scale"]
     inputs = {"model": model.digest, "facts": task.digest("train", "dev")}

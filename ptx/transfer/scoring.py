@@ -88,8 +88,9 @@ def facts_to_score(
     Answers are among `words`, or the label words of a task that has them, as far as they are one token where the
     template puts them. Raises PtxError if no fact of the split can be answered so.
     """
-    words = task.labels or words
-    place = {word: i for i, word in enumerate(words)}
+    words, place = model.distinct(words)
+    if task.labels:
+        words, place = task.labels, {word: i for i, word in enumerate(task.labels)}
     facts = task.splits[split]
     by_template: dict[str, list[int]] = {}
     for i, fact in enumerate(facts):

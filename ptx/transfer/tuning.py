@@ -1,7 +1,8 @@
 """Tune a soft prompt on one model (Eq. 2): only its m x d numbers learn, the model is frozen.
 
-Adam on the loss over the full vocabulary, no dropout; the epoch with the best accuracy on the source's own dev split
-is kept. Several tasks share each forward pass: their prompts do not interact, so this only saves time.
+Adam on the loss over the full vocabulary, at the rates of rates.py, no dropout; the epoch with the best accuracy on
+the source's own dev split is kept. Several tasks share each forward pass: their prompts do not interact, so this only
+saves time.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from ptx.lms.lm import LanguageModel, fact_rows
 from ptx.lms.template import LAYOUTS
 from ptx.suites import Task
 from ptx.suites.strict import refuse_unknown
+from ptx.transfer.rates import rate
 from ptx.transfer.scoring import DevChoice, Questions
 from ptx.transfer.starts import generator, initial_prompt
 
@@ -97,7 +99,7 @@ def tune_prompts(
         noise = generator(seed, task.name)
         start = initial_prompt(embeddings, config, noise) if task.start is None else task.start.clone()
         prompts.append(start.to(model.device).requires_grad_())
-    optimizer = torch.optim.Adam(prompts, lr=config.lr)
+    optimizer = torch.optim.Adam([{"params": [prompt]} for prompt in prompts])  # each at a rate of its own
     orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
     choice = DevChoice(model, [task.dev for task in tasks])
     histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
@@ -116,7 +118,7 @@ def tune_prompts(
             choice.offer(i, 0, histories[i][0]["dev_accuracy"], task.start)
     for epoch in range(1, config.epochs + 1):
         watch = look_early if epoch == 1 else None
-        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders, watch)
+        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders, epoch, watch)
         for task, prompt, loss in zip(tasks, prompts, losses, strict=True):
             if not (math.isfinite(loss) and torch.isfinite(prompt).all()):
                 raise PtxError(
@@ -139,11 +141,13 @@ def _one_epoch(
     optimizer: torch.optim.Optimizer,
     config: TuneConfig,
     orders: Sequence[random.Random],
+    epoch: int,
     after: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
     losses: list[tuple[list[tuple[int, int]], Tensor]] = []  # of each step: tasks with their numbers of facts, means
     shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
+    lengths = [math.ceil(len(task.train) / config.batch_size) for task in tasks]
     for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
         present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
         rows = [row for _, batch in present for row, _ in batch]
@@ -154,6 +158,9 @@ def _one_epoch(
         means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
         optimizer.zero_grad(set_to_none=True)
         means.sum().backward()
+        for i, _ in present:
+            taken, whole = (epoch - 1) * lengths[i] + number - 1, config.epochs * lengths[i]
+            optimizer.param_groups[i].update(rate(config, taken, whole))
         optimizer.step()
         losses.append(([(i, len(batch)) for i, batch in present], means.detach()))
         if after is not None:

@@ -3,7 +3,7 @@
 A word counts for a model if it is one token in the middle of a sentence, as the model's own tokenizer writes it, and if
 that token's spelling is a word of the model too. So "Paris" counts for an uncased model, which reads it as "paris", and
 it is shared with a cased model that has "Paris". Each word stands for a token of its own in every model: of "Paris" and
-"paris", which are one token in the uncased model, the set has the more frequent.
+"paris", which are one token in the uncased model, the set has the more frequent, unless both are to be kept.
 """
 
 import itertools
@@ -34,8 +34,8 @@ def known_words(tokenizers: Sequence[PreTrainedTokenizerBase], words: Sequence[s
     return known
 
 
-def common_words(known: Sequence[Mapping[str, int]]) -> list[str]:
-    """The words that are known to all, one for each token, the most frequent ones first.
+def common_words(known: Sequence[Mapping[str, int]], *, keep: bool = False) -> list[str]:
+    """The words that are known to all, one for each token unless told to `keep` all, the most frequent ones first.
 
     Vocabularies are written in the order of frequency, so a word's rank is its mean position among the shared words.
     """
@@ -48,7 +48,7 @@ def common_words(known: Sequence[Mapping[str, int]]) -> list[str]:
     taken: list[set[int]] = [set() for _ in known]
     chosen = []
     for word in sorted(shared, key=lambda word: (ranks[word], word)):
-        if not any(of[word] in ids for of, ids in zip(known, taken, strict=True)):
+        if keep or not any(of[word] in ids for of, ids in zip(known, taken, strict=True)):
             chosen.append(word)
             for of, ids in zip(known, taken, strict=True):
                 ids.add(of[word])
@@ -61,13 +61,17 @@ def shared_words(tokenizers: Sequence[PreTrainedTokenizerBase], words: Sequence[
 
 
 def account(
-    names: Sequence[str], tokenizers: Sequence[PreTrainedTokenizerBase], known: Sequence[Mapping[str, int]]
+    names: Sequence[str],
+    tokenizers: Sequence[PreTrainedTokenizerBase],
+    known: Sequence[Mapping[str, int]],
+    *,
+    keep: bool = False,
 ) -> dict[str, Any]:
     """What of the vocabularies is shared, and what is left out and why, as figures for meta.json.
 
     `vocabularies`: for each model its tokens, how many of them are words, and how many words of all the other models
     it alone lacks, because there they are several tokens or none. `pairs`: the words that two models share.
-    `same_token`: words left out because a model takes them for a more frequent one.
+    `same_token`: words left out because a model takes them for a more frequent one (unless told to `keep` them).
     """
     vocabularies = []
     for i, (name, tokenizer) in enumerate(zip(names, tokenizers, strict=True)):
@@ -76,9 +80,10 @@ def account(
         words = len(set(known[i].values()))
         vocabularies.append({"model": name, "tokens": len(tokenizer), "words": words, "lacks": lacks})
     places = list(itertools.combinations(range(len(names)), 2))
-    pairs = [[names[i], names[j], len(common_words([known[i], known[j]]))] for i, j in places]
+    pairs = [[names[i], names[j], len(common_words([known[i], known[j]], keep=keep))] for i, j in places]
     shared = set(known[0]).intersection(*known[1:])
-    return {"vocabularies": vocabularies, "pairs": pairs, "same_token": len(shared) - len(common_words(known))}
+    left_out = len(shared) - len(common_words(known, keep=keep))
+    return {"vocabularies": vocabularies, "pairs": pairs, "same_token": left_out}
 
 
 def choose(words: Sequence[str], *, count: int, order: str, seed: int) -> list[str]:

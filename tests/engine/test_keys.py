@@ -114,9 +114,9 @@ def test_names_that_are_no_text_are_refused(value: Any) -> None:
 OTHERS: dict[type, dict[str, Any]] = {
     TuneConfig: {
         "prompt_length": 4, "layout": "prefix", "init": "words", "init_scale": "0.2", "epochs": 9, "lr": 0.02,
-        "batch_size": 8,
+        "batch_size": 8, "schedule": "linear", "warmup": 0.1, "optimizer": "optiprompt",
     },
-    AnchorsConfig: {"count": 100, "order": "rank"},
+    AnchorsConfig: {"count": 100, "order": "rank", "keep_words": True},
     EncodeConfig: {"top_k": "100"},
     SearchConfig: {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
@@ -128,6 +128,7 @@ NOT_IN_KEYS = {"on"}  # a suite's name: the digest of its facts is in the key
 # What a setting needs to matter (`--steps` is one of Adam's).
 NEEDS: dict[str, dict[str, Any]] = {
     "steps": {"solver": "adam"}, "select": {"solver": "adam"}, "order": {"count": 100},
+    "warmup": {"schedule": "linear"},
 }  # fmt: skip
 
 

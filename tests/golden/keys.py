@@ -38,7 +38,7 @@ LINES = """
 tune --model bert-micro
 tune --model bert-micro --tasks P103
 = tune --model bert-micro --tasks P103 --prompt-length 5 --layout postfix --init random --init-scale 0.1 --epochs 10 \
-    --lr 0.01 --batch-size 16 --suite facts --seed 0 --dtype float32
+    --lr 0.01 --batch-size 16 --suite facts --seed 0 --dtype float32 --schedule constant --warmup 0 --optimizer adam
 = tune --model bert-micro --tasks P103 --lr 1e-2 --init-scale 1e-1
 = tune --model bert-micro --tasks P103 --lr .010 --init-scale 0.10
 = tune --model bert-micro --tasks P103 --device cpu
@@ -58,6 +58,11 @@ tune --model bert-micro --tasks P103 --lr 0.003
 = tune --model bert-micro --tasks P103 --lr 3e-3
 tune --model bert-micro --tasks P103 --lr 1
 tune --model bert-micro --tasks P103 --batch-size 8
+tune --model bert-micro --tasks P103 --schedule linear
+= tune --model bert-micro --tasks P103 --schedule linear --warmup 0
+tune --model bert-micro --tasks P103 --schedule linear --warmup 0.1
+= tune --model bert-micro --tasks P103 --schedule linear --warmup .10
+tune --model bert-micro --tasks P103 --optimizer optiprompt
 tune --model bert-micro --tasks P103 --seed 1
 tune --model bert-micro --tasks P103 --dtype bfloat16
 tune --model bert-micro --tasks P103 --dtype float16
@@ -94,6 +99,8 @@ anchors --models bert-micro,roberta-micro --count 100
 anchors --models bert-micro,roberta-micro --count 100 --seed 1
 anchors --models bert-micro,roberta-micro --count 100 --order rank
 = anchors --models bert-micro,roberta-micro --count 100 --order rank --seed 1
+anchors --models bert-micro,roberta-micro --keep-words
+anchors --models bert-micro,roberta-micro --count 100 --keep-words
 
 # Encodings.
 encode --model bert-micro --tasks P103
@@ -107,6 +114,7 @@ encode --model bert-micro --tasks P103 --count 100 --order rank
 encode --model bert-micro --tasks P103 --anchors words.txt
 = encode --model bert-micro --tasks P103 --anchors elsewhere/words.txt
 encode --model bert-micro --tasks P103 --anchors words.txt --count 2
+encode --model bert-micro --tasks P103 --anchors words.txt --keep-words
 encode --model gpt2-micro --tasks P103
 
 # Searches: every method, solver and setting.

@@ -130,3 +130,35 @@ def test_a_file_of_words(ptx: Callable[..., Result], tmp_path: Path) -> None:
     assert result.code == 0, result.err
     known = known_words([load_tokenizer(str(folder))], words.read_text().split())
     assert set(common_words(known)) == {"France", *WHOLE}
+
+
+def test_a_list_that_is_kept_as_it_is(ptx: Callable[..., Result], tmp_path: Path) -> None:
+    """For an uncased model France and france are one token: both anchors are it, and an answer that is it counts."""
+    folder = make("bert-uncased", tmp_path / "one")
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(["france", "France", "Atlantis", *WHOLE]))
+    facts = tmp_path / "facts.csv"
+    lines = [
+        f"{s},{o},is,{split}\n" for split in ("train", "dev", "test") for s, o in zip(SUBJECTS, WHOLE, strict=False)
+    ]
+    lines += [f"{SUBJECTS[0]},{o},is,test\n" for o in ("france", "France")]
+    facts.write_text("sub_label,obj_label,task,split\n" + "".join(lines))
+    args = ["eval", "--sources", folder, "--target", folder, "--suite", facts, "--epochs", "1", "--anchors", words]
+    ruled, kept = ptx(*args, "--json"), ptx(*args, "--keep-words", "--json")
+    assert (ruled.code, kept.code) == (0, 0), kept.err
+    one, other = ruled.at("anchors")[0], kept.at("anchors")[0]
+    shared = {"france", "France", *WHOLE}
+    assert (one["given"], one["dropped"], one["count"]) == (len(shared) + 1, 2, len(shared) - 1)
+    assert (other["dropped"], other["count"], other["same_token"]) == (1, len(shared), 0)
+    assert one["key"] != other["key"]
+    assert "words.txt: 1 of " in ptx(*args, "--keep-words").err
+    assert "or has as that of another; see --keep-words" in ptx(*args).err
+    rows = {}
+    for name, result in (("ruled", ruled), ("kept", kept)):
+        (line,) = result.at("eval")
+        rows[name] = [json.loads(x) for x in (Path(line["path"]) / "predictions.jsonl").read_text().splitlines()]
+        assert line["facts"] == len(rows[name])
+    same = [row for row in rows["kept"] if row["subject"] == SUBJECTS[0] and row["object"].lower() == "france"]
+    assert [row["object"] for row in same].count("france") == 1
+    assert len(rows["kept"]) == len(rows["ruled"]) + 1  # the fact of the other spelling
+    assert len({(row["rank"], row["predicted"], row["probability"]) for row in same}) == 1

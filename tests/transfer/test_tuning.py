@@ -100,7 +100,14 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
             assert leaf.grad is not None
             mean = 0.9 * mean + 0.1 * leaf.grad
             square = 0.999 * square + 0.001 * leaf.grad**2
-            prompt = prompt - config.lr * (mean / (1 - 0.9**steps)) / ((square / (1 - 0.999**steps)).sqrt() + 1e-8)
+            lr, done, whole = config.lr, steps - 1, each * config.epochs
+            if config.schedule == "linear":
+                rising = math.floor(whole * config.warmup)
+                lr *= done / rising if done < rising else (whole - done) / (whole - rising)
+            if config.optimizer == "adam":
+                prompt = prompt - lr * (mean / (1 - 0.9**steps)) / ((square / (1 - 0.999**steps)).sqrt() + 1e-8)
+            else:
+                prompt = prompt - lr * mean / (square.sqrt() + 1e-6)
             if epoch == 1 and steps in (1, 2, 4, 8, 16) and steps < each:
                 history.append({"epoch": 0, "steps": steps, "train_loss": None, "dev_accuracy": accuracy()})
         loss = sum(losses) / len(losses)
@@ -109,20 +116,23 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
     return prompts, history
 
 
-@pytest.mark.parametrize("seed", [0, 4])
-def test_every_epoch_is_that_of_a_plain_loop(seed: int) -> None:
-    """Tasks of 1 to 9 steps an epoch side by side, one of them from a prompt that is given."""
+OPTIPROMPT = dataclasses.replace(FAST, schedule="linear", warmup=0.3, optimizer="optiprompt", lr=0.03)
+
+
+@pytest.mark.parametrize(("seed", "config"), [(0, FAST), (4, FAST), (1, OPTIPROMPT)])
+def test_every_epoch_is_that_of_a_plain_loop(seed: int, config: TuneConfig) -> None:
+    """Tasks of 1 to 9 steps an epoch side by side, each on a schedule of its own, one from a prompt that is given."""
     model = PlainModel()
     start = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(9))
     before = start.clone()
     tasks = [plain_examples("R1", 7, 9), plain_examples("R2", 18, 8), plain_examples("R3", 2, 5, start)]
     tasks.append(plain_examples("R4", 5, 6))
     ticks = []
-    tuned = tune_prompts(model, tasks, FAST, seed=seed, tick=lambda: ticks.append(0))
+    tuned = tune_prompts(model, tasks, config, seed=seed, tick=lambda: ticks.append(0))
     assert len(ticks) == 3
     assert torch.equal(start, before)
     for task, found in zip(tasks, tuned, strict=True):
-        prompts, history = by_hand(model, task, FAST, seed)
+        prompts, history = by_hand(model, task, config, seed)
         assert len(found.history) == len(history)
         for point, wanted in zip(found.history, history, strict=True):
             if wanted["train_loss"] is not None:

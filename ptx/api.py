@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, Optimizer, Schedule, SuiteConfig, names_in
+from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
 from ptx.config.settings import looked_up, text_of
 from ptx.errors import PtxError, UsageError, raise_last
 
@@ -118,7 +118,7 @@ def search(
     optimizer: Optimizer = "adam",
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
-    solver: Literal["exact", "adam"] = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
+    solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
@@ -138,7 +138,7 @@ def eval(
     optimizer: Optimizer = "adam",
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
-    solver: Literal["exact", "adam"] = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
+    solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True, split: Literal["train", "dev", "test"] = "test", on: File = "",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,

@@ -15,6 +15,7 @@ Layout = Literal["postfix", "prefix"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["constant", "linear"]
 Optimizer = Literal["adam", "optiprompt"]
+Solver = Literal["exact", "adam", "ptfer"]
 
 DRAWN = ("random", "words")  # what `--init` says where no prompt is given
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
@@ -152,7 +153,11 @@ class EncodeConfig:
 class SearchConfig:
     """Eq. 5 to 7: the target's prompt with the same relative representation."""
 
-    solver: Literal["exact", "adam"] = option("exact", "Least squares, or Adam as in the paper.")
+    solver: Solver = option(
+        "exact",
+        "Least squares, Adam as in the paper, or step for step the search of the authors' code, PTfer, which needs "
+        "--select dev.",
+    )
     steps: int = option(2000, "Steps of Adam.", at_least=0)
     mask: Literal["both", "source"] = option(
         "both", "Where entries outside the top-k count as zero: source and target (the authors' code), or source only."
@@ -162,8 +167,8 @@ class SearchConfig:
     )
     select: Literal["none", "dev"] = option(
         "none",
-        "'dev' keeps the step of Adam, or the epoch of the projector, that is best on *labelled target* dev facts, "
-        "as the authors' code does.",
+        "'dev' keeps the step of Adam or PTfer, or the epoch of the projector, that is best on *labelled target* dev "
+        "facts, as the authors' code does.",
     )
     weights: str = option("", "Weights of the sources, comma-separated; equal by default.")
     normalize: bool = option(True, "Give the prompt the mean and std of the target's word embeddings (Eq. 6).")
@@ -173,8 +178,23 @@ class SearchConfig:
         _number("--ridge", self.ridge, "gcv")
         if self.solver == "exact" and self.steps != 2000:
             raise UsageError("--steps is a setting of Adam", "add --solver adam")
-        if self.solver == "adam" and self.ridge != "0":
+        if self.solver != "exact" and self.ridge != "0":
             raise UsageError("--ridge is a setting of the exact solver", "leave it out, or use --solver exact")
+        if self.solver == "ptfer":
+            self._check_ptfer()
+
+    def _check_ptfer(self) -> None:
+        """Raise UsageError for what the authors' search cannot do, and unless the choice by labels is asked for."""
+        what = "--solver ptfer is the search of the authors' code"
+        if self.select != "dev":
+            chooses = f"{what}: it chooses among its steps on labelled target dev facts, and is not zero-shot"
+            raise UsageError(chooses, "add --select dev, or use --solver adam")
+        if self.mask != "both" or self.weights:
+            flag = "--weights" if self.weights else "--mask source"
+            raise UsageError(f"{what}, which has no {flag}", "leave it out, or use --solver adam")
+        if self.steps < 50:
+            few = f"{what}, which looks at every 50th step: {self.steps} are too few"
+            raise UsageError(few, "give --steps 50 or more")
 
 
 @dataclass(frozen=True)

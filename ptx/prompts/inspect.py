@@ -71,10 +71,10 @@ def matching_losses(artifact: Artifact, target: Side, store: Store) -> Float[Ten
     """Per vector of a `relative` search: 1 - cosine of relative representations, with the mask and top-k of the search.
     Their mean is the artifact's `matching_loss`, to the float32 that prompts are kept in.
 
-    None for other methods, or if the encodings are gone.
+    None for other methods and the authors' search, or if the encodings are gone.
     """
     config = artifact.meta["config"]["search"]
-    if config["method"] != "relative":
+    if config["method"] != "relative" or config["solver"] == "ptfer":
         return None
     encodings, anchors = (_parents(artifact, stage, store) for stage in ("encode", "anchors"))
     present = [encoding for encoding in encodings if encoding is not None]

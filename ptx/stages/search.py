@@ -22,7 +22,7 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     """The target's prompt for one task, by the method `name` from as many tuned prompts as it takes."""
     method = method_named(name)
     labelled = settings.search.select == "dev"
-    if labelled and not method.has_epochs and settings.search.solver != "adam":
+    if labelled and not method.has_epochs and settings.search.solver == "exact":
         hint = "add --solver adam or --method projector"
         raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
     sources = [step.labels["model"] for step in tuned]
@@ -40,11 +40,16 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     words = shared_words(anchors)
     basis = anchors if "anchors" in method.needs else words
     prompts = [encode_step(step, basis, settings) if "encodings" in method.needs else step for step in tuned]
-    # The order in which sources are named changes nothing, so it must not change the key.
     weights = source_weights(settings.search.weights if method.sources is None else "", len(tuned))
     if len(set(weights)) > 1:
         labels["weights"] = weights  # in the order of labels["sources"]
-    pairs = sorted(zip(prompts, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
+    pairs = [*zip(prompts, weights, strict=True)]
+    if method.sources is None and settings.search.solver == "ptfer":
+        if len(pairs) > 2:
+            hint = "name two, or use --solver adam"
+            raise UsageError("--solver ptfer takes one source or two, as the authors' code does", hint)
+    else:  # the order in which sources are named changes nothing, so it must not change the key
+        pairs.sort(key=lambda pair: (pair[0].key, pair[1]))
     parents = tuple(prompt for prompt, _ in pairs)
     parents += (basis,) if {"anchors", "words"} & {*method.needs} else ()
     own: dict[str, Any] = {"method": name, **method.settings(settings, task)}

@@ -45,6 +45,17 @@ def kept(top_k: int | str, k: int) -> int:
     return min(int(top_k), k)
 
 
+def check_alike(encodings: Sequence[Float[Tensor, "_ _"]]) -> None:
+    """Raise PtxError for sources that differ in length or anchors."""
+    shapes = {tuple(r.shape) for r in encodings}
+    if len(shapes) > 1:
+        found = " and ".join(f"{n} vectors x {k} anchors" for n, k in sorted(shapes))
+        raise PtxError(
+            f"the sources' prompts differ in length or anchors: {found}",
+            "tune and encode all sources with the same --prompt-length and --anchors",
+        )
+
+
 def combine(
     encodings: Sequence[Float[Tensor, "_ _"]], *, weights: Sequence[float], top_k: int | str, mask: str
 ) -> tuple[Float[Tensor, "n k"], Bool[Tensor, "n k"] | None]:
@@ -55,13 +66,7 @@ def combine(
     multi-source objective share a denominator. `mask="source"`: each source has its own, the target none. Raises
     PtxError for sources that differ in length or anchors.
     """
-    shapes = {tuple(r.shape) for r in encodings}
-    if len(shapes) > 1:
-        found = " and ".join(f"{n} vectors x {k} anchors" for n, k in sorted(shapes))
-        raise PtxError(
-            f"the sources' prompts differ in length or anchors: {found}",
-            "tune and encode all sources with the same --prompt-length and --anchors",
-        )
+    check_alike(encodings)
     shared: Tensor | None = None
     count = kept(top_k, encodings[0].shape[-1])
     if mask == "both":

@@ -152,6 +152,11 @@ search --sources bert-micro --target roberta-micro --tasks P103 --solver adam --
 search --sources bert-micro --target roberta-micro --tasks P103 --solver adam --select dev --layout prefix
 search --sources bert-micro --target roberta-micro --tasks P103 --solver adam --select dev --dtype bfloat16
 search --sources bert-micro --target roberta-micro --tasks P103 --solver adam --select dev --dtype float16
+search --sources bert-micro --target roberta-micro --tasks P103 --solver ptfer --select dev
+= search --sources bert-micro --target roberta-micro --tasks P103 --solver ptfer --select dev --steps 2000 --normalize
+search --sources bert-micro --target roberta-micro --tasks P103 --solver ptfer --select dev --steps 100 --no-normalize
+search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --solver ptfer --select dev
+search --sources roberta-micro,bert-micro --target albert-micro --tasks P103 --solver ptfer --select dev
 search --sources bert-micro,roberta-micro --target albert-micro --tasks P103
 = search --sources roberta-micro,bert-micro --target albert-micro --tasks P103
 = search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --weights 1,1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ptx.lms.embeddings import WordEmbeddings
     from ptx.stages.settings import Settings
     from ptx.suites import Task
+    from ptx.transfer.scoring import DevChoice
     from ptx.transfer.target import TargetAnchors
 
 ADAM = {"lr": 5e-3}  # the authors' code
@@ -27,7 +28,7 @@ SELECT_EVERY = 50  # Adam steps between two looks at the dev split, as in the au
 def _settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
-    if search.solver == "adam":
+    if search.solver != "exact":
         return own | ADAM | {"steps": search.steps, "seed": settings.seed, "task": task.name}
     return own | {"ridge": search.ridge if search.ridge == "gcv" else float(search.ridge)}
 
@@ -48,7 +49,8 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 
     for _, alike in itertools.groupby(sorted(steps, key=shared_settings), key=shared_settings):
         for batch in _batched(alike):
-            yield from _solve(batch, model, anchors, store)
+            solve = _as_authors if batch[0].settings["solver"] == "ptfer" else _solve
+            yield from solve(batch, model, anchors, store)
 
 
 def _batched(steps: Iterator[Step]) -> Iterator[tuple[Step, ...]]:
@@ -114,16 +116,11 @@ def _adam(
     fewer) that is best on labelled target dev facts."""
     import torch
 
-    from ptx.stages.anchors import read_words, shared_words
     from ptx.transfer.equations import finish
-    from ptx.transfer.scoring import labelled_choice
     from ptx.transfer.solvers import adam
-    from ptx.transfer.starts import generator, xavier
 
     settings = steps[0].settings
-    d = anchors.b.shape[1]
-    noise = [generator(settings["seed"], step.settings["task"]) for step in steps]
-    start = torch.cat([xavier(m, d, own) for m, own in zip(lengths, noise, strict=True)]).to(model.device)
+    start = _start(steps, lengths, anchors).to(model.device)
     snapshots: dict[int, Tensor] = {}
 
     def keep(step: int, u: Tensor) -> None:
@@ -135,9 +132,7 @@ def _adam(
     u = adam(c, start, anchors=anchors.b, mask=mask, steps=settings["steps"], lr=settings["lr"], **watch)
     if not select:
         return u, [{} for _ in steps]
-    words = tuple(read_words(shared_words(steps[0].parents_at("anchors")[0]), store))
-    asked = [(step.task, settings["layout"], m) for step, m in zip(steps, lengths, strict=True)]
-    choice = labelled_choice(model, asked, words)
+    choice = _choice(steps, lengths, model, store)
     statistics = model.statistics if settings["normalize"] else None
     for number, snapshot in (snapshots or {settings["steps"]: u}).items():
         parts = snapshot.split(lengths)
@@ -145,6 +140,71 @@ def _adam(
             choice.offer(i, number, score, parts[i])
     chosen = [{"dev_accuracy": score, "selected_step": number} for score, number, _ in choice.chosen()]
     return torch.cat([part for _, _, part in choice.chosen()]), chosen
+
+
+def _start(steps: Sequence[Step], lengths: Sequence[int], anchors: TargetAnchors) -> Tensor:
+    """Where the searches of these tasks begin, [n, d]."""
+    import torch
+
+    from ptx.transfer.starts import generator, xavier
+
+    noise = [generator(step.settings["seed"], step.settings["task"]) for step in steps]
+    return torch.cat([xavier(m, anchors.b.shape[1], own) for m, own in zip(lengths, noise, strict=True)])
+
+
+def _choice(steps: Sequence[Step], lengths: Sequence[int], model: WordEmbeddings, store: Store) -> DevChoice:
+    """Of candidates for each task the best on labelled target dev facts."""
+    from ptx.stages.anchors import read_words, shared_words
+    from ptx.transfer.scoring import labelled_choice
+
+    words = tuple(read_words(shared_words(steps[0].parents_at("anchors")[0]), store))
+    asked = [(step.task, step.settings["layout"], m) for step, m in zip(steps, lengths, strict=True)]
+    return labelled_choice(model, asked, words)
+
+
+def _as_authors(
+    batch: Sequence[Step], model: WordEmbeddings, anchors: TargetAnchors, store: Store
+) -> Iterator[tuple[Step, Found | PtxError]]:
+    """The authors' search (transfer/ptfer.py): of every 50th step the prompt that is best on labelled target dev facts,
+    with the loss that it had there."""
+    import torch
+
+    from ptx.engine.build import Stopwatch
+    from ptx.stages.encode import read_similarities
+    from ptx.transfer import ptfer
+    from ptx.transfer.equations import check_alike
+
+    watch = Stopwatch()
+    settings = batch[0].settings
+    top_k = batch[0].parents[0].settings["top_k"]
+    goals, ready = [], []
+    for step in batch:
+        encodings = [read_similarities(p, store).to(model.device) for p in step.parents_at("encode")]
+        try:
+            check_alike(encodings)
+        except PtxError as error:
+            yield step, error
+        else:
+            goals.append(ptfer.goals(encodings, top_k))
+            ready.append(step)
+    if not ready:
+        return
+    first, second, mask = map(torch.cat, zip(*goals, strict=True))
+    lengths = [len(of_task) for of_task, _, _ in goals]
+    start = _start(ready, lengths, anchors).to(model.device)
+    statistics = model.statistics if settings["normalize"] else None
+    steps, lr = settings["steps"], settings["lr"]
+    choice, losses = _choice(ready, lengths, model, store), {}
+    for candidate in ptfer.search(
+        first, second, mask, start, lengths=lengths, anchors=anchors.b, statistics=statistics, steps=steps, lr=lr
+    ):
+        losses[candidate.step] = candidate.losses
+        for i, score in enumerate(choice.score(candidate.prompts)):
+            choice.offer(i, candidate.step, score, candidate.prompts[i])
+    seconds = watch.lap() / len(ready)
+    for i, (step, (score, number, prompt)) in enumerate(zip(ready, choice.chosen(), strict=True)):
+        figures = {"matching_loss": losses[number][i], "dev_accuracy": score, "selected_step": number}
+        yield step, Found(prompt, figures, seconds)
 
 
 METHOD = Method("relative", sources=None, needs=("encodings", "anchors"), settings=_settings, build=build)

@@ -80,7 +80,12 @@ def _explain(command: Command, rows: list[dict]) -> None:  # type: ignore[type-a
 @data_app.command(epilog="Example:  ptx data fetch lama && ptx data check lama/TREx")
 @expand
 def fetch(
-    name: Annotated[str, typer.Argument(help="lama, or optiprompt (LAMA, its parts, and train facts).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="lama, optiprompt (LAMA, its parts, and train facts), or optiprompt-lists (templates, words)."
+        ),
+    ],
     common: CommonConfig,
     source: Annotated[
         str, typer.Option("--from", help="Another address of the archive, or a file that you have.", show_default=False)

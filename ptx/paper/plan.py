@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact
@@ -11,10 +12,11 @@ from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.paper.cells import Cell, Rows
 from ptx.paper.recipe import Recipe, Variant
-from ptx.stages.anchors import default_anchors
+from ptx.stages.anchors import default_anchors, word_file_step
 from ptx.stages.eval import FILE
 from ptx.stages.grid import evaluations
 from ptx.stages.settings import Settings
+from ptx.suites import load_suite
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
     """Every cell of a recipe with its steps, and what the anchors are. Nothing is built, no weights are read."""
     planned, description = [], ""
     common: dict[str, Any] = {"tasks": recipe.tasks, "seed": seed, "dtype": dtype}
+    if len(suites := {variant.suite for variant in recipe.variants}) == 1:
+        load_suite(*suites)  # without it there is one error, not one for each cell
     for variant in recipe.variants:
         settings = Settings(suite=variant.suite, **common, **variant.configs)
-        shared, description = default_anchors(recipe.models, settings)
+        shared, description = _anchors(recipe, settings)
         for method, sources, target in recipe.cells():
             cell = Planned(method, tuple(sources), target, variant)
             try:
@@ -49,6 +53,17 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
                 cell = replace(cell, error=error)
             planned.append(cell)
     return planned, description
+
+
+def _anchors(recipe: Recipe, settings: Settings) -> tuple[Step, str]:
+    """The words of the recipe's file, if it names one and that is there, or all words that the models share."""
+    shared, description = default_anchors(recipe.models, settings)
+    if not recipe.words:
+        return shared, description
+    if not Path(recipe.words).is_file():
+        return shared, f"{description}, as there is no {recipe.words}"
+    shared = word_file_step(Path(recipe.words), shared.labels["models"], settings)
+    return shared, f"{recipe.words} and {description}"
 
 
 def measured(planned: Mapping[int, Sequence[Planned]], artifacts: Mapping[str, Artifact]) -> list[Cell]:

@@ -4,6 +4,7 @@ title = "..."
 shows = "table3"                    # a table or figure of the paper; without it, the general results table
 suite = "facts"                     # or a list of suites
 tasks = ["P17", "P27"]              # all by default
+words = "words.txt"                 # a file of words to take anchors from, if it is there
 sources = [["bert-base"], ["bert-base", "roberta-base"]]
 targets = ["albert-base"]
 methods = ["manual", "relative"]
@@ -57,6 +58,7 @@ class Part:
     shows: str | None = _key("A table or figure of the paper; without it, the general results table.")
     suite: str | list[str] | None = _key("A suite, or a list of suites; facts by default.")
     tasks: list[str] | None = _key("Tasks; all by default.")
+    words: str | None = _key("A file of words to take anchors from, as --anchors FILE; left out if it is not there.")
     sources: list[list[str]] | None = _key("Lists of source models, one or several each.")
     targets: list[str] | None = _key("The models to transfer to.")
     methods: list[str] | None = _key("Methods; all by default.")
@@ -95,6 +97,7 @@ class Recipe:
     title: str
     shows: str
     tasks: tuple[str, ...]
+    words: str
     sources: tuple[tuple[str, ...], ...]
     targets: tuple[str, ...]
     methods: tuple[str, ...]
@@ -185,6 +188,7 @@ def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Reci
         title=part.title or path.stem,
         shows=part.shows or "",
         tasks=tuple(part.tasks or ()),
+        words=part.words or "",
         sources=tuple(tuple(runs[name] for name in group) for group in sources if runs.keys() >= {*group}),
         targets=tuple(runs[name] for name in targets if name in runs),
         methods=tuple(methods),

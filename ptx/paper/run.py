@@ -1,10 +1,10 @@
 """What a recipe shows of its cells (a table, or a figure as a table and as files), kept as an artifact like any other;
 and the same from the cache alone."""
 
-import dataclasses
 import functools
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ptx.paper.claims import Claim, claims
 from ptx.paper.figures import draw
 from ptx.paper.frames import figure_table
 from ptx.paper.plan import Planned, measured, plan_cells
+from ptx.paper.protocol import differences, labelled
 from ptx.paper.recipe import PAPER, Recipe, load_recipe
 from ptx.paper.tables import model_table, paper_table
 from ptx.results.sheet import Sheet, page_of
@@ -38,11 +39,11 @@ def recipe_shown(
     settings: dict[str, Any] = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}
     labels = {"recipe": recipe.name}
     if not recipe.is_figure:
-        page = page_of(_noted(_table(recipe, cells, compare), recipe))
+        page = page_of(_noted(_table(recipe, cells, compare), evals, differences(evals, store) if compare else []))
         return Shown([page], *keep(settings, labels, evals, lambda: csv_file([page]), store))
     if not cells:
         raise PtxError(f"no results to draw for {recipe.name}", "mend what is named above and run it again")
-    page = page_of(_noted(figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors), recipe))
+    page = page_of(_noted(figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors), evals, []))
 
     def files() -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:
@@ -56,17 +57,16 @@ def recipe_shown(
     return Shown([page], *drawn, is_figure=True)
 
 
+def _noted(sheet: Sheet, evals: Sequence[Artifact], notes: Sequence[str]) -> Sheet:
+    """What a reader must know beside the cells: whether labels chose, and what is not as in the paper."""
+    return replace(sheet, notes=[*sheet.notes, *([LABELLED] if labelled(evals) else []), *notes])
+
+
 def _table(recipe: Recipe, cells: Sequence[Cell], compare: bool) -> Sheet:
     number = int(recipe.shows.removeprefix("table"))
     if number == 4:
         return model_table([describe(name) for name in recipe.targets], recipe.stand_ins)
     return paper_table(number, cells, recipe.stand_ins, compare=compare)
-
-
-def _noted(sheet: Sheet, recipe: Recipe) -> Sheet:
-    """Said to have been chosen on target labels, if a recipe of the user's has it so."""
-    labelled = any(variant.configs["search"].select == "dev" for variant in recipe.variants)
-    return dataclasses.replace(sheet, notes=[*sheet.notes, LABELLED]) if labelled else sheet
 
 
 def _anchors(planned: Plans, store: Store) -> int | None:

@@ -28,6 +28,7 @@ __all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite
 ZOO = Path(__file__).parents[1] / "zoo"
 EMBEDDED = {"facts": ZOO / "facts", "topics": ZOO / "topics"}
 SPLIT = "split:"
+OPTIPROMPT = "autoprompt_data"  # in OptiPrompt's archive: train and dev facts, and LAMA's TREx as test facts
 
 
 def load_suite(name: str) -> Suite:
@@ -79,6 +80,8 @@ def _tasks(name: str, bad: Bad) -> Iterable[Task]:
     if not os.path.exists(path):
         known = ", ".join([*EMBEDDED, *PRESETS])
         hint = f"use {known}, or the path of a folder or file of facts or texts, or hf:NAME of the hub"
+        if Path(name).name == OPTIPROMPT:
+            hint = _to_fetch(Path(name).parent)
         raise PtxError(f"unknown suite {shown(name)!r}", hint)
     description = path / "suite.toml" if path.is_dir() else path
     if description.suffix == ".toml" and description.is_file():
@@ -86,6 +89,12 @@ def _tasks(name: str, bad: Bad) -> Iterable[Task]:
     if path.is_dir():
         return read_folder(path, bad=bad)
     return read_file(path, near(read_relations(path.parent, beside(path), bad), path), bad)
+
+
+def _to_fetch(folder: Path) -> str:
+    """How OptiPrompt's data come into a folder, and the templates beside it if the folder is called as there."""
+    lists = f"`ptx data fetch optiprompt-lists --output {folder.parent}`, then " if folder.name == "data" else ""
+    return f"run {lists}`ptx data fetch optiprompt --output {folder}`"
 
 
 def _folder(name: str, path: Path, prefix: str) -> Path:

@@ -478,6 +478,10 @@ def _write_suites() -> None:
         _write(f"{folder}/relations.jsonl", relation)
     for split, facts in lines.items():
         _write(f"tasks/P103/{split}.jsonl", "".join(facts))
+    _write("OptiPrompt/relation_metainfo/LAMA_relations.jsonl", relation)
+    _write("OptiPrompt/common_vocabs/common_vocab_cased_be_ro_al.txt", "France\nJapan\nPeru\nKenya\nNorway\n")
+    for split, facts in lines.items():
+        _write(f"OptiPrompt/data/autoprompt_data/P103/{split}.jsonl", "".join(facts))
     _write("lama/P103.jsonl", "".join("".join(facts) for facts in lines.values()))
     labelled = [(text, "good" in text) for text in TEXTS]
     _write(

@@ -23,11 +23,14 @@ from ptx.suites.fetching.archive import unpack
 from ptx.suites.fetching.download import Progress, download
 
 Bar = Callable[[str], AbstractContextManager[Progress]]  # shows the progress of a download, given its address
+OPTIPROMPT = "9450bc96f28ac3df01337c79be079a2ac3defb5c"  # its last commit, of October 2022
 SOURCES = {
     # LAMA (Petroni et al. 2019): test facts in TREx/P17.jsonl and so on, templates in relations.jsonl.
     "lama": "https://dl.fbaipublicfiles.com/LAMA/data.zip",
     # OptiPrompt (Zhong et al. 2021): LAMA-TREx, its UHN, easy and hard parts, and AutoPrompt's train and dev facts.
     "optiprompt": "https://nlp.cs.princeton.edu/projects/optiprompt/data.tar.gz",
+    # What is beside its code: LAMA's templates in relation_metainfo/, lists of words in common_vocabs/.
+    "optiprompt-lists": f"https://github.com/princeton-nlp/OptiPrompt/archive/{OPTIPROMPT}.tar.gz",
 }
 
 

@@ -48,9 +48,10 @@ def described(
         for i in range(m):
             own = torch.stack([cosine(prompt[i], anchor) for anchor in anchors.double()]) * keep[i]
             of_sources = [1 - cosine(own, source[i].double() * keep[i]) for source in sources]
-            losses.append(sum(of_sources) / len(of_sources))
-        loss = sum(losses) / m
+            losses.append(torch.stack(of_sources).mean())
+        loss = torch.stack(losses).mean()
         loss.backward()
+        assert leaf.grad is not None
         if step % 50 == 0:
             found.append((step, prompt.detach(), loss.item()))
         mean = 0.9 * mean + 0.1 * leaf.grad

@@ -41,7 +41,7 @@ def import_prompt(
         typer.Option(min=1, help="The first N rows are the prompt: all, but 5 of OptiPrompt's 10.", show_default=False),
     ] = None,
     unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Even if the file or its card is of another model, task or data.")
+        bool, typer.Option("--unchecked", help="Even if it is of another model, task or data, or not alone.")
     ] = False,
 ) -> None:
     """Store a prompt from a file so that it can be encoded, searched with and evaluated like a tuned one."""

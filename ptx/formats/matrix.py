@@ -78,7 +78,7 @@ def pick(tensors: Mapping[Any, Any], path: Path) -> Matrix:
     for inner in ("state_dict", "model"):
         if isinstance(tensors.get(inner), Mapping):
             chosen = pick(tensors[inner], path)
-            return dataclasses.replace(chosen, beside=(*chosen.beside, *found))
+            return dataclasses.replace(chosen, beside=(*chosen.beside, *sorted(found)))
     known = {name: end for name in found for end in NAMES if f".{name}".endswith(f".{end}")}
     choice = list(known or found)
     if len(choice) != 1:
@@ -88,7 +88,7 @@ def pick(tensors: Mapping[Any, Any], path: Path) -> Matrix:
     if end == MIXED:
         values, note = values[1:], "without the first row, which belongs to no token in OpenPrompt's mixed templates"
     behind = end not in (None, OURS)
-    return Matrix(values, layout=NAMES.get(end or ""), behind=behind, beside=tuple(found), note=note)
+    return Matrix(values, layout=NAMES.get(end or ""), behind=behind, beside=tuple(sorted(found)), note=note)
 
 
 def some(names: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, first_line
 from ptx.lms.models import LOCAL, Model
 from ptx.lms.tables import TABLES, learnt
 
@@ -171,7 +171,11 @@ def factor_by_class(model: Model) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _without_weights(model: Model) -> PreTrainedModel:
-    """A network of the model's class, whose tensors have shapes only."""
-    config = read_config(model)
-    with torch.device("meta"):
-        return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
+    """A network of the model's class, whose tensors have shapes only. Raises PtxError if there can be none."""
+    try:
+        config = read_config(model)
+        with torch.device("meta"):
+            return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        what = f"cannot make a network as config.json of {model.name} describes it: {first_line(error)}"
+        raise PtxError(what, "choose a masked or causal LM; `ptx models` lists models") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,7 +122,7 @@ def test_the_width_is_that_of_the_matrix(family: str, root: Path) -> None:
 
 
 def test_the_factor_is_what_the_embedding_layer_multiplies_by(family: str, root: Path) -> None:
-    words = load_model(resolve(str(root / family)), "cpu").network.get_input_embeddings()
+    words: Any = load_model(resolve(str(root / family)), "cpu").network.get_input_embeddings()
     factor = FACTORS.get(family, 1.0)
     torch.testing.assert_close(words(torch.arange(5, 9)), factor * words.weight[5:9], rtol=1e-6, atol=0)
     assert factor_by_class(resolve(str(root / family))) == factor

@@ -3,6 +3,7 @@ from or goes to, on whichever side of the factor that program has it."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -25,7 +26,6 @@ from ptx.lms.template import LAYOUTS
 SUBJECTS = ["Peru", "the old king", "North sea island"]
 SCALED = [name for name in FACTORS if name in CAUSAL]
 PEFT_ASKS = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
-TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 Run = Callable[..., Result]
 
 
@@ -65,6 +65,10 @@ def vectors(m: int, d: int = 16) -> torch.Tensor:
     return torch.randn(m, d, generator=torch.Generator().manual_seed(m))
 
 
+def close(found: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-5) -> None:
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
 def by_ptx(folder: str, prompt: torch.Tensor) -> torch.Tensor:
     model = load_model(resolve(folder), "cpu")
     rows = model.rows(LAYOUTS["prefix"], SUBJECTS, prompt_length=len(prompt))
@@ -90,8 +94,8 @@ def peft_adapter(folder: str, prompt: torch.Tensor, out: Path, *, kind: str = "C
     loader = AutoModelForCausalLM if kind == "CAUSAL_LM" else AutoModelForSeq2SeqLM
     network = loader.from_pretrained(folder)
     config = PromptTuningConfig(task_type=kind, num_virtual_tokens=len(prompt), num_attention_heads=2)
-    model = get_peft_model(network, config)
-    weight = model.prompt_encoder["default"].embedding.weight
+    model: Any = get_peft_model(network, config)
+    weight: Any = model.get_parameter("prompt_encoder.default.embedding.weight")
     with torch.no_grad():
         weight[: len(prompt)] = prompt
     model.save_pretrained(str(out))
@@ -108,11 +112,11 @@ def test_to_peft_and_back(ptx, brought, made, tmp_path, name: str) -> None:
     done = ptx("export", key, "--to", "peft", "--output", tmp_path / "adapter")
     assert done.code == 0, done.err
     ours = by_ptx(folder, prompt)
-    torch.testing.assert_close(by_peft(folder, tmp_path / "adapter"), ours, **TOLERANCE)
+    close(by_peft(folder, tmp_path / "adapter"), ours)
     back = ptx("import", tmp_path / "adapter", "--json")
     assert back.code == 0, back.err
-    torch.testing.assert_close(by_ptx(folder, stored(back.lines[0])), ours, **TOLERANCE)
-    torch.testing.assert_close(stored(back.lines[0]), prompt, rtol=1e-6, atol=0)
+    close(by_ptx(folder, stored(back.lines[0])), ours)
+    close(stored(back.lines[0]), prompt, 1e-6)
     wrong = save_safetensors(tmp_path / "adapter" / "adapter_model.safetensors", {"prompt_embeddings": vectors(6)})
     assert "does not hold the 5 vectors" in ptx("import", wrong.parent).err
 
@@ -123,7 +127,7 @@ def test_from_peft(brought, made, tmp_path, name: str) -> None:
     folder = made(name)
     peft_adapter(folder, vectors(5), tmp_path / "adapter")
     line = brought(tmp_path / "adapter", folder)
-    torch.testing.assert_close(by_ptx(folder, stored(line)), by_peft(folder, tmp_path / "adapter"), **TOLERANCE)
+    close(by_ptx(folder, stored(line)), by_peft(folder, tmp_path / "adapter"))
     assert re.search(rf"divided by {FACTORS[name]:g}, which the embedding layer of \S+ multiplies by", line["err"])
     assert "warning" not in line["err"]
 
@@ -147,7 +151,7 @@ def test_from_peft_of_an_encoder_decoder(brought, made, tmp_path, name: str) -> 
         read = torch.cat([words(start), prompt[None], words(ids[:, :-1])], 1)  # by the decoder: see LanguageModel
         with torch.inference_mode():
             theirs = model(input_ids=ids, attention_mask=torch.ones_like(ids), decoder_inputs_embeds=read).logits
-        torch.testing.assert_close(ours, theirs[0, row.answer_at], **TOLERANCE)
+        close(ours, theirs[0, row.answer_at])
 
 
 @PEFT_ASKS
@@ -160,13 +164,14 @@ def test_from_peft_of_t5(brought, made, tmp_path) -> None:
         ids, fed = torch.tensor([row.ids[5:]]), torch.tensor([[lm.decoder_start, lm.blank]])
         with torch.inference_mode():
             theirs = model(input_ids=ids, attention_mask=torch.ones_like(ids), decoder_input_ids=fed).logits[0, 1]
-        torch.testing.assert_close(ours, theirs, **TOLERANCE)
+        close(ours, theirs)
 
 
 @torch.inference_mode()
 def by_network(folder: str, prompt: torch.Tensor, *, behind: bool) -> torch.Tensor:
     """The plain network given the vectors in place of its layer's output, or as rows of its matrix by their numbers."""
-    network, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    network: Any = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     found = []
     for subject in SUBJECTS:
         ids = tokenizer(lead(tokenizer) + subject, add_special_tokens=False, return_tensors="pt")["input_ids"]
@@ -198,9 +203,7 @@ def test_each_format_lives_on_its_side(brought, made, tmp_path, file: str) -> No
     folder = made("gemma3")
     prompt = vectors(7)
     line = brought(VALID[file][0](tmp_path / file, prompt), folder)
-    torch.testing.assert_close(
-        by_ptx(folder, stored(line)), by_network(folder, prompt, behind=SIDES[file]), **TOLERANCE
-    )
+    close(by_ptx(folder, stored(line)), by_network(folder, prompt, behind=SIDES[file]))
     assert ("divided by 4" in line["err"]) == SIDES[file]
     assert not torch.allclose(
         by_network(folder, prompt, behind=True), by_network(folder, prompt, behind=False), atol=0.01
@@ -218,8 +221,8 @@ def test_out_and_in_again(ptx, brought, made, tmp_path, to: str) -> None:
     assert ("multiply it by 3.81971863, as the model's embedding layer does" in card) == (to in ("npy", "safetensors"))
     back = ptx("import", tmp_path / "out", "--json")
     assert back.code == 0, back.err
-    torch.testing.assert_close(stored(back.lines[0]), prompt, rtol=1e-6, atol=0)
-    torch.testing.assert_close(by_ptx(folder, stored(back.lines[0])), by_ptx(folder, prompt), **TOLERANCE)
+    close(stored(back.lines[0]), prompt, 1e-6)
+    close(by_ptx(folder, stored(back.lines[0])), by_ptx(folder, prompt))
     if to in ("npy", "safetensors", "optiprompt"):
         assert back.lines[0]["key"] == line["key"]
 
@@ -234,7 +237,7 @@ def test_the_card_for_vllm_builds_the_input_of_ptx(ptx, brought, made, tmp_path)
     with torch.inference_mode():
         network = AutoModelForCausalLM.from_pretrained(folder)
         logits = network(inputs_embeds=space["prompt_embeds"][None]).logits[0, -1]
-    torch.testing.assert_close(logits, by_ptx(folder, vectors(5))[1], **TOLERANCE)
+    close(logits, by_ptx(folder, vectors(5))[1])
 
 
 def test_predict_eval_inspect_and_init_read_a_file_as_import_does(ptx, suite, brought, made, tmp_path) -> None:
@@ -260,3 +263,15 @@ def test_the_factor_is_no_reason_to_doubt_a_prompt(brought, made, tmp_path) -> N
     assert "its embedding layer multiplies words by 50, and the vectors look as if they were already" in line["err"]
     line = brought(save_npy(tmp_path / "huge.npy", 50000 * words), folder, "postfix")
     assert "is it for this model?" in line["err"]
+
+
+def test_a_class_that_transformers_cannot_make_is_an_error(ptx, suite, tmp_path) -> None:
+    folder = make("gpt2", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text()) | {"n_head": 3}  # of 16 numbers
+    (folder / "config.json").write_text(json.dumps(config))
+    args = ["--model", folder, "--suite", suite, "--task", "R1"]
+    refused = ptx("import", save_torch(tmp_path / "task_prompt", vectors(3)), *args)
+    assert refused.code == 1
+    assert "cannot make a network as config.json" in refused.err
+    assert "ptx models" in refused.err.partition("hint: ")[2]
+    assert ptx("import", save_npy(tmp_path / "p.npy", vectors(3)), *args).code == 0

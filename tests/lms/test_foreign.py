@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import make_model
@@ -33,6 +34,16 @@ def without(*names: str) -> None:
         Path("m", name).unlink()
 
 
+def instead(removed: list[str], added: str) -> None:
+    without(*removed)
+    write(added)
+
+
+def tokenizer_above() -> None:
+    without("tokenizer_config.json")
+    Path("m/tokenizer.json").rename("tokenizer.json")
+
+
 def checkpoints() -> None:
     for step in (500, 1000, 1500):
         shutil.copytree("m", f"out/checkpoint-{step}")
@@ -56,12 +67,12 @@ def adapter(kind: str) -> Callable[[], None]:
 
 
 # what is done; the name given; what the message and the hint have
-GIVEN: dict[str, tuple[Callable[[], None], str, str, str]] = {
+GIVEN: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "gguf": (lambda: write("org/x-q4.gguf", content=b"GGUF\3\0\0\0"), "org/x-q4.gguf", "org/x-q4.gguf is a GGUF file",
              "from_pretrained('org', gguf_file='x-q4.gguf')"),
     "gguf folder": (lambda: write("org/x-q4.gguf", content=b"GGUF\3\0\0\0"), "org", "org holds a GGUF file",
                     "from_pretrained('org', gguf_file='x-q4.gguf')"),
-    "gguf and tokenizer": (lambda: (without("model.safetensors"), write("m/x.gguf")), "m", "m holds a GGUF file",
+    "gguf and tokenizer": (lambda: instead(["model.safetensors"], "m/x.gguf"), "m", "m holds a GGUF file",
                            "gguf_file='x.gguf'"),
     "weights of a model": (lambda: None, "m/model.safetensors", "m/model.safetensors is a file of weights",
                            "give its folder, m"),
@@ -76,12 +87,12 @@ GIVEN: dict[str, tuple[Callable[[], None], str, str, str]] = {
     "nothing": (lambda: without("model.safetensors"), "m", "m has no config.json or weights", "save_pretrained"),
     "no tokenizer": (lambda: without("tokenizer.json", "tokenizer_config.json"), "m", "m has no tokenizer files",
                      "save_pretrained"),
-    "tokenizer above": (lambda: (without("tokenizer_config.json"), Path("m/tokenizer.json").rename("tokenizer.json")),
+    "tokenizer above": (tokenizer_above,
                         "m", "m has no tokenizer files", "copy its files into m"),
-    "tensorflow": (lambda: (without("model.safetensors"), write("m/tf_model.h5")), "m",
+    "tensorflow": (lambda: instead(["model.safetensors"], "m/tf_model.h5"), "m",
                    "m has weights for TensorFlow only (tf_model.h5)", "for PyTorch"),
-    "flax": (lambda: (without("model.safetensors"), write("m/flax_model.msgpack")), "m", "Flax only", "for PyTorch"),
-    "onnx": (lambda: (without("model.safetensors"), write("m/onnx/model.onnx")), "m",
+    "flax": (lambda: instead(["model.safetensors"], "m/flax_model.msgpack"), "m", "Flax only", "for PyTorch"),
+    "onnx": (lambda: instead(["model.safetensors"], "m/onnx/model.onnx"), "m",
              "m was exported to ONNX (onnx/model.onnx)", "exported from"),
     "sentence-transformers": (inside, "st", "the model is inside, in 0_Transformer", "give st/0_Transformer"),
     "checkpoints": (checkpoints, "out", "checkpoint-500, checkpoint-1000, checkpoint-1500, m", "give one"),

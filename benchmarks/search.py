@@ -61,7 +61,7 @@ def problem(tasks: int, k: int, top_k: int, *, source: int = 768, target: int = 
 
 
 def ours(of: Problem, mask: str, target: TargetAnchors) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The target's directions [n, d], what they were matched to, and the mask."""
+    """The target's vectors [n, d], what they were matched to, and the mask."""
     combined = [combine([cosines.double()], weights=[1.0], top_k=of.top_k, mask=mask) for cosines in of.cosines]
     c = torch.cat([c for c, _ in combined])
     masks = [m for _, m in combined if m is not None]
@@ -77,7 +77,7 @@ def whole(of: Problem, mask: str, target: TargetAnchors | None = None) -> Tensor
     target = target or TargetAnchors(of.anchors)
     u, c, shared = ours(of, mask, target)
     matching_loss(c, relative_representation(u, anchors=target.b), mask=shared)
-    return normalize_statistics(u.view(len(of.cosines), VECTORS, -1), mean=0.0, std=0.05)
+    return normalize_statistics(normalize(u, dim=-1).view(len(of.cosines), VECTORS, -1), mean=0.0, std=0.05)
 
 
 def theirs(of: Problem, mask: str, *, task: int, steps: int, as_written: bool = False) -> Tensor:

@@ -27,9 +27,9 @@ TITLES = {
 def frame(name: str, cells: Sequence[Cell], *, anchors: int | None = None) -> pd.DataFrame:
     """One row per cell, pairs in the order given: sources, target, suite, self_transfer, series, x, percent and more.
 
-    `x` is the matching loss of the prompts that are scored, so after Eq. 6 (figure2), 1 or 0 for with or without Eq. 6 (figure3), or the number that varies
-    (figure4), where "all" counts as `anchors`, or as infinite without it. Raises PtxError where there are no cells,
-    UsageError for another name.
+    `x` is the matching loss of the prompts that are scored, so after Eq. 6 (figure2), 1 or 0 for with or without Eq. 6
+    (figure3), or the number that varies (figure4), where "all" counts as `anchors`, or as infinite without it. Raises
+    PtxError where there are no cells, UsageError for another name.
     """
     import pandas as pd
 

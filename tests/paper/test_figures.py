@@ -18,7 +18,11 @@ from ptx.paper.frames import BY_COUNT, BY_LENGTH, BY_TOP_K, figure_table, frame
 from ptx.results.sheet import render
 
 LABELS = {
-    "figure2": ["matching loss after Eq. 6, 1 − cosine (falls to the right)", "accuracy on the dev split (%)", "to roberta-micro"],
+    "figure2": [
+        "matching loss after Eq. 6, 1 − cosine (falls to the right)",
+        "accuracy on the dev split (%)",
+        "to roberta-micro",
+    ],
     "figure3": ["accuracy, P@1 (%)", "within one model", "across models", "with Eq. 6", "bert-micro → roberta-micro"],
     "figure4": ["number of anchors (log scale)", "prompt length (vectors)", "accuracy, P@1 (%), mean over pairs"],
 }

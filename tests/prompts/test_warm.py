@@ -55,6 +55,18 @@ def test_starts_from_the_transferred_prompts(paths, tune, ptx, tiny, suite) -> N
         assert [point["steps"] for point in history(line)] == [0, 1, 2, 4]
 
 
+def test_starts_of_other_weights_have_other_names(tune, ptx, tiny, suite) -> None:
+    """And so a column each in the curve."""
+    sources = ["--sources", f"{tiny['a']},{tiny['narrow']}", "--target", tiny["b"], "--suite", suite, "--epochs", "1"]
+    for weights in ("2,1", "1,2"):
+        found = ptx("search", *sources, "--weights", weights, "-q").out.strip()
+        (line, *_) = tune("--init", found).at("tune")
+        spelled = {"2,1": "(0.6667:0.3333)", "1,2": "(0.3333:0.6667)"}[weights]
+        assert line["init"] == f"relative {tiny['a']}+{tiny['narrow']} {spelled}"
+    curves = {row["init"] for row in ptx("table", "--curve", "--json").lines}
+    assert len([name for name in curves if name.startswith("warm")]) == 2
+
+
 def test_epoch_zero_is_the_prompt_itself(paths, tune, tiny, suite) -> None:
     import torch
 

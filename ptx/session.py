@@ -213,7 +213,7 @@ class Session:
     def build(self, stage: str, goals: Sequence[Step], *, jobs: int = 1) -> Built:
         """Build the goals and what they need, failures included. `stage` is what --force rebuilds."""
         began = time.monotonic()
-        for suite in {goal.labels["suite"]: None for goal in goals if goal.task}:
+        for suite in dict.fromkeys(goal.labels["suite"] for goal in goals if goal.task and "suite" in goal.labels):
             self.settings.read(suite)
         self._say_skipped(goals)
         self._say_frames(goals)
@@ -247,7 +247,9 @@ class Session:
             suites = {goal.labels["suite"] for goal in goals}
             skipped = [task.name for suite in suites for task in load_suite(suite).tasks if task.name not in used]
             if skipped:
-                self.tell.warn(f"skipped {', '.join(skipped)}: without facts in a split that is needed")
+                self.tell.warn(
+                    f"skipped {', '.join(skipped)}: without facts in a split that is needed, or a manual template"
+                )
 
     def _say_frames(self, goals: Sequence[Step]) -> None:
         for model in {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}:

@@ -49,6 +49,13 @@ def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Ite
 def _tasks(settings: Settings, method: Method) -> list[tuple[Task, Task]]:
     """The tasks of a suite that can be tuned on, whatever the method, so that methods compare; of a suite that is a
     test set only (LAMA's files), all tasks for a method without training."""
+    found = _usable(settings, method)
+    if method is method_named("manual") and not settings.tasks:  # LAMA's Google_RE has no templates in relations.jsonl
+        found = [tasks for tasks in found if tasks[1].template] or found
+    return found
+
+
+def _usable(settings: Settings, method: Method) -> list[tuple[Task, Task]]:
     if not method.needs and not any(task.splits["train"] for task in settings.read(settings.suite).tasks):
         return settings.scored_tasks()
     return settings.scored_tasks("train", "dev")

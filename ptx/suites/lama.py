@@ -115,6 +115,7 @@ def with_facts(found: Iterable[Source], bad: Bad) -> Iterator[Source]:
 def _why_no_facts(source: Source) -> PtxError | None:
     """None if a row is one of facts, or if it is not known to be none. JSON and text may be anything else."""
     problems: list[PtxError] = []
+    vague = all(form_of(file) in (".json", ".txt") for file in source.files)
 
     def note(said: PtxError | Remark) -> None:
         if isinstance(said, PtxError):
@@ -126,12 +127,13 @@ def _why_no_facts(source: Source) -> PtxError | None:
             with closing(fact_rows(file, note)) as rows:
                 if next(rows, None) is not None:
                     return None
-        except NoColumn as error:
+        except PtxError as error:
+            if not (vague or isinstance(error, NoColumn)):
+                raise
             note(error)
     other = any(form_of(file) != ".jsonl" for file in source.files)
     if not problems and other:
         return PtxError(f"{source.path}: no facts", HINT)
-    vague = all(form_of(file) in (".json", ".txt") for file in source.files)
     return problems[0] if problems and (vague or isinstance(problems[0], NoColumn)) else None
 
 

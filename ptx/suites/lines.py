@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from ptx.errors import PtxError, shown
 
@@ -87,7 +86,7 @@ def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
         raise PtxError(message, "check the path and its permissions") from None
 
 
-def _lines(file: BinaryIO | gzip.GzipFile, path: Path, bad: Bad) -> Generator[str, None, None]:
+def _lines(file: io.BufferedIOBase, path: Path, bad: Bad) -> Generator[str, None, None]:
     file.seek(0)
     head = file.read(10)
     file.seek(0)
@@ -110,7 +109,7 @@ def _lines(file: BinaryIO | gzip.GzipFile, path: Path, bad: Bad) -> Generator[st
             yield "\n"
 
 
-def _marked(file: BinaryIO | gzip.GzipFile, encoding: str, path: Path, bad: Bad) -> Generator[str, None, None]:
+def _marked(file: io.BufferedIOBase, encoding: str, path: Path, bad: Bad) -> Generator[str, None, None]:
     """Lines in an encoding of several bytes a character. Where one of them is wrong, the rest cannot be known."""
     number = 0
     with io.TextIOWrapper(file, encoding, newline="\n") as text:  # type: ignore[type-var, unused-ignore]

@@ -101,6 +101,38 @@ def test_texts_with_labels(ptx, tmp_path, models) -> None:
     assert "dev.jsonl:9: label 'ugly' has no label word" in result.err
 
 
+def test_facts_with_several_right_answers(ptx, tiny, tmp_path, models) -> None:
+    """Dropped only if none of them is known; tuning takes the first that is, and so does --strict."""
+    answers = [["Atlantis", "France"], ["Japan"], ["Atlantis", "Nowhere"], ["Peru", "Japan"]]
+    for split in ("train", "dev", "test"):
+        path = tmp_path / "s" / "P1" / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [{"sub_label": f"name{i}", "obj_label": value} for i, value in enumerate(answers)]
+        lines += [{"sub_label": "name3", "obj_label": "Japan"}] if split == "test" else []
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = {row["split"]: row for row in ptx("data", "check", tmp_path / "s", *models, "--json").lines}
+    assert [(row["used"], row["dropped"]) for row in rows.values()] == [(3, 1), (3, 1), (4, 1)]
+    assert rows["test"]["in_train"] == 5
+    command = ("tune", "--model", tiny["a"], "--suite", tmp_path / "s", "--epochs", "1", "--json")
+    (tuned,) = ptx(*command).at("tune")
+    assert (tuned["facts"], tuned["dropped"]) == (3, 1)
+    strict = ptx(*command, "--strict")
+    assert strict.code == 1
+    assert "1 of 4 objects of train are not one token" in strict.err
+    assert "'Atlantis'" in strict.err
+
+
+def test_templates_of_facts_of_their_own(ptx, tmp_path, models) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "sub_label,obj_label,template\nname1,Japan,[X] a [Y] .\nname2,Japan,[X] b [Y] .\nname3,Peru,[X] c .\n"
+    )
+    rows = ptx("data", "check", path, *models, "--json").lines
+    assert sum(row["own_templates"] for row in rows) == 2
+    assert sum(row["wrong_templates"] for row in rows) == 1
+    assert ptx("data", "check", path, *models).out.splitlines()[1].split()[:2] == ["a", "wrong"]
+
+
 def test_a_file_of_words_narrows_what_is_used(ptx, suite, tmp_path, tiny, models) -> None:
     (tmp_path / "words.txt").write_text("  France\n  Atlantis\n")
     rows = ptx("data", "check", suite, *models, "--anchors", "words.txt", "--json").lines

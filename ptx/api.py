@@ -239,8 +239,8 @@ def prompt(named: File, *, cache_dir: File = "cache", progress: bool = False) ->
     """The soft prompt [m, d] in a file, or of an artifact by key or path: of a tuning, a search, or an evaluation."""
     from ptx import formats
     from ptx.cache import STAGES
+    from ptx.prompts.brought import left_out
     from ptx.prompts.given import find
-    from ptx.prompts.imported import left_out
     from ptx.stages.tune import FILE
 
     session = _session(locals())

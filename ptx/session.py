@@ -124,7 +124,7 @@ class Session:
         from ptx import formats
         from ptx.lms.lm import load_model
         from ptx.lms.template import LAYOUTS
-        from ptx.prompts import imported
+        from ptx.prompts import brought
         from ptx.stages.tune import FILE
         from ptx.transfer.scoring import Questions, answer
 
@@ -132,10 +132,10 @@ class Session:
         labels: Sequence[str] = ()
         if isinstance(found, Path):
             read = formats.read(found)
-            imported.check_alone(read)
+            brought.check_alone(read)
             layout = layout or read.layout or "postfix"
-            imported.say_read(read, layout, model, self.tell)
-            vectors = imported.in_front(read, model)
+            brought.say_read(read, layout, model, self.tell)
+            vectors = brought.in_front(read, model)
         else:
             given.check_target(found, model)
             vectors = formats.read_prompt(found.path / FILE)

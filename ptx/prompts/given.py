@@ -158,7 +158,7 @@ def prompt_steps(text: str, target: Model, store: Store, settings: Settings, tel
 def _from_file(path: Path, target: Model, settings: Settings, tell: Reporter) -> Step:
     """A prompt file as `ptx import` would store it, with the layout and task of its card if none is asked for."""
     from ptx import formats
-    from ptx.prompts import imported
+    from ptx.prompts import brought, imported
 
     found = formats.read(path)
     if len(settings.tasks) != 1 and (settings.tasks or found.record is None):
@@ -166,7 +166,7 @@ def _from_file(path: Path, target: Model, settings: Settings, tell: Reporter) ->
     suite, task = (settings.suite, settings.tasks[0]) if settings.tasks else ("", "")
     layout = None if settings.tune.layout == "postfix" else settings.tune.layout  # the default
     said = imported.origin(found, model=target.name, suite=suite, task=task, layout=layout)
-    imported.say_read(found, said.layout, said.model, tell)
+    brought.say_read(found, said.layout, said.model, tell)
     return imported.import_step(found, said)
 
 

@@ -18,13 +18,13 @@ from ptx.engine.build import Reporter, Stopwatch
 from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
-from ptx.formats.matrix import some, unscaled
 from ptx.formats.tensors import to_bytes
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.families import factor_by_class
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit, hub_id, pinned, resolve, zoo
+from ptx.prompts.brought import check_alone, in_front, say_read
 from ptx.stages import tune
 from ptx.stages.tune import FILE
 from ptx.suites import Task, load_suite
@@ -96,37 +96,6 @@ def origin(
         check_alone(found)
         _compare(found, said)
     return said
-
-
-def say_read(found: PromptFile, layout: str, model: Model, tell: Reporter) -> None:
-    """Tell what was read for a model, what was done to it, and what was left out."""
-    factor = factor_of(found, model)
-    divided = f"divided by {factor:.6g}, which the embedding layer of {model.name} multiplies by" if factor != 1 else ""
-    tell.message("; ".join(filter(None, [f"{found}", f"layout {layout}", found.note, divided])))
-    if found.beside:
-        tell.warn(left_out(found))
-
-
-def left_out(found: PromptFile) -> str:
-    return f"{found.path} has other weights beside the prompt, which are left out: {some(found.beside)}"
-
-
-def factor_of(found: PromptFile, model: Model) -> float:
-    """The factor of the model's embedding layer that is in the vectors of a file."""
-    return factor_by_class(model) if found.behind else 1.0
-
-
-def in_front(found: PromptFile, model: Model) -> Float[Tensor, "m d"]:
-    """The vectors in the scale of the model's word-embedding matrix, as ptx has them: what the embedding layer
-    turns into the file's vectors."""
-    return unscaled(found.prompt, factor_of(found, model))
-
-
-def check_alone(found: PromptFile) -> None:
-    """Raise PtxError for an adapter with other weights beside the prompt. PEFT saves what was trained, or resized."""
-    if found.format == "peft" and found.beside:
-        what = f"{found.path} was trained together with {some(found.beside)}, and its prompt is of little use alone"
-        raise PtxError(what, f"import the prompt alone all the same: `ptx import {found.path} --unchecked`")
 
 
 def _compare(found: PromptFile, said: Origin) -> None:

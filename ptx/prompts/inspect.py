@@ -17,8 +17,8 @@ from ptx.errors import PtxError, UsageError
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, resolve
+from ptx.prompts.brought import in_front, left_out
 from ptx.prompts.given import PROMPTS, check_fits, find, made_for
-from ptx.prompts.imported import in_front, left_out
 from ptx.stages.anchors import read_words
 from ptx.stages.encode import read_similarities
 from ptx.stages.search import spelled

@@ -53,11 +53,11 @@ def _start(
     chosen = _chosen(given, model, task, n_tasks)
     if isinstance(chosen, Path):
         from ptx import formats
-        from ptx.prompts import imported
+        from ptx.prompts import brought, imported
 
         found = formats.read(chosen)
         said = imported.origin(found, model=model.name, suite=suite, task=task.name)
-        imported.say_read(found, said.layout, model, tell)
+        brought.say_read(found, said.layout, model, tell)
         return imported.import_step(found, said), {"init": chosen.name, "sources": [chosen.name]}
     labels = chosen.meta["labels"]
     sources = list(labels.get("sources") or ([labels["model"]] if "model" in labels else []))

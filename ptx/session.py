@@ -287,7 +287,10 @@ def _some(names: Sequence[str], flag: str) -> list[str]:
     """Models, once each, however a folder is spelled. Raises UsageError if there is none."""
     if not names:
         raise UsageError(f"{flag} names no model", f"write it like {flag} bert-micro,roberta-micro")
-    return list({place(name): name for name in reversed(names)}.values())[::-1]
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(place(name), name)
+    return list(first.values())
 
 
 def sources_for(method: str, names: Sequence[str]) -> list[str]:

@@ -86,11 +86,10 @@ def incomplete(name: str, lacks: str) -> PtxError:
 
 
 def _gguf(name: str, path: Path) -> PtxError:
+    what = f"{name} {'is' if name.endswith(path.name) else 'holds'} a GGUF file, which ptx does not read"
     how = f"from_pretrained({str(path.parent)!r}, gguf_file={path.name!r})"
     hint = f"convert it: load model and tokenizer with transformers' `{how}` (needs `pip install gguf`), {SAVED}"
-    return PtxError(
-        f"{name} {'is' if name.endswith(path.name) else 'holds'} a GGUF file, which ptx does not read", hint
-    )
+    return PtxError(what, hint)
 
 
 def _is_gguf(path: Path) -> bool:

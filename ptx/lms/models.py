@@ -93,7 +93,7 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
     named, revision = pinned(name)
-    if os.path.isfile(name):
+    if os.path.isfile(name) and not (name in zoo() or ("/" not in name and hub_id(named))):
         raise foreign.file(name, where)
     if name in zoo() or os.path.isdir(name) or (hub_id(named) and (revision or named == name)):
         return

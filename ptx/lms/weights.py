@@ -41,6 +41,8 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def stamp(folder: Path) -> tuple[Any, ...]:
     """What changes when a file of a folder is written, removed or replaced; links are followed."""
+    if not folder.is_dir():
+        return ()
     files = [(file, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
     return (str(folder.absolute()), *((file.name, s.st_mtime_ns, s.st_size, s.st_ino) for file, s in files))
 

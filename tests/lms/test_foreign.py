@@ -122,6 +122,12 @@ def test_a_recipe_says_where_it_names_a_file(here: Path) -> None:
         check_name("m/config.json", "mine.toml: targets: ")
 
 
+def test_a_file_called_as_a_model_is_in_nobodys_way(here: Path) -> None:
+    write("bert-micro", "gpt2", "bert-base")
+    for name in ("bert-micro", "gpt2", "bert-base", "gpt2@v1"):
+        check_name(name)
+
+
 def test_other_formats_beside_the_weights_are_fine(here: Path) -> None:
     digest = resolve("m").digest
     write("m/tf_model.h5", "m/x.gguf", "m/onnx/model.onnx", "m/consolidated.safetensors", "m/modules.json")

@@ -46,6 +46,8 @@ def test_one_model_is_one_source(common: list[str], tiny: dict[str, str], ptx) -
     for spelled in ("m,m", "m,./m/", f"m,{Path('m').absolute()}", "m,link"):
         found = search(spelled)
         assert (found.at("search")[0]["key"], found.at("search")[0]["sources"]) == (one, ["m"])
+    both = search(f"m,{tiny['narrow']},./m").at("search")[0]
+    assert both["sources"] == ["m", tiny["narrow"]]
     copied = search("m,copy")
     assert copied.code == 1
     assert "of the sources m and copy for R1, two are one: the same prompt, by equal files" in copied.err

@@ -147,7 +147,7 @@ def test_a_matrix_of_another_name_is_found_by_loading_the_model(tmp_path: Path) 
     folder = make_causal_model(tmp_path)
     whole = load_model(resolve(str(folder)), "cpu")
     tensors = load_file(folder / "model.safetensors")
-    save_file(tensors | {"extra.wte.weight": torch.zeros(2, 2)}, folder / "more.safetensors")
+    save_file(tensors | {"pooler.wte.weight": torch.zeros(2, 2)}, folder / "more.safetensors")
     (folder / "more.safetensors").rename(folder / "model.safetensors")
     assert read_embeddings(folder) is None  # two candidates: not for us to choose
     assert torch.equal(load_embeddings(resolve(str(folder)), "cpu").embeddings, whole.embeddings)

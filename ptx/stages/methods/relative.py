@@ -97,7 +97,7 @@ def _solve(
         u, selected = _adam(ready, lengths, c, mask, model, anchors, store)
     statistics = model.statistics if settings["normalize"] else None
     prompts = [equations.finish(part, statistics) for part in u.split(lengths)]
-    # Of the prompts as they are used, and before Eq. 6, which turns every vector a little.
+    # Of the prompts as they are used, and before Eq. 6, which turns their vectors.
     losses, attained = (
         equations.matching_loss(c, equations.relative_representation(of, anchors=anchors.b), mask=mask).split(lengths)
         for of in (torch.cat(prompts), u)

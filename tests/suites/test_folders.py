@@ -10,6 +10,7 @@ from conftest import COUNTRIES, SUBJECTS, write_suite
 
 from ptx.errors import PtxError
 from ptx.suites import Suite, folders, read_suite
+from ptx.suites.lines import refuse
 
 
 def write(path: Path, count: int = 8, **more: object) -> Path:
@@ -164,7 +165,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Path, "iterdir", denied)
     with pytest.raises(PtxError, match=r"cannot read .*: Permission denied"):
-        folders.files_in(tmp_path, lambda said: (_ for _ in ()).throw(said))
+        folders.files_in(tmp_path, refuse)
 
 
 def test_remarks_are_told_once_a_command_and_again_by_the_next(ptx, tiny, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ptx.lms.inputs import Batch, Row, collate
 from ptx.lms.lm import LanguageModel
 from ptx.lms.template import IN_A_SENTENCE, Context
-from ptx.suites import SPLITS, Fact, Task
+from ptx.suites import Fact, Task
 
 WORDS = ("Peru", "Kenya", "Japan", "France", "Norway", "Chad", "Cuba")
 WIDTH = 3
@@ -60,6 +60,6 @@ class PlainModel(LanguageModel):
 
 def task(**splits: str) -> Task:
     """Each split is written "subject:object subject:object"."""
-    pairs = {split: map(str.split, splits.get(split, "").replace(":", "\t").split(" ")) for split in SPLITS}
-    facts = {split: tuple(Fact(pair[0], pair[1]) for pair in of if pair) for split, of in pairs.items()}
+    facts = {split: tuple(Fact(*pair.partition(":")[::2]) for pair in splits.get(split, "").split()) for split in
+             ("train", "dev", "test")}  # fmt: skip
     return Task("R1", "a relation", None, facts)

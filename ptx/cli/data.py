@@ -23,6 +23,7 @@ def check(
         str, typer.Option(help="Models, comma-separated, whose words objects must be; the zoo's masked LMs by default.")
     ] = "",
     anchors: Annotated[Path | None, typer.Option(help="A file of words that objects must be among.")] = None,
+    keep_words: Annotated[bool, typer.Option("--keep-words", help="As the other commands have it.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any fact would be dropped.")] = False,
 ) -> None:
     """Say what would be used of a suite and what dropped, and why. Exit 1 if a line cannot be read."""
@@ -35,7 +36,7 @@ def check(
     out = command.out
     problems = Problems()
     found = read_suite(suite, problems.add)
-    allowed, whose = allowed_words(names_in(models), words_of(anchors) if anchors else [])
+    allowed, whose = allowed_words(names_in(models), words_of(anchors) if anchors else [], keep=keep_words)
     remarks = together(found.remarks, MOST if not common.verbose else len(found.remarks))
     for text in [] if common.json else remarks:
         out.warn(text)

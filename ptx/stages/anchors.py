@@ -72,7 +72,7 @@ def shared_words(anchors: Step) -> Step:
     return anchors.parents[0] if anchors.parents else anchors
 
 
-def allowed_words(models: Sequence[str], words: Sequence[str] = ()) -> tuple[set[str], str]:
+def allowed_words(models: Sequence[str], words: Sequence[str] = (), *, keep: bool = False) -> tuple[set[str], str]:
     """The words that predictions would be restricted to in commands that name these models, and whose they are."""
     from ptx.lms.embeddings import load_tokenizer
     from ptx.transfer import words as shared
@@ -81,7 +81,7 @@ def allowed_words(models: Sequence[str], words: Sequence[str] = ()) -> tuple[set
     if words:  # as --anchors FILE does, for the models of the command alone
         names, description = (list(models) or names), "the word file and " + ("the models" if models else description)
     tokenizers = [load_tokenizer(resolve(name, tokenizer_only=True).path) for name in names]
-    return set(shared.shared_words(tokenizers, list(words))), description
+    return set(shared.shared_words(tokenizers, list(words), keep=keep)), description
 
 
 def read_words(step: Step, store: Store) -> list[str]:

@@ -55,9 +55,11 @@ def common_words(known: Sequence[Mapping[str, int]], *, keep: bool = False) -> l
     return chosen
 
 
-def shared_words(tokenizers: Sequence[PreTrainedTokenizerBase], words: Sequence[str] = ()) -> list[str]:
+def shared_words(
+    tokenizers: Sequence[PreTrainedTokenizerBase], words: Sequence[str] = (), *, keep: bool = False
+) -> list[str]:
     """Words (of `words`, if given) that all tokenizers share, the most frequent ones first."""
-    return common_words(known_words(tokenizers, words))
+    return common_words(known_words(tokenizers, words), keep=keep)
 
 
 def account(

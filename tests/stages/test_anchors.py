@@ -162,3 +162,6 @@ def test_a_list_that_is_kept_as_it_is(ptx: Callable[..., Result], tmp_path: Path
     assert [row["object"] for row in same].count("france") == 1
     assert len(rows["kept"]) == len(rows["ruled"]) + 1  # the fact of the other spelling
     assert len({(row["rank"], row["predicted"], row["probability"]) for row in same}) == 1
+    check = ["data", "check", facts, "--models", folder, "--anchors", words, "--json"]
+    dropped = [sum(row["dropped"] for row in ptx(*check, *more).lines) for more in ([], ["--keep-words"])]
+    assert dropped == [1, 0]

@@ -1,9 +1,9 @@
 """The same command gives the same bytes; other batches, groups and workers, the same words and almost the same numbers.
 
-The last digits of a matrix product depend on how many rows it has. So a prompt that is tuned beside other tasks, or
-in a worker process with another number of threads, may differ from one tuned alone in the last digits of float32.
-Adam divides by the size of the gradient, but these tasks do not amplify that: on the zoo's models and eight tasks,
-ten epochs apart and together differed by at most 8e-7, where prompts have a standard deviation of 0.08.
+The last digits of a matrix product depend on how many rows it has and on the processor's instructions. So a prompt that
+is tuned beside other tasks, or elsewhere, may differ from one tuned alone. These tests hold a few tasks to what
+docs/trust.md promises, which also has what was measured. Adam divides by the size of the gradient, so that differences
+grow, and 5.2e-5 has been seen between machines, where prompts have a standard deviation of 0.08.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ptx.stages.methods import relative as method
 from ptx.transfer import scoring
 from ptx.transfer.tuning import examples, tune_prompts
 
-TOLERANCE = 1e-5  # of prompts, similarities and matching losses
-PROBABILITY = 1e-4
+TOLERANCE = 1e-4  # of prompts, similarities and probabilities
+LOSS = 1e-5  # of matching losses
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ def agree(one: dict[tuple[str, str], Any], two: dict[tuple[str, str], Any]) -> N
         if stage == "eval":
             for mine, theirs in zip(value, other, strict=True):
                 assert mine["predicted"] == theirs["predicted"]
-                assert mine["probability"] == pytest.approx(theirs["probability"], abs=PROBABILITY)
+                assert mine["probability"] == pytest.approx(theirs["probability"], abs=TOLERANCE)
             assert line["accuracy"] == of_other["accuracy"]
-            assert line["matching_loss"] == pytest.approx(of_other["matching_loss"], abs=TOLERANCE)
+            assert line["matching_loss"] == pytest.approx(of_other["matching_loss"], abs=LOSS)
         else:
             torch.testing.assert_close(value, other, rtol=0, atol=TOLERANCE)
 
@@ -122,20 +122,43 @@ def test_tasks_alone_and_together(results, monkeypatch) -> None:
     agree(together, results("one by one"))
 
 
-def test_prompts_of_the_zoo_alone_and_together() -> None:
-    """The tolerance is not owed to tiny random models; more tasks and epochs are in the docstring above."""
+def zoo_prompts(tasks: list[str]) -> dict[str, tuple[torch.Tensor, int, list[Any]]]:
+    """Prompts of bert-micro after two epochs, tuned beside each other; the epoch kept, and all accuracies on dev."""
     from ptx.config import TuneConfig
     from ptx.lms.lm import load_model
     from ptx.lms.models import resolve
     from ptx.suites import load_suite
 
-    model = load_model(resolve("bert-micro"), "cpu")
-    config = TuneConfig(epochs=2)
-    tasks = [examples(model, task, config) for task in load_suite("facts").choose(["P37", "P103"])]
-    together = tune_prompts(model, tasks, config)
-    alone = tune_prompts(model, tasks[:1], config)[0]
-    torch.testing.assert_close(together[0].prompt, alone.prompt, rtol=0, atol=TOLERANCE)
-    assert together[0].epoch == alone.epoch
+    model, config = load_model(resolve("bert-micro"), "cpu"), TuneConfig(epochs=2)
+    chosen = [examples(model, task, config) for task in load_suite("facts").choose(tasks)]
+    return {
+        of.name: (tuned.prompt, tuned.epoch, [step["dev_accuracy"] for step in tuned.history])
+        for of, tuned in zip(chosen, tune_prompts(model, chosen, config), strict=True)
+    }
+
+
+@pytest.fixture(scope="module")
+def alone() -> tuple[torch.Tensor, int, list[Any]]:
+    return zoo_prompts(["P37"])["P37"]
+
+
+def same_tuning(one: tuple[torch.Tensor, int, list[Any]], two: tuple[torch.Tensor, int, list[Any]]) -> None:
+    torch.testing.assert_close(one[0], two[0], rtol=0, atol=TOLERANCE)
+    assert one[1:] == two[1:]
+
+
+def test_prompts_of_the_zoo_alone_and_together(alone) -> None:
+    """The tolerance is not owed to tiny random models."""
+    same_tuning(alone, zoo_prompts(["P37", "P103"])["P37"])
+
+
+def test_a_processor_without_the_newest_instructions(alone, tmp_path: Path) -> None:
+    """As far as settings of PyTorch can stand for one."""
+    code = f"import torch, test_determinism as t; torch.save(t.zoo_prompts(['P37'])['P37'], {str(tmp_path / 'p')!r})"
+    env = os.environ | {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "OMP_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    same_tuning(alone, torch.load(tmp_path / "p"))
 
 
 def test_worker_processes_do_not_matter(ptx, tiny, suite, tmp_path) -> None:

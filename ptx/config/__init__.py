@@ -1,7 +1,7 @@
 """Settings of each stage. A field of a stage's config changes its result, so it is part of the artifact's key.
 
 What is left out of keys, and why that is safe: the device, the number of jobs, evaluation batch sizes and how tasks
-are grouped change results within a stated tolerance only; the cache path and file times change nothing.
+are grouped change the last digits (docs/trust.md says what is promised); the cache path and file times change nothing.
 """
 
 import math

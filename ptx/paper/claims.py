@@ -26,6 +26,7 @@ ONE_SEED = "One seed for every prompt: how far another one would move a number i
 SEEDS = "Seeds are averaged before relations are drawn; what each seed alone gives stands in parentheses."
 LIMITS = (
     "The small models were trained on sentences that state the suite's own facts, and know little else.",
+    "Every object is one token in every model, and how long these were pretrained was chosen by tuned accuracy.",
     "Levels of accuracy cannot be compared with the paper's, only which method or source does better.",
     "The larger of two sizes here is about twice the smaller, not three times, so effects of size come out weaker.",
     "There are fewer shared words than the paper's 17,230, so the effect of thousands of anchors is out of reach.",

@@ -43,7 +43,8 @@ def _shape(family: str, width: int) -> dict[str, Any]:
 
 ZOO = {f"{family}-{size}": (family, _shape(family, SIZES[size])) for family in FAMILIES for size in SIZES}
 # How long each model reads, so that tuned prompts find most facts but not all: a model that knows everything
-# cannot tell methods apart. One that shares its layer learns later, and the wide one only at a smaller rate.
+# cannot tell methods apart. One that shares its layer learns later, and the wide one only at a smaller rate. These
+# were chosen by tuned accuracies on the test facts (docs/zoo.md says what follows from that).
 OWN_RECIPE: dict[str, dict[str, Any]] = {
     "bert-micro": {"epochs": 11}, "roberta-micro": {"epochs": 11}, "albert-micro": {"epochs": 17},
     "bert-mini": {"epochs": 12}, "roberta-mini": {"epochs": 12}, "albert-mini": {"epochs": 20, "lr": 1e-3},
@@ -54,7 +55,8 @@ CONFIGS = {"bert": BertConfig, "roberta": RobertaConfig, "albert": AlbertConfig}
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights, beside the model's shape. Defaults; see OWN_RECIPE for the exceptions."""
+    """What decides the weights, beside shape, corpus, processor and torch's version: another machine gets others.
+    Defaults; see OWN_RECIPE for the exceptions."""
 
     sentences_per_fact: int = 3
     epochs: int = 14
@@ -95,7 +97,7 @@ class Example(NamedTuple):
 
 
 def tokenize(corpus: list[Sentence], tokenizer: PreTrainedTokenizerFast) -> list[Example]:
-    """Token ids, and the position of the object, which is one token in every tokenizer of the zoo."""
+    """Token ids, and the position of the object, which is one token in every tokenizer of the zoo: made so."""
     encoded = tokenizer([s.text for s in corpus], return_offsets_mapping=True)
     examples = []
     for sentence, ids, offsets in zip(corpus, encoded["input_ids"], encoded["offset_mapping"], strict=True):

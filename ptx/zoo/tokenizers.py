@@ -1,4 +1,7 @@
-"""The zoo's tokenizers: one per family, each trained with that family's own algorithm on the zoo's sentences."""
+"""The zoo's tokenizers: one per family, each trained with that family's own algorithm on the zoo's sentences.
+
+All objects are put in, so that each is one token everywhere; real vocabularies lack some, and `dropped` counts these.
+"""
 
 from collections import Counter
 from collections.abc import Iterator

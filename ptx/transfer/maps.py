@@ -55,7 +55,7 @@ def train_projector(
 
 def _frozen(network: torch.nn.Module) -> Projector:
     weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    return lambda x: torch.func.functional_call(network, weights, x.cpu().double()).detach().to(x)
+    return lambda x: torch.func.functional_call(network, weights, x.cpu().double()).detach().to(x.dtype).to(x.device)
 
 
 def nearest_words(

@@ -143,6 +143,8 @@ class Session:
             labels = given.task_of(found).labels
         allowed = labels or self._shared_words(anchors, target)
         lm = load_model(model, self.common.device, self.common.dtype)
+        if any(lm.added):
+            self.tell.warn(remark(model))
         allowed = labels or lm.distinct(tuple(allowed))[0]
         rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(vectors))
         (answers,) = answer(lm, [(Questions(rows, tuple(allowed), None), lm.fit(vectors))], top=top)

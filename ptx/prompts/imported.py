@@ -21,6 +21,7 @@ from ptx.formats import PromptFile
 from ptx.formats.tensors import to_bytes
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.families import factor_by_class
+from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit, hub_id, pinned, resolve, zoo
@@ -177,8 +178,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             if found.record is not None:
                 metrics["origin"] = found.record.to_dict()
             elif found.layout == step.settings["layout"] == "prefix":
-                opening, _ = frame(model.tokenizer)  # ptx puts a prompt behind it
-                metrics["behind"] = model.tokenizer.convert_ids_to_tokens(opening)
+                added, _ = added_frame(step.models[0])  # ptx puts a prompt behind the frame
+                metrics["behind"] = [*added] or model.tokenizer.convert_ids_to_tokens(frame(model.tokenizer)[0])
             yield step, Payload({FILE: to_bytes(prompt)}, metrics, watch.lap())
         tick(1)
 

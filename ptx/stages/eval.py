@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store
@@ -16,7 +16,7 @@ from ptx.lms.template import is_plain
 from ptx.stages.anchors import read_words
 from ptx.stages.settings import Settings
 from ptx.stages.tune import read_prompt
-from ptx.suites import Task
+from ptx.suites import Fact, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         seconds = watch.lap() / len(part)
         for (step, scored, _), answers in zip(part, answered, strict=True):
             if is_finite(answers):
-                files = {FILE: _predictions(scored, answers, manual="template" in step.settings)}
+                files = {FILE: _predictions(scored, answers)}
                 yield step, Payload(files, _metrics(step, scored, answers, store), seconds)
             else:
                 yield (
@@ -112,24 +112,22 @@ def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: S
     return prompt, facts_to_score(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
 
 
-def _predictions(scored: Scored, answers: Answers, *, manual: bool) -> bytes:
+def _predictions(scored: Scored, answers: Answers) -> bytes:
     words = scored.questions.words
     assert words is not None
     lines = [
-        {
-            "subject": fact.subject,
-            "object": fact.object,
-            **({"others": list(fact.others)} if fact.others else {}),
-            **({"template": fact.template} if fact.template and manual else {}),
-            "predicted": words[places[0]],
-            "probability": round(probabilities[0], 6),
-            "rank": rank,
-        }
+        {**_named(fact), "predicted": words[places[0]], "probability": round(probabilities[0], 6), "rank": rank}
         for fact, places, probabilities, rank in zip(
             scored.facts, answers.places, answers.probabilities, answers.ranks, strict=True
         )
     ]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8")
+
+
+def _named(fact: Fact) -> dict[str, Any]:
+    """What tells a fact from the others of its task, as predictions name it."""
+    subject, obj, *more = fact.record
+    return {"subject": subject, "object": obj, **(more[0] if more else {})}
 
 
 def _metrics(step: Step, scored: Scored, answers: Answers, store: Store) -> dict[str, Any]:
@@ -158,8 +156,13 @@ def strict(step: Step, artifact: Artifact, store: Store) -> None:
     assert step.task is not None
     facts = step.task.splits[step.settings["split"]]
     lines = payload_of(step, store, FILE).read_text("utf-8").splitlines()
-    kept = {(row["subject"], row["object"]) for row in map(json.loads, lines)}
-    dropped = [fact for fact in facts if (fact.subject, fact.object) not in kept]
+    named = [*map(_named, facts)]
+
+    def identity(fact: Mapping[str, Any]) -> str:
+        return json.dumps([fact.get(name) for name in ("subject", "object", "template", "others")])
+
+    kept = set(map(identity, map(json.loads, lines)))
+    dropped = [fact for fact, names in zip(facts, named, strict=True) if identity(names) not in kept]
     why = f"{NOT_SHARED}, or {SEVERAL_TOKENS}" if "reads" in step.settings else NOT_SHARED
     refuse_dropped(step.task, dropped, len(facts), why)
 

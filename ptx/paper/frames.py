@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ptx.errors import PtxError, UsageError
 from ptx.paper.cells import Cell, Standins, named, seeds_note, short, title
 from ptx.results.sheet import Item, Sheet
-from ptx.results.table import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +108,12 @@ def figure_table(name: str, cells: Sequence[Cell], standins: Standins, *, anchor
     body = [[Item(text) for text in row] for row in rows]
     note = models_note(cells, standins)
     return Sheet(name, title(name, TITLES[name], standins), [note], labels, header, body, rows_of(data))
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows by the names of columns, None where a value is missing."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _groups(data: pd.DataFrame) -> list[pd.DataFrame]:

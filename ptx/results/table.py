@@ -7,8 +7,9 @@ accuracies, *macro* the accuracy over pooled facts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ptx.lms.models import STAND_INS
 from ptx.results.collect import LEFT_OUT, Result, comparable, newest
@@ -16,9 +17,7 @@ from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
 from ptx.stages.search import spelled
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Record = dict[str, Any]
 ROWS = {"floor": "majority class", **{name: method_named(name).title or name for name in METHODS}}
 # Figures shown, each as a grid of its own: name, title, factor, decimals.
 FIGURES = (
@@ -27,6 +26,7 @@ FIGURES = (
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
     ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )
+VARYING = tuple(name for name, *_ in FIGURES)  # over seeds
 LABELLED = "the step or epoch was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer"
 LABELS = ("task", "method", "sources")  # the columns before the targets
 
@@ -42,26 +42,14 @@ def tables(
 
 
 def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Page:
-    import pandas as pd
-
     names = _source_names(results)
-    frame = pd.DataFrame([_record(result, name) for result, name in zip(results, names, strict=True)])
+    evaluated = [_record(result, name) for result, name in zip(results, names, strict=True)]
     models = {name: result.place for result, name in zip(results, names, strict=True)} | {"": []}
     keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
-    per_seed = frame.groupby([*keys, "seed"], sort=False).agg(
-        micro=("accuracy", "mean"), correct=("correct", "sum"), facts=("facts", "sum"), dropped=("dropped", "sum"),
-        tasks=("task", "nunique"), floor=("floor", "mean"),
-        matching_loss=("matching_loss", "mean"), search_loss=("search_loss", "mean"),
-    )  # fmt: skip
-    per_seed["macro"] = per_seed["correct"] / per_seed["facts"]
-    varying = ("micro", "macro", "matching_loss", "search_loss")
-    figures = {name: (name, "mean") for name in (*varying, "floor")}
-    spread = {f"{name}_std": (name, "std") for name in varying}
-    whole = {name: (name, "max") for name in ("tasks", "facts", "dropped")}
-    cells = per_seed.groupby(keys, sort=False).agg(**figures, **spread, **whole, seeds=("micro", "size")).reset_index()
-    cells = pd.concat([cells, _floors(frame, keys)], ignore_index=True)
-    records = sorted(rows_of(cells), key=lambda row: _order(row, models[row["sources"]], by))
-    tasks, facts = frame["task"].nunique(), int(frame.drop_duplicates(["task"])["facts"].sum())
+    cells = [_cell(key, rows) for key, rows in _grouped(evaluated, keys)]
+    records = sorted([*cells, *_floors(evaluated, keys)], key=lambda row: _order(row, models[row["sources"]], by))
+    once = {row["task"]: row["facts"] for row in reversed(evaluated)}
+    tasks, facts = len(once), sum(once.values())
     title = f"{settings['suite']}, {settings['split']} split: {tasks} tasks, {facts} facts"
     own = {name: value for name, value in settings.items() if name not in common}
     notes = [f"with {_spell(own)}"] if own else []
@@ -78,10 +66,46 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     return Page(title, notes, [{**shown, **row} for row in records], sheets)
 
 
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A frame's rows by the names of columns, None where a value is missing."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+def _grouped(rows: Sequence[Record], keys: Sequence[str]) -> list[tuple[Record, list[Record]]]:
+    """Rows by the values of some columns, in the order of their first ones. (Not pandas': loading it takes longer than
+    all else that a table from the cache needs.)"""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return [(dict(zip(keys, values, strict=True)), of) for values, of in groups.items()]
+
+
+def _cell(key: Record, rows: Sequence[Record]) -> Record:
+    """Means over tasks, then mean and standard deviation over seeds."""
+    seeds = [
+        {
+            "micro": _mean(row["accuracy"] for row in of),
+            "macro": sum(row["correct"] for row in of) / sum(row["facts"] for row in of),
+            "matching_loss": _mean(row["matching_loss"] for row in of),
+            "search_loss": _mean(row["search_loss"] for row in of),
+            "floor": _mean(row["floor"] for row in of),
+            "tasks": len({row["task"] for row in of}),
+            "facts": sum(row["facts"] for row in of),
+            "dropped": sum(row["dropped"] for row in of),
+        }
+        for _, of in _grouped(rows, ["seed"])
+    ]
+    means = {name: _mean(seed[name] for seed in seeds) for name in (*VARYING, "floor")}
+    spread = {f"{name}_std": _std([seed[name] for seed in seeds]) for name in VARYING}
+    whole = {name: max(seed[name] for seed in seeds) for name in ("tasks", "facts", "dropped")}
+    return {**key, **means, **spread, **whole, "seeds": len(seeds)}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Of those that there are."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _std(values: Sequence[float | None]) -> float | None:
+    """The sample's; None of fewer than two."""
+    known = [value for value in values if value is not None]
+    return statistics.stdev(known) if len(known) > 1 else None
 
 
 def _source_names(results: Sequence[Result]) -> list[str]:
@@ -103,25 +127,22 @@ def _record(result: Result, sources: str) -> dict[str, Any]:
         "method": labels["method"], "sources": sources, "target": labels["target"],
         "task": labels["task"], "seed": labels.get("seed", 0), "matching_loss": None, "search_loss": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
-        "floor": math.nan if metrics["floor"] is None else metrics["floor"],
     }  # fmt: skip
 
 
-def _floors(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+def _floors(rows: Sequence[Record], keys: Sequence[str]) -> list[Record]:
     """The majority-class floor of every column, as one more row."""
-    import pandas as pd
-
-    once = frame[frame["floor"].notna()].drop_duplicates(["target", "task"])  # a test set alone has no floor
-    rows = []
-    for key, of in once.groupby(list(keys[2:]), sort=False):
-        values = key if isinstance(key, tuple) else (key,)
-        rows.append(
-            dict(zip(keys[2:], values, strict=True))
-            | {"method": "floor", "sources": "", "micro": of["floor"].mean(), "floor": of["floor"].mean()}
-            | {"macro": (of["floor"] * of["facts"]).sum() / of["facts"].sum()}
-            | {"tasks": len(of), "facts": of["facts"].sum(), "dropped": of["dropped"].sum(), "seeds": 1}
-        )
-    return pd.DataFrame(rows)
+    known = [row for row in rows if row["floor"] is not None]  # a test set alone has no floor
+    once = [of[0] for _, of in _grouped(known, ["target", "task"])]
+    blank = dict.fromkeys([*VARYING, "floor", *(f"{name}_std" for name in VARYING)])
+    return [
+        {"method": "floor", "sources": "", **key, **blank}
+        | dict.fromkeys(["micro", "floor"], _mean(row["floor"] for row in of))
+        | {"macro": math.fsum(row["floor"] * row["facts"] for row in of) / sum(row["facts"] for row in of)}
+        | {"tasks": len(of), "facts": sum(row["facts"] for row in of)}
+        | {"dropped": sum(row["dropped"] for row in of), "seeds": 1}
+        for key, of in _grouped(once, keys[2:])
+    ]
 
 
 def _order(row: Mapping[str, Any], sources: Sequence[tuple[str, float | None]], by: str) -> tuple[Any, ...]:

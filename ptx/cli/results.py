@@ -47,7 +47,6 @@ def table(
 ) -> None:
     """Show the evaluations in the cache, one table for each differing setting; builds none."""
     from ptx.cli.show import show
-    from ptx.paper.claims import render_claims
 
     command = Command(common)
     if paper != "claims" or curve:
@@ -55,6 +54,8 @@ def table(
         shown = command.session.table(paper=paper, by=by, split=split, curve=curve, **asked)
         show(shown, command, format=format, output=output)
         return
+    from ptx.paper.claims import render_claims
+
     claims, miniature = command.session.claims(models, seeds)
     if common.json or format == "json":
         for claim in claims:

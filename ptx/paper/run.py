@@ -1,18 +1,19 @@
 """What a recipe shows of its cells (a table, or a figure as a table and as files), kept as an artifact like any other;
 and the same from the cache alone."""
 
+from __future__ import annotations
+
 import functools
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.catalogue import describe
 from ptx.paper.cells import Cell
-from ptx.paper.claims import Claim, claims
 from ptx.paper.figures import draw
 from ptx.paper.frames import figure_table
 from ptx.paper.plan import Planned, measured, plan_cells
@@ -24,6 +25,9 @@ from ptx.results.shown import Shown, csv_file
 from ptx.results.table import LABELLED
 from ptx.stages import figure
 from ptx.stages.table import keep
+
+if TYPE_CHECKING:
+    from ptx.paper.claims import Claim
 
 Plans = Mapping[int, Sequence[Planned]]  # by seed
 
@@ -102,6 +106,8 @@ def cached_claims(
 
     Raises PtxError if there are none of its recipes.
     """
+    from ptx.paper.claims import claims
+
     recipes = {name: load_recipe(name, models) for name in PAPER if name != "table4"}
     cached = Cached(store, seeds, dtype)
     plans = {name: cached.of(recipe) for name, recipe in recipes.items()}

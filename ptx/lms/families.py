@@ -147,9 +147,11 @@ def _load(
 
 
 def matrix_of(network: PreTrainedModel) -> Tensor:
-    """The word-embedding matrix [v, d] of a network, in its own dtype."""
-    weight = network.get_input_embeddings().weight
-    assert isinstance(weight, Tensor)
+    """The word-embedding matrix [v, d] of a network, in its own dtype. Raises PtxError if it has none (Perceiver)."""
+    weight = getattr(network.get_input_embeddings(), "weight", None)
+    if not isinstance(weight, Tensor):
+        hint = "choose a model of another family; docs/models.md names those that were tested"
+        raise PtxError(f"{type(network).__name__} has no matrix of word embeddings", hint)
     return weight
 
 

@@ -178,14 +178,10 @@ def frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     return [], []
 
 
-def collate(batch: Sequence[Row], pad_id: int, *, side: str = "right") -> Batch:
-    """Pad rows to the width of the longest, on the right or on the left."""
+def collate(batch: Sequence[Row], pad_id: int) -> Batch:
+    """Pad rows on the right to the width of the longest."""
     width = max(len(row.ids) for row in batch)
-    gaps = [width - len(row.ids) for row in batch]
-    before = [gap if side == "left" else 0 for gap in gaps]
-    after = [gap - left for gap, left in zip(gaps, before, strict=True)]
-    padded = list(zip(batch, before, after, strict=True))
-    ids = torch.tensor([(pad_id,) * left + row.ids + (pad_id,) * right for row, left, right in padded])
-    attention = torch.tensor([[0] * left + [1] * len(row.ids) + [0] * right for row, left, right in padded])
-    prompt_at = torch.tensor([-1 if row.prompt_at is None else left + row.prompt_at for row, left, _ in padded])
-    return Batch(ids, attention, prompt_at, torch.tensor([left + row.answer_at for row, left, _ in padded]))
+    ids = torch.tensor([row.ids + (pad_id,) * (width - len(row.ids)) for row in batch])
+    attention = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in batch])
+    prompt_at = torch.tensor([-1 if row.prompt_at is None else row.prompt_at for row in batch])
+    return Batch(ids, attention, prompt_at, torch.tensor([row.answer_at for row in batch]))

@@ -1,7 +1,6 @@
 """A frozen language model of any family: its word embeddings, and its predictions for inputs with a soft prompt."""
 
 import functools
-import inspect
 import itertools
 import pickle
 from collections.abc import Sequence
@@ -43,8 +42,6 @@ class LanguageModel(WordEmbeddings):
         self.blank = blank_token(model.name, tokenizer, self.kind)
         self.added = added_frame(model)
         super().__init__(model.name, tokenizer, matrix_of(network).float())
-        # A causal LM counts positions from the first token, wherever padding stands, only if it is told them.
-        self._takes_positions = self.causal and "position_ids" in inspect.signature(network.forward).parameters
         self._check_embeddings_stand_for_tokens()
 
     @property
@@ -84,8 +81,9 @@ class LanguageModel(WordEmbeddings):
         return made
 
     def collate(self, batch: Sequence[Row]) -> Batch:
-        """Rows padded on the side that the tokenizer asks for (causal LMs), else on the right."""
-        return collate(batch, self.pad_id, side=self.tokenizer.padding_side if self.causal else "right")
+        """Rows padded on the right, where a causal LM does not look, whatever its tokenizer asks for: on the left,
+        recurrent ones (RWKV, RecurrentGemma) would read the padding, and others count it as positions."""
+        return collate(batch, self.pad_id)
 
     @functools.cached_property
     def _known(self) -> dict[tuple[tuple[str, ...], Context], Tensor]:
@@ -131,8 +129,6 @@ class LanguageModel(WordEmbeddings):
         attention = batch.attention.to(self.device)
         at = torch.arange(ids.shape[1], device=self.device)[None, :] == batch.answer_at.to(self.device)[:, None]
         more, at = self._decoder_inputs(embedded, at)
-        if self._takes_positions:
-            more["position_ids"] = (attention.cumsum(-1) - 1).clamp_min(0)
         return logits_at(self.network, at, inputs_embeds=embedded, attention_mask=attention, **more)
 
     def _decoder_inputs(
@@ -158,7 +154,8 @@ class LanguageModel(WordEmbeddings):
     @torch.no_grad()
     def _check_embeddings_stand_for_tokens(self) -> None:
         """Raise PtxError for a network that treats embeddings otherwise than the tokens they are of (some read the
-        tokens a second time), lets padding change an answer, or looks ahead though it is causal.
+        tokens a second time), lets padding change an answer, looks ahead though it is causal, or does not see the
+        prompt (MRA's attention is nothing without its own CUDA kernel).
 
         Two forward passes over a few tokens: padded embeddings, the first as a prompt, and the tokens alone.
         """
@@ -176,7 +173,7 @@ class LanguageModel(WordEmbeddings):
             fed = ids[:, :-1] if self.kind == "infill" else torch.full_like(start, self.blank or 0)
             more["decoder_input_ids"] = torch.cat([start, fed], 1)
         try:
-            got = self.logits(self.collate([row, longer]), self.embeddings[usable[0]].expand(2, 1, -1))[0]
+            got, other = self.logits(self.collate([row, longer]), self.embeddings[[usable[0], usable[-1]], None])
             expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
         except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
             raise PtxError(f"{network} cannot be given embeddings: {error}", another) from None
@@ -190,6 +187,8 @@ class LanguageModel(WordEmbeddings):
                 "LM that looks ahead",
                 another,
             )
+        if torch.equal(got, other):  # whose prompts differ
+            raise PtxError(f"{network} answers without looking at the prompt", another)
 
 
 def fact_rows(

@@ -84,8 +84,10 @@ def test_logits_are_those_of_the_plain_network(family: str, root: Path, layout: 
         ids[row.prompt_at : row.prompt_at + 2] = words.tolist()
         expected = plain_logits(root / family, model, ids, row.answer_at)
         alone = model.logits(model.collate([row]), prompt[None])[0]
-        torch.testing.assert_close(alone, expected, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+        tolerance = {"rtol": 0.0, "atol": 1e-5 * expected.abs().max().item()}
+        torch.testing.assert_close(alone, expected, **tolerance)
+        torch.testing.assert_close(logits, expected, **tolerance)
+        assert logits.argmax() == alone.argmax() == expected.argmax()
 
 
 def test_an_input_is_tokenized_like_a_sentence(family: str, root: Path) -> None:

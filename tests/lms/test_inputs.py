@@ -66,15 +66,6 @@ def test_collate_pads_on_the_right() -> None:
     assert batch.answer_at.tolist() == [4, 5]
 
 
-def test_left_padding_moves_what_it_must() -> None:
-    made = rows(TOKENIZER, LAYOUTS["postfix"], ["name1", "name1 name2"], prompt_length=2, max_length=32)
-    batch = collate(made, pad_id=0, side="left")
-    assert batch.attention.tolist() == [[0] + [1] * 7, [1] * 8]
-    assert batch.prompt_at.tolist() == [3, 3]
-    assert batch.answer_at.tolist() == [5, 5]
-    assert batch.ids[0, 5] == TOKENIZER.mask_token_id
-
-
 def causal(template: str, subject: str, prompt_length: int = 2) -> tuple[list[str], int | None, int]:
     (row,) = rows(CAUSAL, template, [subject], prompt_length=prompt_length, max_length=32, causal=True)
     return list(CAUSAL.convert_ids_to_tokens(list(row.ids))), row.prompt_at, row.answer_at

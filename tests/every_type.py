@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from ptx.lms.families import LOADERS, Kind
@@ -178,7 +178,7 @@ def _settings(config_class: type[PreTrainedConfig], vocabulary: int) -> dict[str
     fields = {field.name for field in dataclasses.fields(config_class)}
     found = {key: value for key, value in SHAPE.items() if key in fields}
     for key, part in config_class.sub_configs.items():
-        if dataclasses.is_dataclass(part):  # AutoConfig says nothing of its own
+        if part is not AutoConfig:  # which says nothing of its own
             found[key] = _settings(part, vocabulary)
     if "vocab_size" in fields:
         found |= {"vocab_size": vocabulary, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}

@@ -50,7 +50,7 @@ def test_facts_that_differ_only_in_template_or_answers(ptx, tiny, tmp_path, buil
         {"sub_label": "name1", "obj_label": "Atlantis", "template": "[X] word1 [Y] ."},
     ]
     suite = tmp_path / "rows.jsonl"
-    suite.write_text("".join(json.dumps(fact | {"split": "test"}) + "\n" for fact in facts))
+    suite.write_text("".join(json.dumps({**fact, "split": "test"}) + "\n" for fact in facts))
     args = ["eval", "--target", tiny["a"], "--suite", suite, "--method", "manual", "--json"]
     if built:
         (row,) = ptx(*args).at("eval")

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ptx.errors import PtxError
-from ptx.lms.embeddings import lead, spelled
+from ptx.lms.embeddings import lead, special_ids, spelled
 from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
 
 PLACEHOLDER = 0  # the token whose embedding a prompt vector replaces: any will do
@@ -139,7 +139,7 @@ def _spelled(tokenizer: PreTrainedTokenizerBase, text: str, subjects: Sequence[s
     head = min(len(begun), _alike(one, other))
     tail = _alike(one[:head:-1], other[:head:-1])
     found = encode([f"{before}{subject}{behind}" for subject in subjects])
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    special = special_ids(tokenizer) - {tokenizer.unk_token_id}
     own = sum(token in special for token in one)
     for i, (ids, subject) in enumerate(zip(found, subjects, strict=True)):
         if sum(token in special for token in ids) != own:  # the subject's "[MASK]" is letters
@@ -162,7 +162,7 @@ def subject_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
         return []
     found = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     unknown = tokenizer.unk_token_id
-    special = set(tokenizer.all_special_ids) - {unknown}
+    special = special_ids(tokenizer) - {unknown}
     if special.isdisjoint(itertools.chain.from_iterable(found)):
         return found
     spell = [] if unknown is None else [unknown]

@@ -178,7 +178,9 @@ def test_a_model_that_knows_is_credited(knows: Path, tmp_path: Path, ptx: Run) -
     more = ("--suite", str(tmp_path / "near.jsonl"), "--method", "manual")
     (row,) = ptx("eval", "--target", str(knows), *more, "--json").at("eval")
     assert row["accuracy"] == 1
-    assert json.loads((Path(row["path"]) / "meta.json").read_text("utf-8"))["metrics"]["dropped"] == 0
+    meta = json.loads((Path(row["path"]) / "meta.json").read_text("utf-8"))
+    assert meta["metrics"]["dropped"] == 0
+    assert meta["config"]["eval"]["reads"] == "as written"  # where earlier versions asked otherwise, it is another key
 
 
 def without_frame(folder: Path) -> Path:

@@ -240,7 +240,9 @@ def test_what_takes_minutes_to_generate_would_still_be_understood(
         "```text\nP@1 in %, over pooled facts (macro)\n\nsecond\n```",
     )
     assert generate.curve() == "```text\nfacts, dev split: tuning on roberta-micro, curve\n```"
-    assert "![Accuracy against matching loss along the path of Adam](figure2.png)" in generate.results("c", tmp_path)
+    assert "![Accuracy against matching loss along the path of Adam](figure2.png)" in generate.results(
+        "c", tmp_path, "0,1"
+    )
     assert ran == [
         "run demo",
         "search --sources",

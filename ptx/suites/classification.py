@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ptx.errors import PtxError, shown
 from ptx.suites.description import Keys, read_description
+from ptx.suites.folders import LEFT_OUT
 from ptx.suites.hub import read_dataset
-from ptx.suites.lines import Bad, refuse
+from ptx.suites.lines import Bad, Remark, refuse
 from ptx.suites.reading import FORMATS, form_of, read_rows
 from ptx.suites.rows import Row, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
@@ -35,6 +36,7 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
     columns = [*keys.texts, keys.label]
     hint = f"the keys text and label of {description} name the columns {' and '.join(columns)}"
     splits: dict[str, list[Fact]] = {split: [] for split in SPLITS}
+    read: set[Path] = set()
     for source, file in vars(keys.files).items():
         if not file:
             continue
@@ -42,6 +44,7 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
             where, rows = hub.source, hub.rows(file, columns, hint, bad)
         else:
             path = _file(folder, file, source, description)
+            read.add(path)
             where, rows = str(path), read_rows(path, columns, hint=hint, columns=keys.columns, bad=bad)
         for fact in _facts(keys, description, rows, where, bad):
             split = "dev" if source == "train" and share(fact.subject) < dev_share else source
@@ -49,6 +52,10 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
             limit = limits.get(split)
             if limit and len(splits[split]) == 4 * limit:  # what this leaves out, later texts do not bring back in
                 splits[split] = spread(splits[split], limit)
+    if description.name == "suite.toml" and not hub:  # the whole folder is the suite
+        for path in sorted(set(folder.iterdir()) - read):
+            if path.is_file() and form_of(path) in FORMATS and not path.name.startswith("."):
+                bad(Remark(str(path), f"{LEFT_OUT}, since {description} does not name it in files"))
     facts = {s: tuple(spread(found, limits[s]) if s in limits else found) for s, found in splits.items()}
     return Task(name, keys.title or name, keys.template, facts, labels=tuple(dict.fromkeys(keys.bare.values())))
 

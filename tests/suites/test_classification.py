@@ -245,3 +245,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (folder / "train.jsonl").unlink()
     hint = error_of(f"sst2:{folder}").hint
     assert f"a copy of {PRESETS['sst2']}, put beside the data as suite.toml" in hint
+
+
+def test_a_file_that_no_split_names_is_not_passed_over_silently(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path / "mine")
+    for name in ("valid.jsonl", "old.csv", ".hidden.jsonl", "notes.md"):
+        (folder / name).write_text("")
+    said = [(Path(remark.where).name, remark.what) for remark in load_suite(str(folder)).remarks]
+    why = f"left out, since {folder}/suite.toml does not name it in files"
+    assert said == [("old.csv", why), ("valid.jsonl", why)]
+    (folder / "suite.toml").rename(folder / "other.toml")  # one of several descriptions in a folder, perhaps
+    assert load_suite(str(folder / "other.toml")).remarks == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_suite
@@ -43,7 +44,7 @@ def test_scoring_strictly(ptx, tiny, mixed, built) -> None:
 
 @pytest.mark.parametrize("built", [False, True], ids=["empty cache", "all in the cache"])
 def test_facts_that_differ_only_in_template_or_answers(ptx, tiny, tmp_path, built) -> None:
-    facts = [
+    facts: list[dict[str, Any]] = [
         {"sub_label": "name1", "obj_label": "France", "template": "[X] word1 [Y] ."},
         {"sub_label": "name1", "obj_label": "France", "template": "[Y] word2 [X]"},
         {"sub_label": "name1", "obj_label": ["Atlantis", "Japan"], "template": "[Y] word2 [X]"},

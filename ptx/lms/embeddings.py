@@ -51,24 +51,6 @@ class WordEmbeddings:
         """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
         return one_token_words(self.tokenizer, words, context)
 
-    def distinct(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]]:
-        """Of words that are one token here the first one each, and the place of every word among these.
-
-        Only a set that was kept as it is (`--keep-words`) has two words of one token.
-        """
-        if words not in self._distinct:
-            ids = self.words(words)
-            firsts: dict[int, str] = {}
-            for word in words:
-                firsts.setdefault(ids[word], word)
-            place = {token: i for i, token in enumerate(firsts)}
-            self._distinct[words] = tuple(firsts.values()), {word: place[ids[word]] for word in words}
-        return self._distinct[words]
-
-    @functools.cached_property
-    def _distinct(self) -> dict[tuple[str, ...], tuple[tuple[str, ...], dict[str, int]]]:
-        return {}
-
     def fit(self, prompt: Float[Tensor, "m d"], hint: str = FITTING) -> Float[Tensor, "m d"]:
         """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
         width = self.embeddings.shape[1]

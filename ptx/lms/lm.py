@@ -98,8 +98,21 @@ class LanguageModel(WordEmbeddings):
         """The token that each word is as an answer in a context, -1 where it is several."""
         if (words, context) not in self._known:
             found = self.words(words, context)
-            self._known[words, context] = torch.tensor([found.get(word, -1) for word in words], device=self.device)
+            ids = [found.get(word, -1) for word in words]
+            self._known[words, context] = torch.tensor(ids, dtype=torch.long, device=self.device)
         return self._known[words, context]
+
+    def distinct(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]]:
+        """Of words that are one token here the first one each, and the place of every word among these.
+
+        Only a set that was kept as it is (`--keep-words`) has two words of one token.
+        """
+        tokens: list[int] = self.answer_ids(words).tolist()
+        firsts: dict[int, str] = {}
+        for word, token in zip(words, tokens, strict=True):
+            firsts.setdefault(token, word)
+        place = {token: i for i, token in enumerate(firsts)}
+        return tuple(firsts.values()), {word: place[token] for word, token in zip(words, tokens, strict=True)}
 
     def label_ids(self, task: Task, context: Context = IN_A_SENTENCE) -> dict[str, int]:
         """Label word -> token id, in the task's order. Raises PtxError for a word that is not one token there."""

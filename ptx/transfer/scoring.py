@@ -88,9 +88,10 @@ def facts_to_score(
     Answers are among `words`, or the label words of a task that has them, as far as they are one token where the
     template puts them. Raises PtxError if no fact of the split can be answered so.
     """
-    words, place = model.distinct(words)
     if task.labels:
         words, place = task.labels, {word: i for i, word in enumerate(task.labels)}
+    else:
+        words, place = model.distinct(words)
     facts = task.splits[split]
     by_template: dict[str, list[int]] = {}
     for i, fact in enumerate(facts):

@@ -126,9 +126,19 @@ class LanguageModel(WordEmbeddings):
                 raise PtxError(f"task {task.name}: the label word {word!r} is {spelled}{where}", hint)
         return {word: found[word] for word in task.labels}
 
-    def logits(self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None) -> Float[Tensor, "b vocabulary"]:
-        """Scores of every token at each row's answer position, in float32; row i holds `prompts[i]` at its prompt
-        positions."""
+    def scores(
+        self,
+        rows: Sequence[Row],
+        prompts: Float[Tensor, "b m d"] | None = None,
+        tokens: Int[Tensor, " k"] | None = None,
+    ) -> Float[Tensor, "b _"]:
+        """Scores of `tokens` (of every token, if None) as the answers of rows, in float32; row i holds `prompts[i]`."""
+        return self.logits(self.collate(rows), prompts, tokens)
+
+    def logits(
+        self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None, tokens: Int[Tensor, " k"] | None = None
+    ) -> Float[Tensor, "b _"]:
+        """As `scores`, of rows that are padded already: at each row's answer position, the prompt at its place."""
         ids = batch.ids.to(self.device)
         words = self.network.get_input_embeddings()
         embedded = words(ids)
@@ -142,7 +152,7 @@ class LanguageModel(WordEmbeddings):
         attention = batch.attention.to(self.device)
         at = torch.arange(ids.shape[1], device=self.device)[None, :] == batch.answer_at.to(self.device)[:, None]
         more, at = self._decoder_inputs(embedded, at)
-        return logits_at(self.network, at, inputs_embeds=embedded, attention_mask=attention, **more)
+        return logits_at(self.network, at, tokens, inputs_embeds=embedded, attention_mask=attention, **more)
 
     def _decoder_inputs(
         self, embedded: Float[Tensor, "b n d"], at: Bool[Tensor, "b n"]

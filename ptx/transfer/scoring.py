@@ -161,7 +161,7 @@ def _answer_alike(
         given = [prompt for i, _, _ in batch if (prompt := asked[i][1]) is not None]
         prompts = torch.stack(given).to(model.device) if given else None
         rows = [row for _, _, row in batch]
-        scores = model.logits(model.collate(rows), prompts)
+        scores = model.scores(rows, prompts)
         if words is not None:
             tokens = {context: model.answer_ids(words, context) for context in {row.context for row in rows}}
             scores = _allowed(scores, [tokens[row.context] for row in rows])

@@ -153,7 +153,7 @@ def _one_epoch(
         rows = [row for _, batch in present for row, _ in batch]
         answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
         stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
-        logits = model.logits(model.collate(rows), stacked)
+        logits = model.scores(rows, stacked)
         each = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
         means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
         optimizer.zero_grad(set_to_none=True)

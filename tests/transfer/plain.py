@@ -42,15 +42,15 @@ class PlainModel(LanguageModel):
     def collate(self, batch: Sequence[Row]) -> Batch:
         return collate(batch, 0)
 
-    def logits(self, batch: Batch, prompts: Tensor | None = None) -> Tensor:
+    def logits(self, batch: Batch, prompts: Tensor | None = None, tokens: Tensor | None = None) -> Tensor:
         self.batches.append(tuple(batch.ids.shape))
         scores = self.table[batch.ids.sum(-1) % 97]
-        if prompts is None:
-            return scores
-        places = torch.arange(1.0, prompts.shape[1] + 1)[:, None]
-        return scores + (prompts * places).sum(1) @ self.readout
+        if prompts is not None:
+            places = torch.arange(1.0, prompts.shape[1] + 1)[:, None]
+            scores = scores + (prompts * places).sum(1) @ self.readout
+        return scores if tokens is None else scores[:, tokens]
 
-    def scores(self, row: Row, prompt: Tensor | None) -> Tensor:
+    def plainly(self, row: Row, prompt: Tensor | None) -> Tensor:
         """Those of one input, in float64."""
         scores = self.table[sum(row.ids) % 97].double()
         for place, vector in enumerate([] if prompt is None else prompt.double(), start=1):

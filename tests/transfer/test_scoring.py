@@ -52,7 +52,7 @@ def test_answers_equal_a_loop(monkeypatch: pytest.MonkeyPatch, top: int, batch: 
         words = questions.words or WORDS
         assert len(answers.places) == len(answers.probabilities) == len(answers.ranks) == len(questions.rows)
         for i, row in enumerate(questions.rows):
-            scores = [model.scores(row, vectors)[WORDS.index(word)].item() for word in words]
+            scores = [model.plainly(row, vectors)[WORDS.index(word)].item() for word in words]
             order = sorted(range(len(words)), key=lambda j: -scores[j])[:top]
             total = sum(map(math.exp, scores))
             assert answers.places[i] == order
@@ -131,7 +131,7 @@ def test_dev_accuracies_come_in_the_order_of_tasks() -> None:
             continue
         words, right = questions.words or WORDS, 0
         for row, place in zip(questions.rows, questions.objects or (), strict=True):
-            of = [model.scores(row, vectors)[WORDS.index(word)].item() for word in words]
+            of = [model.plainly(row, vectors)[WORDS.index(word)].item() for word in words]
             right += of.index(max(of)) == place
         assert score == right / len(questions.rows)
     assert [score for score in scores if score == score] == pytest.approx([1 / 4, 1 / 2, 1 / 3])
@@ -221,7 +221,7 @@ def loop(
     """The likeliest word and the rank of the likeliest right one, of each row by itself."""
     found = []
     for row, names in zip(rows, right, strict=True):
-        scores = model.scores(row, None)
+        scores = model.plainly(row, None)
         own = {word: scores[token].item() for word, token in model.words(words, row.context).items()}
         best = max(own[name] for name in names if name in own)
         found.append((max(own, key=lambda word: own[word]), 1 + sum(score > best for score in own.values())))

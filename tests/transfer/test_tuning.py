@@ -83,7 +83,7 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
     each = math.ceil(len(task.train) / config.batch_size)
 
     def accuracy() -> float:
-        right = [model.scores(row, prompt).argmax().item() for row in task.dev.rows]
+        right = [model.plainly(row, prompt).argmax().item() for row in task.dev.rows]
         return sum(map(operator.eq, right, task.dev.objects or ())) / len(right)
 
     history = [{"epoch": 0, "steps": 0, "train_loss": None, "dev_accuracy": accuracy()}]
@@ -93,7 +93,7 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
         for first in range(0, len(facts), config.batch_size):
             batch = facts[first : first + config.batch_size]
             leaf = prompt.clone().requires_grad_()
-            each_loss = [-model.scores(row, leaf).log_softmax(0)[answer] for row, answer in batch]
+            each_loss = [-model.plainly(row, leaf).log_softmax(0)[answer] for row, answer in batch]
             torch.stack(each_loss).mean().backward()
             losses += [loss.item() for loss in each_loss]
             steps += 1
@@ -168,9 +168,9 @@ def test_another_seed_is_another_prompt() -> None:
 class Sharp(PlainModel):
     """The loss is finite, its gradient in one number of the prompt is not."""
 
-    def logits(self, batch: Batch, prompts: Tensor | None = None) -> Tensor:
+    def logits(self, batch: Batch, prompts: Tensor | None = None, tokens: Tensor | None = None) -> Tensor:
         assert prompts is not None
-        return super().logits(batch, prompts) + 0 * (0 * prompts[:, :1, 0]).sqrt()
+        return super().logits(batch, prompts, tokens) + 0 * (0 * prompts[:, :1, 0]).sqrt()
 
 
 def test_a_loss_or_a_prompt_that_is_not_finite_ends_tuning() -> None:

@@ -28,7 +28,7 @@ from ptx.stages import anchors, grid
 from ptx.stages.encode import encode_step
 from ptx.stages.methods import method_named
 from ptx.stages.settings import Settings
-from ptx.stages.tune import tune_step
+from ptx.stages.tune import TRY, compared, learned, tune_step
 from ptx.suites import load_suite
 
 if TYPE_CHECKING:
@@ -225,6 +225,7 @@ class Session:
         if self.settings.strict and not self.common.dry_run:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         self._say_doubts(outcomes)
+        self._say_learned(outcomes, tuning=stage == "tune")
         return Built(goals, outcomes, time.monotonic() - began)
 
     def _tuned(self, model: str) -> list[Step]:
@@ -256,6 +257,19 @@ class Session:
     def _say_frames(self, goals: Sequence[Step]) -> None:
         for model in {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}:
             self.tell.warn(remark(model))
+
+    def _say_learned(self, outcomes: Sequence[Outcome], *, tuning: bool) -> None:
+        """How tuned prompts compare with what they have to beat, and which have not learned."""
+        tuned = [o.artifact for o in outcomes if o.artifact and "majority" in o.artifact.meta["metrics"]]
+        for artifact in (artifact for artifact in tuned if not learned(artifact)):
+            labels, metrics = artifact.meta["labels"], artifact.meta["metrics"]
+            what = (
+                f"{labels['task']} has not learned on {labels['model']}: {metrics['dev_accuracy']:.1%} on dev, where "
+            )
+            what += f"always the same answer gives {metrics['majority']:.1%}"
+            self.tell.warn(f"{what}; {TRY if tuning else 'nothing of use can be transferred from it'}")
+        if tuning and tuned:
+            self.tell.message(compared([artifact.meta["metrics"] for artifact in tuned]))
 
     def _say_doubts(self, outcomes: Sequence[Outcome]) -> None:
         for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "anchors"):

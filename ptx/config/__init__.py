@@ -17,17 +17,23 @@ Schedule = Literal["constant", "linear"]
 Optimizer = Literal["adam", "optiprompt"]
 Solver = Literal["exact", "adam", "ptfer"]
 
-DRAWN = ("random", "words")  # what `--init` says where no prompt is given
+BEFORE = "before"
+DRAWN = ("random", "words")  # what `--init` says where neither a prompt nor a text is given
+TEXT = "text:"  # what stands before a text
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
 
 
-def option(default: Any, help: str, *, at_least: int | None = None, later: bool = False) -> Any:
+UNSAID: Any = object()  # None is a value like others
+
+
+def option(default: Any, help: str, *, at_least: int | None = None, before: Any = UNSAID) -> Any:
     """A dataclass field that the command line shows as an option with this help text.
 
-    `later`: it came when there were caches already, whose keys do not have it, so that its default is left out of keys.
+    `before`: it came when there were caches already, whose keys do not have it: what was done then, which keys leave
+    out to this day.
     """
-    more = {"at_least": at_least, "later": later or None}
-    return field(default=default, metadata={"description": help} | {n: v for n, v in more.items() if v is not None})
+    more = {"description": help, "at_least": at_least}
+    return field(default=default, metadata=more if before is UNSAID else {**more, BEFORE: before})
 
 
 def switch(*flags: str, help: str) -> Any:
@@ -37,13 +43,13 @@ def switch(*flags: str, help: str) -> Any:
 
 def keyed(config: Any) -> dict[str, Any]:
     """The settings of a stage as they are in keys."""
-    quiet = {own.name for own in fields(config) if "later" in own.metadata and getattr(config, own.name) == own.default}
-    return {name: value for name, value in vars(config).items() if name not in quiet}
+    quiet = left_out(type(config))
+    return {name: value for name, value in vars(config).items() if name not in quiet or quiet[name] != value}
 
 
-def left_out(stage: str) -> dict[str, Any]:
-    """The settings of a stage that keys have only where they differ from these defaults."""
-    return {own.name: own.default for own in fields(CONFIGS[stage]) if "later" in own.metadata}
+def left_out(config: type) -> dict[str, Any]:
+    """The settings of a stage that keys have only where they are others than these."""
+    return {own.name: own.metadata[BEFORE] for own in fields(config) if BEFORE in own.metadata}
 
 
 def listed(text: str) -> list[str]:
@@ -83,38 +89,64 @@ def _number(flag: str, text: str, word: str) -> None:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """Eq. 2: gradient descent on log P(answer) over m prompt vectors, the model frozen."""
+    """Eq. 2: gradient descent on log P(answer) over m prompt vectors, the model frozen.
+
+    Where the paper and its code have settings of their own, recipes name them; these are what learns on every model
+    that was tried, since steps and starts are in units of the model's own embeddings.
+    """
 
     prompt_length: int = option(5, "Number of prompt vectors, m.", at_least=1)
     layout: Layout = option("postfix", "Where the prompt stands: behind the subject or before it.")
     init: str = option(
-        "random",
-        "Start from noise ('random'), from the embeddings of random 'words', or from finished prompts of this model: "
-        "keys or paths of artifacts, one for each task, comma-separated, or a prompt file for one task.",
+        "text",
+        "Start from the words of the task's manual template ('text'; noise where it has none) or your own "
+        "('text:is the capital of'), from noise ('random'), from the embeddings of random 'words', or from finished "
+        "prompts of this model: keys or paths of artifacts, one for each task, comma-separated, or a prompt file for "
+        "one task.",
     )
     init_scale: str = option(
         "0.1", "Std of --init random as a multiple of the word embeddings' std; 'paper' is OptiPrompt's fixed 0.02."
     )
     epochs: int = option(10, "Passes over the train split; the best one on the source's dev split is kept.", at_least=1)
-    lr: float = option(1e-2, "Adam's learning rate.")
+    lr: float | None = option(None, "Adam's learning rate as a number, such as 0.01, in place of --lr-scale.")
+    lr_scale: float = option(0.1, "Adam's learning rate as a multiple of the word embeddings' std.", before=None)
     batch_size: int = option(16, "Facts per gradient step.", at_least=1)
     schedule: Schedule = option(
-        "constant", "The learning rate over all steps: constant, or rising from 0 and falling to 0.", later=True
+        "linear", "The learning rate over all steps: rising from 0 and falling to 0, or constant.", before="constant"
     )
-    warmup: float = option(0.0, "With --schedule linear: the share of steps in which the rate rises.", later=True)
+    warmup: float = option(0.1, "With --schedule linear: the share of steps in which the rate rises.", before=0.0)
     optimizer: Optimizer = option(
-        "adam", "Adam, or OptiPrompt's: without Adam's bias correction, so that early steps are longer.", later=True
+        "adam", "Adam, or OptiPrompt's: without Adam's bias correction, so that early steps are longer.", before="adam"
+    )
+    patience: int = option(
+        3,
+        "Stop after so many epochs in which neither loss nor dev accuracy got better, and go on with up to twice the "
+        "epochs while they do; 0: exactly --epochs.",
+        at_least=0,
+        before=0,
     )
 
     def __post_init__(self) -> None:
         _check_ranges(self)
         if not 0 <= self.warmup <= 1:
             raise UsageError(f"--warmup {self.warmup} is not between 0 and 1", "give a share of all steps like 0.1")
-        if self.warmup and self.schedule == "constant":
-            raise UsageError(f"--warmup {self.warmup} is a part of a schedule", "add --schedule linear")
         _number("--init-scale", self.init_scale, "paper")
-        if not 0 < self.lr <= LARGEST_LR:
-            raise UsageError(f"--lr {self.lr} is not between 0 and {LARGEST_LR:g}", "choose a rate like --lr 0.01")
+        for flag, value in (("--lr", self.lr), ("--lr-scale", self.lr_scale)):
+            if value is not None and not 0 < value <= LARGEST_LR:
+                raise UsageError(
+                    f"{flag} {value} is not between 0 and {LARGEST_LR:g}", f"choose a rate like {flag} 0.1"
+                )
+        if self.init.startswith(TEXT) and not self.init.removeprefix(TEXT).strip():
+            raise UsageError("--init text: is followed by no text", "write it like --init 'text:is the capital of'")
+
+    def rate(self, std: float) -> float:
+        """The learning rate on a model whose word embeddings have a standard deviation of `std`."""
+        return self.lr_scale * std if self.lr is None else self.lr
+
+    @property
+    def smaller(self) -> str:
+        """An option that makes steps ten times smaller."""
+        return f"--lr-scale {self.lr_scale / 10:g}" if self.lr is None else f"--lr {self.lr / 10:g}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +156,9 @@ class AnchorsConfig:
     count: int | None = option(None, "Number of anchors; all shared words by default.", at_least=1)
     order: Literal["random", "rank"] = option("random", "With --count: a random choice, or the most frequent words.")
     keep_words: bool = option(
-        False, "Keep words that some model reads as one token, Paris and paris say, as published lists do.", later=True
+        False,
+        "Keep words that some model reads as one token, Paris and paris say, as published lists do.",
+        before=False,
     )
 
     def __post_init__(self) -> None:

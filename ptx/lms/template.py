@@ -7,6 +7,7 @@ from ptx.errors import PtxError
 
 # Where the soft prompt stands (the paper, Section 2; the prefix layout is the authors' code's).
 LAYOUTS = {"postfix": "[X] [V] [Y] .", "prefix": "[V] [X] [Y] ."}
+SIGNS = ".?!:;, "  # that end a sentence
 STAND_IN = "a"  # a subject or prompt, where only its place matters
 
 
@@ -35,6 +36,16 @@ def check(template: str, *, causal: bool = False) -> str:
         hint = "reword the template so that [Y] comes last"
         raise PtxError(f"a causal LM cannot read {read!r}: the answer comes before the subject", hint)
     return read
+
+
+def words_of(template: str) -> str:
+    """The words of a manual template that a prompt behind the subject starts from: those from behind the answer on,
+    then from the beginning, so that what led to the answer comes last.
+
+    "The capital of [X] is [Y] ." gives "The capital of is", "[X] is a [Y] by profession ." gives "by profession is a".
+    """
+    before, _, behind = template.replace("[X]", " ").partition("[Y]")
+    return " ".join(f"{behind.strip().rstrip(SIGNS)} {before}".split())
 
 
 def context_of(template: str) -> Context:

@@ -43,7 +43,7 @@ def differences(evals: Sequence[Artifact], store: Store) -> list[str]:
     results = [result_of(artifact) for artifact in evals]
     told = {part: [_difference(name, theirs, results) for name, theirs in of.items()] for part, of in SETTINGS.items()}
     told["anchors"].append(_words(results, store))
-    if any("tune.lr" in r.settings for r in results):
+    if any("tune.epochs" in r.settings for r in results):
         told["tuning"].append(ALWAYS)
     if other := sorted({r.labels["suite"] for r in results if not _is_theirs(r.labels["suite"])}):
         told = {"data": [f"{', '.join(other)} (there LAMA's TREx, tuned on AutoPrompt's facts)"], **told}

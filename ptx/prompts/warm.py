@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import DRAWN, names_in
+from ptx.config import DRAWN, TEXT, names_in
 from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
@@ -22,18 +22,18 @@ from ptx.suites import Task
 
 
 def initial(text: str, suite: str, store: Store, tell: Reporter) -> Initial | None:
-    """What `--init` names, separated by commas or line breaks: files, or artifacts by key or path. None for "random"
-    and "words". Tells what a file was read as.
+    """What `--init` names, separated by commas or line breaks: files, or artifacts by key or path. None for a text,
+    noise and words. Tells what a file was read as.
 
     Raises PtxError for a name that is none of these.
     """
-    if text in DRAWN:
+    if text in (*DRAWN, "text") or text.startswith(TEXT):
         return None
     if is_file(text):
         return functools.partial(_start, [Path(text)], suite, tell)
     names = names_in(text.replace("\n", ","))
     if not names:
-        raise UsageError("--init names no prompt", f"write --init {DRAWN[0]}, or give keys: run `ptx cache ls`")
+        raise UsageError("--init names no prompt", "write --init text, or give keys: run `ptx cache ls`")
     return functools.partial(_start, [_named(name, store) for name in names], suite, tell)
 
 
@@ -41,7 +41,7 @@ def _named(name: str, store: Store) -> Artifact | Path:
     try:
         return find(name, store)
     except PtxError as error:
-        known = f"{' or '.join(DRAWN)}, the key of a prompt (`ptx cache ls --stage search`), or a prompt file"
+        known = f"text, {' or '.join(DRAWN)}, the key of a prompt (`ptx cache ls --stage search`), or a prompt file"
         raise PtxError(f"--init {name}: {error.message}", f"give {known}") from None
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptx.cache import Artifact, Store, versions_of
-from ptx.config import left_out
+from ptx.config import TuneConfig, left_out
 from ptx.stages import versions
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
-NOT_SETTINGS = {"seed", "task", "template", "reads", "frame", "method", "weights", "split"}
-LEFT_OUT = {"dtype": "float32", **left_out("tune")}  # of keys, and of what is said of a table
+NOT_SETTINGS = {"seed", "task", "template", "text", "reads", "frame", "method", "weights", "split", "lr_scale"}
+TUNED = {name: value for name, value in left_out(TuneConfig).items() if name not in NOT_SETTINGS}
+LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
 SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
 
 
@@ -63,9 +64,11 @@ def result_of(artifact: Artifact) -> Result:
                 settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
         if stage in ("tune", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
-        if "lr" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt
-            for name, default in left_out("tune").items():
-                settings.setdefault(f"{stage}.{name}", default)
+        if "epochs" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt
+            if "lr_scale" in config:
+                settings[f"{stage}.lr"] = f"{config['lr_scale']:g} std"
+            for name, value in TUNED.items():
+                settings.setdefault(f"{stage}.{name}", value)
     return Result(artifact, labels, artifact.meta["metrics"], settings)
 
 

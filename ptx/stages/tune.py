@@ -4,43 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
-from ptx.config import DRAWN, TuneConfig, keyed
+from ptx.config import DRAWN, TEXT, TuneConfig, keyed, left_out
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.lms.template import words_of
 from ptx.stages.settings import Settings
 from ptx.suites import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ptx.lms.lm import LanguageModel
+
 FILE = "prompt.safetensors"
+TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr-scale, or a longer --prompt-length"
 TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
 
 
 def tune_step(model: Model, task: Task, settings: Settings) -> Step:
-    """One prompt, begun from noise, from words, or from the one of `settings.initial` for this model and task."""
-    own = {**keyed(settings.tune), "seed": settings.seed, "task": task.name, **settings.computed, **framed(model)}
-    own |= {"lr": float(settings.tune.lr), "init_scale": shortest(settings.tune.init_scale)}
-    if "warmup" in own:
-        own["warmup"] = float(settings.tune.warmup)
-    if settings.tune.init != "random":
+    """One prompt, begun from a text, from noise, from words, or from the one of `settings.initial` for this model and
+    task."""
+    asked = settings.tune
+    own = {**keyed(asked), "seed": settings.seed, "task": task.name, **settings.computed, **framed(model)}
+    own |= {"lr": float(asked.lr)} if asked.lr is not None else {"lr_scale": float(asked.lr_scale)}
+    del own["lr_scale" if asked.lr is not None else "lr"]
+    own.pop("warmup", None)
+    if asked.schedule == "linear" and asked.warmup:
+        own["warmup"] = float(asked.warmup)
+    if asked.init == "text":  # the template is no reason for another table
+        text = words_of(task.template) if task.template else ""
+        own |= {"text": text} if text else {"init": "random"}
+    if own["init"] == "random":
+        own["init_scale"] = shortest(asked.init_scale)
+    else:
         del own["init_scale"]
     inputs = {"model": model.digest, "facts": task.digest("train", "dev")}
     labels = {"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed}
-    group = (model.digest, digest(vars(settings.tune)), str(settings.seed), settings.dtype)
+    group = (model.digest, digest(vars(asked)), str(settings.seed), settings.dtype)
     step = Step(STAGE, own, inputs, (), labels, group, models=(model,), task=task)
-    if settings.tune.init in DRAWN:
+    if own["init"] in (*DRAWN, "text") or own["init"].startswith(TEXT):
         return step
     if settings.initial is None:
-        raise PtxError(f"tune.init {settings.tune.init!r} will not do here", "write random or words")
+        raise PtxError(f"tune.init {asked.init!r} will not do here", "write text, random or words")
     parent, named = settings.initial(model, task, len(settings.chosen_tasks("train", "dev")))
     return dataclasses.replace(step, settings={**own, "init": "prompt"}, parents=(parent,), labels={**labels, **named})
 
@@ -66,18 +79,18 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         return
     from ptx.formats.tensors import to_bytes
     from ptx.lms.lm import FLOAT32, load_model
+    from ptx.transfer.baselines import baselines
     from ptx.transfer.tuning import Examples, examples, tune_prompts
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
-    names = {field.name for field in dataclasses.fields(TuneConfig)}
-    config = TuneConfig(**{name: value for name, value in steps[0].settings.items() if name in names})
+    config = _config(steps[0])
     ready: list[tuple[Step, Task, Examples]] = []
     for step in steps:
         assert step.task is not None
         try:
             found = examples(model, step.task, config)
-            ready.append((step, step.task, dataclasses.replace(found, start=_start(step, store))))
+            ready.append((step, step.task, dataclasses.replace(found, start=_start(step, model, store))))
         except PtxError as error:
             tick(1)
             yield step, error
@@ -94,6 +107,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         for (step, task, of_task), tuned in zip(part, tuned_prompts, strict=True):
             metrics: dict[str, Any] = {
                 "dev_accuracy": tuned.dev_accuracy,
+                **dataclasses.asdict(baselines(model, task)),
                 "epoch": tuned.epoch,
                 "facts": len(of_task.train),
                 "dropped": len(task.splits["train"]) - len(of_task.train),
@@ -102,20 +116,47 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds)
 
 
-def _start(step: Step, store: Store) -> Tensor | None:
+def _config(step: Step) -> TuneConfig:
+    """The settings of a step, with what its key leaves out."""
+    names = {field.name for field in dataclasses.fields(TuneConfig)}
+    said = {name: value for name, value in step.settings.items() if name in names}
+    return TuneConfig(**{**left_out(TuneConfig), "lr": None, **said})
+
+
+def _start(step: Step, model: LanguageModel, store: Store) -> Tensor | None:
     """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length."""
-    if step.settings["init"] in DRAWN:
+    from ptx.transfer.starts import text_prompt
+
+    init, wanted = step.settings["init"], step.settings["prompt_length"]
+    if init in DRAWN:
         return None
+    if init == "text" or init.startswith(TEXT):
+        return text_prompt(model, step.settings.get("text", init.removeprefix(TEXT).strip()), wanted)
     prompt = read_prompt(step.parents[0], store)
-    m, wanted = len(prompt), step.settings["prompt_length"]
-    if m != wanted:
+    if (m := len(prompt)) != wanted:
         named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
         raise PtxError(f"{named} has {m} vectors, not {wanted}", f"add --prompt-length {m}")
     return prompt
 
 
 def blame(step: Step, where: str) -> PtxError:
-    return not_finite(step, where, f"try a smaller rate, such as --lr {step.settings['lr'] / 10:g}; ")
+    return not_finite(step, where, f"try a smaller rate, such as {_config(step).smaller}; ")
+
+
+def learned(artifact: Artifact) -> bool:
+    """Whether a tuned prompt beats on dev what always gives the same answer; true where that is not known."""
+    metrics = artifact.meta["metrics"]
+    return metrics.get("dev_accuracy", 1.0) > metrics.get("majority", -1.0)
+
+
+def compared(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """One line on tuned prompts and what they have to beat."""
+    beaten = sum(of["dev_accuracy"] > of["majority"] for of in metrics)
+    said = f"on dev, {beaten} of {len(metrics)} tuned prompts beat always the same answer"
+    if written := [of for of in metrics if of["template"] is not None]:
+        better = sum(of["dev_accuracy"] > of["template"] for of in written)
+        said += f", and {better} of {len(written)} the task's manual template"
+    return said
 
 
 def strict(step: Step, artifact: Artifact, store: Store) -> None:
@@ -133,7 +174,7 @@ STAGE = Stage(
     "tune",
     version=1,
     build=build,
-    columns=("model", "task", "dev_accuracy", "epoch", "facts", "dropped"),
+    columns=("model", "task", "dev_accuracy", "majority", "template", "epoch", "facts", "dropped"),
     parents_as="init.",  # the prompt that a tuning starts from has settings of its own for the same stages
     blame=blame,
     strict=strict,

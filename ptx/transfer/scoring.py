@@ -217,11 +217,14 @@ class DevChoice:
         self.model, self.dev = model, dev
         self.best: list[tuple[float, int, Tensor] | None] = [None] * len(dev)
 
-    def score(self, prompts: Sequence[Float[Tensor, "_ d"]]) -> list[float]:
-        """Each task's accuracy with its prompt; nan for one without dev facts, or with scores that are not finite."""
-        asked = [(q, prompt) for q, prompt in zip(self.dev, prompts, strict=True) if q.rows]
-        answers = iter(answer(self.model, asked, ranked=False))
-        return [accuracy(q, next(answers)) if q.rows else math.nan for q in self.dev]
+    def score(self, prompts: Sequence[Float[Tensor, "_ d"] | None]) -> list[float]:
+        """Each task's accuracy with its prompt; nan where there is none, for one without dev facts, or with scores that
+        are not finite."""
+        asked = {
+            i: (self.dev[i], prompt) for i, prompt in enumerate(prompts) if prompt is not None and self.dev[i].rows
+        }
+        answers = dict(zip(asked, answer(self.model, [*asked.values()], ranked=False), strict=True))
+        return [accuracy(self.dev[i], answers[i]) if i in answers else math.nan for i in range(len(prompts))]
 
     def offer(self, task: int, candidate: int, score: float, keep: Tensor) -> None:
         """One more candidate for a task: its number, its accuracy, and what to keep of it if it is the best."""

@@ -1,4 +1,4 @@
-"""Where prompts begin: noise and words, from random numbers that depend on the seed and the task alone."""
+"""Where prompts begin: a text, or noise and words, by random numbers that depend on the seed and the task alone."""
 
 import random
 
@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import TuneConfig
+from ptx.config import TEXT, TuneConfig
+from ptx.errors import PtxError
+from ptx.lms.embeddings import WordEmbeddings, lead
 
 OPTIPROMPT_STD = 0.02
 
@@ -26,6 +28,18 @@ def initial_prompt(
         return embeddings[torch.randint(len(embeddings), (m,), generator=generator)].clone()
     std = OPTIPROMPT_STD if config.init_scale == "paper" else float(config.init_scale) * embeddings.std().item()
     return std * torch.randn(m, d, generator=generator)
+
+
+def text_prompt(model: WordEmbeddings, text: str, m: int) -> Float[Tensor, "m d"]:
+    """The embeddings of a text's tokens in the middle of a sentence: its last m, or all of them over and over, so that
+    the text's end is the prompt's (PEFT repeats from the beginning). Raises PtxError for a text without tokens."""
+    ids = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise PtxError(
+            f"the tokenizer of {model.name} finds nothing in {text!r}", f"write it like --init '{TEXT}is in'"
+        )
+    model.check_ids(ids, text)
+    return model.embeddings[(ids * m)[-m:]].clone()
 
 
 def random_prompt(m: int, d: int, statistics: tuple[float, float], generator: torch.Generator) -> Float[Tensor, "m d"]:

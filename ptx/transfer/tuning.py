@@ -1,14 +1,14 @@
 """Tune a soft prompt on one model (Eq. 2): only its m x d numbers learn, the model is frozen.
 
 Adam on the loss over the full vocabulary, at the rates of rates.py, no dropout; the epoch with the best accuracy on
-the source's own dev split is kept. Several tasks share each forward pass: their prompts do not interact, so this only
-saves time.
+the source's own dev split is kept, and course.py says how many there are. Several tasks share each forward pass: their
+prompts do not interact, so this only saves time.
 """
 
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from ptx.lms.lm import LanguageModel, fact_rows
 from ptx.lms.template import LAYOUTS
 from ptx.suites import Task
 from ptx.suites.strict import refuse_unknown
-from ptx.transfer.rates import rate
+from ptx.transfer.course import Course
 from ptx.transfer.scoring import DevChoice, Questions
 from ptx.transfer.starts import generator, initial_prompt
 
@@ -93,85 +93,89 @@ def tune_prompts(
     A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
     stops being finite.
     """
-    embeddings = model.embeddings.cpu()
-    prompts = []
+    embeddings, std = model.embeddings.cpu(), model.statistics[1]
+    prompts, courses = [], []
     for task in tasks:
         noise = generator(seed, task.name)
         start = initial_prompt(embeddings, config, noise) if task.start is None else task.start.clone()
         prompts.append(start.to(model.device).requires_grad_())
+        courses.append(Course(config, len(task.train), std, random.Random(f"{seed} {task.name} order")))
     optimizer = torch.optim.Adam([{"params": [prompt]} for prompt in prompts])  # each at a rate of its own
-    orders = [random.Random(f"{seed} {task.name} order") for task in tasks]
     choice = DevChoice(model, [task.dev for task in tasks])
-    histories: list[list[dict[str, Any]]] = [[] for _ in tasks]
-    each = [math.ceil(len(task.train) / config.batch_size) for task in tasks]  # steps of an epoch
+    early = _early_looks(tasks, courses)
+
+    def look(among: Sequence[int]) -> dict[int, float]:
+        scores = choice.score([prompt.detach() if i in among else None for i, prompt in enumerate(prompts)])
+        return {i: scores[i] for i in among}
 
     def look_early(step: int) -> None:
-        if step & (step - 1) or step >= max(each):  # powers of two
-            return
-        for i, score in enumerate(choice.score([prompt.detach() for prompt in prompts])):
-            if step < each[i]:
-                histories[i].append({"epoch": 0, "steps": step, "train_loss": None, "dev_accuracy": score})
+        for i, score in look([i for i, steps in enumerate(early) if step in steps]).items():
+            courses[i].saw(score)
 
     look_early(0)
     for i, task in enumerate(tasks):
         if task.start is not None:
-            choice.offer(i, 0, histories[i][0]["dev_accuracy"], task.start)
-    for epoch in range(1, config.epochs + 1):
-        watch = look_early if epoch == 1 else None
-        losses = _one_epoch(model, tasks, prompts, optimizer, config, orders, epoch, watch)
-        for task, prompt, loss in zip(tasks, prompts, losses, strict=True):
-            if not (math.isfinite(loss) and torch.isfinite(prompt).all()):
+            choice.offer(i, 0, courses[i].history[0]["dev_accuracy"], task.start)
+    while going := [i for i, course in enumerate(courses) if course.going]:
+        watch = look_early if courses[going[0]].epoch == 0 else None
+        losses = _one_epoch(model, {i: tasks[i] for i in going}, prompts, optimizer, courses, watch)
+        for i, loss in losses.items():
+            if not (math.isfinite(loss) and torch.isfinite(prompts[i]).all()):
                 raise PtxError(
-                    f"tuning {task.name} on {model.name} diverged: the loss or prompt of epoch {epoch} is not finite",
-                    f"try --lr {config.lr / 10:g}, and --dtype float32 if it is another",
+                    f"tuning {tasks[i].name} on {model.name} diverged: the loss or prompt of epoch "
+                    f"{courses[i].epoch + 1} is not finite",
+                    f"try {config.smaller}, and --dtype float32 if it is another",
                 )
-        scores = choice.score([prompt.detach() for prompt in prompts])
-        for i, (loss, score) in enumerate(zip(losses, scores, strict=True)):
-            choice.offer(i, epoch, score, prompts[i])
-            histories[i].append({"epoch": epoch, "steps": epoch * each[i], "train_loss": loss, "dev_accuracy": score})
+        for i, score in look(going).items():
+            courses[i].finish_epoch(losses[i], score)
+            choice.offer(i, courses[i].epoch, score, prompts[i])
         tick()
-    kept = zip(choice.chosen(), histories, strict=True)
-    return [Tuned(prompt.cpu(), score, epoch, history) for (score, epoch, prompt), history in kept]
+    kept = zip(choice.chosen(), courses, strict=True)
+    return [Tuned(prompt.cpu(), score, epoch, course.history) for (score, epoch, prompt), course in kept]
+
+
+def _early_looks(tasks: Sequence[Examples], courses: Sequence[Course]) -> list[set[int]]:
+    """For each task the steps of the first epoch after which dev is looked at: 0, 1, 2, 4, 8 and so on."""
+    return [{0, *(2**n for n in range(course.each.bit_length()) if 2**n < course.each)} for course in courses]
 
 
 def _one_epoch(
     model: LanguageModel,
-    tasks: Sequence[Examples],
+    tasks: Mapping[int, Examples],
     prompts: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
-    config: TuneConfig,
-    orders: Sequence[random.Random],
-    epoch: int,
+    courses: Sequence[Course],
     after: Callable[[int], None] | None = None,
-) -> list[float]:
+) -> dict[int, float]:
     """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
-    losses: list[tuple[list[tuple[int, int]], Tensor]] = []  # of each step: tasks with their numbers of facts, means
-    shuffled = [_batches(task.train, config.batch_size, order) for task, order in zip(tasks, orders, strict=True)]
-    lengths = [math.ceil(len(task.train) / config.batch_size) for task in tasks]
+    steps: list[tuple[list[tuple[int, int]], Tensor]] = []  # of each step: tasks with their numbers of facts, means
+    shuffled = [courses[i].batches(task.train) for i, task in tasks.items()]
     for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
-        present = [(i, batch) for i, batch in enumerate(step) if batch is not None]
-        rows = [row for _, batch in present for row, _ in batch]
-        answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
-        stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
-        logits = model.scores(rows, stacked)
-        each = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
-        means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
+        present = [(i, batch) for i, batch in zip(tasks, step, strict=True) if batch is not None]
         optimizer.zero_grad(set_to_none=True)
-        means.sum().backward()
+        means = _backward(model, present, prompts)
         for i, _ in present:
-            taken, whole = (epoch - 1) * lengths[i] + number - 1, config.epochs * lengths[i]
-            optimizer.param_groups[i].update(rate(config, taken, whole))
+            optimizer.param_groups[i].update(courses[i].step())
         optimizer.step()
-        losses.append(([(i, len(batch)) for i, batch in present], means.detach()))
+        steps.append(([(i, len(batch)) for i, batch in present], means))
         if after is not None:
             after(number)
-    totals = [0.0] * len(tasks)
-    for counts, means in losses:  # read at the end: a GPU would have to be waited for after each step
+    totals = dict.fromkeys(tasks, 0.0)
+    for counts, means in steps:  # read at the end: a GPU would have to be waited for after each step
         for (i, count), mean in zip(counts, means.tolist(), strict=True):
             totals[i] += mean * count / len(tasks[i].train)
     return totals
 
 
-def _batches(examples: Sequence[Any], size: int, order: random.Random) -> Iterator[list[Any]]:
-    shuffled = order.sample(examples, len(examples))
-    return iter([shuffled[i : i + size] for i in range(0, len(shuffled), size)])
+def _backward(
+    model: LanguageModel, present: Sequence[tuple[int, Sequence[tuple[Row, int]]]], prompts: Sequence[Tensor]
+) -> Float[Tensor, " tasks"]:
+    """The mean loss of each task's batch, whose gradients are added to the prompts."""
+    rows = [row for _, batch in present for row, _ in batch]
+    answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
+    stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
+    logits = model.scores(rows, stacked)
+    each = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
+    means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
+    means.sum().backward()
+    return means.detach()

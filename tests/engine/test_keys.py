@@ -113,8 +113,9 @@ def test_names_that_are_no_text_are_refused(value: Any) -> None:
 # One other value for every setting of every stage; a new setting must be added here.
 OTHERS: dict[type, dict[str, Any]] = {
     TuneConfig: {
-        "prompt_length": 4, "layout": "prefix", "init": "words", "init_scale": "0.2", "epochs": 9, "lr": 0.02,
-        "batch_size": 8, "schedule": "linear", "warmup": 0.1, "optimizer": "optiprompt",
+        "prompt_length": 4, "layout": "prefix", "init": "words", "init_scale": "0.2", "epochs": 9,
+        "lr": 0.02, "lr_scale": 0.2, "batch_size": 8, "schedule": "constant", "warmup": 0.2,
+        "optimizer": "optiprompt", "patience": 5,
     },
     AnchorsConfig: {"count": 100, "order": "rank", "keep_words": True},
     EncodeConfig: {"top_k": "100"},
@@ -128,7 +129,7 @@ NOT_IN_KEYS = {"on"}  # a suite's name: the digest of its facts is in the key
 # What a setting needs to matter (`--steps` is one of Adam's).
 NEEDS: dict[str, dict[str, Any]] = {
     "steps": {"solver": "adam"}, "select": {"solver": "adam"}, "order": {"count": 100},
-    "warmup": {"schedule": "linear"},
+    "init_scale": {"init": "random"},
 }  # fmt: skip
 
 

@@ -31,6 +31,10 @@ FILE = Path(__file__).parent / "keys.json"
 MANY = 40  # of more keys than that, their number and one digest are recorded
 NO_DRY_RUN = ("table", "export")
 
+# What tuning was given where the command line said nothing, until it was given what learns on any model.
+FIRST = {"init": "random", "lr": 0.01, "schedule": "constant", "warmup": 0.0, "patience": 0}
+TODAY = "+ "  # in front of a line with today's defaults
+
 # Run in this order, with one cache. A line is a dry run, unless it has a name in front: then it builds something, whose
 # key is $NAME below. A line with "=" in front must have the keys of the last one without, and is not recorded.
 LINES = """
@@ -74,6 +78,21 @@ tune --model bert-mini --tasks P103
 tune --model roberta-mini --tasks P103
 tune --model albert-mini --tasks P103
 tune --model gpt2-mini --tasks P103
+
+# Tuning with today's defaults: a template's words are in the key, be they named or not, and steps in the model's units.
++ tune --model bert-micro --tasks P103
+= + tune --model bert-micro --tasks P103 --init text --lr-scale .10 --schedule linear --warmup 0.1 --patience 3
+= + tune --model bert-micro --tasks P103 --init-scale 0.2
++ tune --model bert-micro --tasks P103 --init "text:The native language of is"
++ tune --model bert-micro --tasks P103 --lr 0.01
+= + tune --model bert-micro --tasks P103 --lr 0.01 --lr-scale 2
++ tune --model bert-micro --tasks P103 --lr-scale 0.3
++ tune --model bert-micro --tasks P103 --schedule constant
+= + tune --model bert-micro --tasks P103 --schedule constant --warmup 0
++ tune --model bert-micro --tasks P103 --patience 0
++ tune --model bert-micro --tasks P103 --init random
++ eval --target bert-micro --suite moods
++ search --sources bert-micro --target roberta-micro --tasks P103
 
 # Models in folders and on the hub: the place is no part of the key.
 tune --model ./model --tasks P103
@@ -407,7 +426,7 @@ sources = [["bert-micro"], ["bert-micro", "roberta-micro"]]
 targets = ["roberta-micro", "albert-micro"]
 methods = ["manual", "direct", "relative", "tuned"]
 self_transfer = false
-tune.epochs = 2
+tune = { epochs = 2, init = "random", lr = 0.01, schedule = "constant", patience = 0 }
 anchors.count = 100
 [[sweep]]
 search.normalize = [true, false]
@@ -422,7 +441,7 @@ tasks = ["P138"]
 sources = [["bert-micro"]]
 targets = ["roberta-micro"]
 methods = ["relative"]
-tune.init_scale = "paper"
+tune = { init = "random", init_scale = "paper", lr = 0.01, schedule = "constant", patience = 0 }
 encode.top_k = "48%"
 search.solver = "adam"
 eval.split = "dev"
@@ -570,9 +589,10 @@ def find() -> tuple[dict[str, list[str]], dict[str, int]]:
         os.environ |= {"HF_HUB_CACHE": str(Path("hub").absolute()), "HF_HUB_OFFLINE": "1"}
         write_files()
         for line in lines():
-            args = shlex.split(Template(line.text).substitute(keys))
+            args = shlex.split(Template(line.text.removeprefix(TODAY)).substitute(keys))
+            defaults = {} if line.text.startswith(TODAY) else dict.fromkeys(("tune", "encode", "search", "eval"), FIRST)
             dry = [] if line.name or args[0] in NO_DRY_RUN else ["--dry-run"]
-            pairs = list(dict.fromkeys((row["stage"], row["key"]) for row in _run(*args, *dry, "--json")))
+            pairs = list(dict.fromkeys((row["stage"], row["key"]) for row in _run(defaults, *args, *dry, "--json")))
             if line.name:
                 keys[line.name] = pairs[-1][1]
             found[line.text] = _recorded([f"{stage} {key}" for stage, key in pairs])
@@ -580,11 +600,11 @@ def find() -> tuple[dict[str, list[str]], dict[str, int]]:
     return found, {meta["stage"]: meta["version"] for meta in sorted(made, key=lambda meta: meta["stage"])}
 
 
-def _run(*args: str) -> list[dict[str, Any]]:
-    """The JSON lines that a command prints."""
+def _run(defaults: Mapping[str, Mapping[str, Any]], *args: str) -> list[dict[str, Any]]:
+    """The JSON lines that a command prints; `defaults` of its options by its name."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = command().main(list(args), prog_name="ptx", standalone_mode=False)
+        code = command().main(list(args), prog_name="ptx", standalone_mode=False, default_map=defaults)
     if code:
         sys.exit(f"ptx {' '.join(args)}: {err.getvalue()}")
     return [json.loads(line) for line in out.getvalue().splitlines()]

@@ -21,7 +21,7 @@ from ptx.lms.frames import added_frame
 from ptx.lms.inputs import rows
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.lms.template import IN_A_SENTENCE, Context, context_of, is_plain
+from ptx.lms.template import IN_A_SENTENCE, Context, context_of, is_plain, words_of
 
 Run = Callable[..., Result]
 SUBJECTS = ["Peru", "the old king", "North sea island", "it's", "a-b"]
@@ -226,3 +226,18 @@ def test_an_added_frame_is_told_once_and_in_the_key(tmp_path: Path, suite: str, 
                 assert meta["config"][stage].get("frame") == ("[CLS] ... [SEP]" if folder == bare else None)
         predicted.append([(Path(row["path"]) / "predictions.jsonl").read_bytes() for row in found.at("eval")])
     assert predicted[0] == predicted[1]
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("[X] is located in [Y] .", "is located in"),
+        ("The capital of [X] is [Y] .", "The capital of is"),
+        ("[X] is a [Y] by profession .", "by profession is a"),
+        ("[Y] is the capital of [X].", "is the capital of"),
+        ("Q: Where is [X]?\nA: [Y]", "Q: Where is ? A:"),
+        ("[X] [Y]", ""),
+    ],
+)
+def test_the_words_that_a_prompt_starts_from_end_with_what_led_to_the_answer(template: str, words: str) -> None:
+    assert words_of(template) == words

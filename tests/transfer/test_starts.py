@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from ptx.config import TuneConfig
-from ptx.transfer.starts import generator, initial_prompt, random_prompt, xavier
+from ptx.errors import PtxError, UsageError
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import resolve
+from ptx.transfer.starts import generator, initial_prompt, random_prompt, text_prompt, xavier
 
 
 def fresh(seed: int = 5) -> torch.Generator:
@@ -31,12 +34,12 @@ def test_random_numbers_depend_on_the_seed_and_the_task_alone() -> None:
 
 @pytest.mark.parametrize(("scale", "std"), [("0.1", 0.1 * EMBEDDINGS.std().item()), ("2", 2 * EMBEDDINGS.std().item())])
 def test_noise_is_a_multiple_of_the_embeddings_scale(scale: str, std: float) -> None:
-    prompt = initial_prompt(EMBEDDINGS, TuneConfig(prompt_length=4, init_scale=scale), fresh())
+    prompt = initial_prompt(EMBEDDINGS, TuneConfig(prompt_length=4, init="random", init_scale=scale), fresh())
     torch.testing.assert_close(prompt, std * NOISE)
 
 
 def test_noise_of_the_paper_has_a_scale_of_its_own() -> None:
-    prompt = initial_prompt(EMBEDDINGS, TuneConfig(prompt_length=4, init_scale="paper"), fresh())
+    prompt = initial_prompt(EMBEDDINGS, TuneConfig(prompt_length=4, init="random", init_scale="paper"), fresh())
     torch.testing.assert_close(prompt, 0.02 * NOISE)
 
 
@@ -60,3 +63,26 @@ def test_a_random_prompt_has_the_mean_and_std_given() -> None:
 
 def test_xavier_has_the_variance_of_its_name() -> None:
     torch.testing.assert_close(xavier(4, 8, fresh()), NOISE * (2 / 12) ** 0.5)
+
+
+@pytest.mark.parametrize("name", ["bert-micro", "roberta-micro", "albert-micro", "gpt2-micro"])
+def test_a_text_ends_where_the_prompt_ends(name: str) -> None:
+    """Its tokens are those that it has in a sentence; a short one comes again from its beginning."""
+    model = load_embeddings(resolve(name), "cpu")
+    known = model.words(["born", "in", "the", "country"])
+    for text, m, wanted in (
+        ("born in", 5, "in born in born in"), ("the country", 2, "the country"),
+        ("born in the country", 3, "in the country"),
+    ):  # fmt: skip
+        assert torch.equal(text_prompt(model, text, m), model.embeddings[[known[word] for word in wanted.split()]])
+    prompt = text_prompt(model, "born in", 2)
+    prompt += 1
+    assert not torch.equal(prompt, text_prompt(model, "born in", 2))  # the model's own embeddings stay
+
+
+def test_a_text_without_tokens_is_refused() -> None:
+    model = load_embeddings(resolve("bert-micro"), "cpu")
+    with pytest.raises(PtxError, match="the tokenizer of bert-micro finds nothing in"):
+        text_prompt(model, "\u200b", 3)
+    with pytest.raises(UsageError, match="--init text: is followed by no text"):
+        TuneConfig(init="text: ")

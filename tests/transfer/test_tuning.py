@@ -22,7 +22,7 @@ from ptx.transfer.scoring import Questions
 from ptx.transfer.starts import generator, initial_prompt
 from ptx.transfer.tuning import Examples, examples, tune_prompts
 
-CONFIG = TuneConfig(epochs=3, batch_size=8)
+CONFIG = TuneConfig(epochs=3, batch_size=8, init="random", patience=0)
 
 
 def test_a_task_does_not_depend_on_those_tuned_beside_it(tiny, suite) -> None:
@@ -40,7 +40,9 @@ def test_tuning_lowers_the_loss_and_leaves_the_model_alone(tiny, suite) -> None:
     model = load_model(resolve(tiny["a"]), "cpu")
     before = {name: p.clone() for name, p in model.network.named_parameters()}
     task = examples(model, load_suite(suite).tasks[0], CONFIG)
-    (tuned,) = tune_prompts(model, [task], TuneConfig(epochs=15, lr=0.1))
+    (tuned,) = tune_prompts(
+        model, [task], TuneConfig(epochs=15, lr=0.1, init="random", schedule="constant", patience=0)
+    )
     assert tuned.history[-1]["train_loss"] < tuned.history[2]["train_loss"]
     assert tuned.dev_accuracy == max(point["dev_accuracy"] for point in tuned.history if point["epoch"])
     steps = [(point["epoch"], point["steps"]) for point in tuned.history]
@@ -64,7 +66,7 @@ def test_initial_words_are_rows_of_the_embeddings() -> None:
     assert all(any(torch.equal(v, row) for row in embeddings) for v in prompt)
 
 
-FAST = TuneConfig(epochs=3, batch_size=2, lr=0.3, prompt_length=2)
+FAST = TuneConfig(epochs=3, batch_size=2, lr=0.3, prompt_length=2, init="random", schedule="constant", patience=0)
 
 
 def plain_examples(name: str, count: int, dev: int, start: Tensor | None = None) -> Examples:
@@ -100,7 +102,7 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
             assert leaf.grad is not None
             mean = 0.9 * mean + 0.1 * leaf.grad
             square = 0.999 * square + 0.001 * leaf.grad**2
-            lr, done, whole = config.lr, steps - 1, each * config.epochs
+            lr, done, whole = config.rate(model.statistics[1]), steps - 1, each * config.epochs
             if config.schedule == "linear":
                 rising = math.floor(whole * config.warmup)
                 lr *= done / rising if done < rising else (whole - done) / (whole - rising)

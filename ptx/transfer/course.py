@@ -1,0 +1,62 @@
+"""The course of one task's tuning: its batches, its rate in each step, what was seen on the way, and when it ends."""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from ptx.config import TuneConfig
+from ptx.transfer.rates import rate
+
+Example = TypeVar("Example")
+BETTER = 0.99  # a loss that is lower by less than a hundredth stands still
+LONGEST = 3  # times the epochs that were asked for
+
+
+class Course:
+    """Where a tuning stands. `std` is that of the model's word embeddings."""
+
+    def __init__(self, config: TuneConfig, facts: int, std: float, order: random.Random) -> None:
+        self.config, self.facts, self.std, self.order = config, facts, std, order
+        self.each = math.ceil(facts / config.batch_size)  # steps of an epoch
+        self.planned = config.epochs
+        self.epoch = self.taken = 0
+        self.history: list[dict[str, Any]] = []
+        self._lowest, self._highest = math.inf, -math.inf
+        self._moved = self._improved = 0  # the last epochs in which anything, and in which accuracy, got better
+
+    @property
+    def going(self) -> bool:
+        return self.epoch < self.planned
+
+    def batches(self, examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
+        """The examples in a new order."""
+        shuffled, size = self.order.sample(examples, len(examples)), self.config.batch_size
+        return iter([shuffled[i : i + size] for i in range(0, len(shuffled), size)])
+
+    def step(self) -> dict[str, float]:
+        """Adam's rate in the next step, and one step more. Each round of --epochs has the whole schedule."""
+        round_ = self.config.epochs * self.each
+        self.taken += 1
+        return rate(self.config, (self.taken - 1) % round_, round_, self.std)
+
+    def saw(self, accuracy: float, loss: float | None = None) -> None:
+        self.history.append(
+            {"epoch": self.epoch, "steps": self.taken, "train_loss": loss, "dev_accuracy": accuracy}
+        )  # fmt: skip
+
+    def finish_epoch(self, loss: float, accuracy: float) -> None:
+        """Plan no more epochs where loss and accuracy stand still, and another round where accuracy still rises."""
+        self.epoch += 1
+        self.saw(accuracy, loss)
+        if accuracy > self._highest:
+            self._improved = self.epoch
+        if accuracy > self._highest or loss < BETTER * self._lowest:
+            self._moved = self.epoch
+        self._highest, self._lowest = max(accuracy, self._highest), min(loss, self._lowest)
+        if not (patience := self.config.patience):
+            return
+        if self.epoch - self._moved >= patience:
+            self.planned = self.epoch
+        elif not self.going and self.epoch - self._improved < patience and self._highest > 0:
+            self.planned = min(self.planned + self.config.epochs, LONGEST * self.config.epochs)

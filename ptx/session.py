@@ -28,7 +28,7 @@ from ptx.stages import anchors, grid
 from ptx.stages.encode import encode_step
 from ptx.stages.methods import method_named
 from ptx.stages.settings import Settings
-from ptx.stages.tune import TRY, compared, learned, tune_step
+from ptx.stages.tune import TRY, compared, lags, learned, tune_step
 from ptx.suites import load_suite
 
 if TYPE_CHECKING:
@@ -259,15 +259,9 @@ class Session:
             self.tell.warn(remark(model))
 
     def _say_learned(self, outcomes: Sequence[Outcome], *, tuning: bool) -> None:
-        """How tuned prompts compare with what they have to beat, and which have not learned."""
         tuned = [o.artifact for o in outcomes if o.artifact and "majority" in o.artifact.meta["metrics"]]
         for artifact in (artifact for artifact in tuned if not learned(artifact)):
-            labels, metrics = artifact.meta["labels"], artifact.meta["metrics"]
-            what = (
-                f"{labels['task']} has not learned on {labels['model']}: {metrics['dev_accuracy']:.1%} on dev, where "
-            )
-            what += f"always the same answer gives {metrics['majority']:.1%}"
-            self.tell.warn(f"{what}; {TRY if tuning else 'nothing of use can be transferred from it'}")
+            self.tell.warn(f"{lags(artifact)}; {TRY}" if tuning else lags(artifact))
         if tuning and tuned:
             self.tell.message(compared([artifact.meta["metrics"] for artifact in tuned]))
 

@@ -32,8 +32,9 @@ def option(default: Any, help: str, *, at_least: int | None = None, before: Any 
     `before`: it came when there were caches already, whose keys do not have it: what was done then, which keys leave
     out to this day.
     """
-    more = {"description": help, "at_least": at_least}
-    return field(default=default, metadata=more if before is UNSAID else {**more, BEFORE: before})
+    more = {} if at_least is None else {"at_least": at_least}
+    more |= {} if before is UNSAID else {BEFORE: before}
+    return field(default=default, metadata={"description": help, **more})
 
 
 def switch(*flags: str, help: str) -> Any:

@@ -120,7 +120,8 @@ def _config(step: Step) -> TuneConfig:
     """The settings of a step, with what its key leaves out."""
     names = {field.name for field in dataclasses.fields(TuneConfig)}
     said = {name: value for name, value in step.settings.items() if name in names}
-    return TuneConfig(**{**left_out(TuneConfig), "lr": None, **said})
+    before = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
+    return TuneConfig(**{**before, **said})
 
 
 def _start(step: Step, model: LanguageModel, store: Store) -> Tensor | None:
@@ -147,6 +148,13 @@ def learned(artifact: Artifact) -> bool:
     """Whether a tuned prompt beats on dev what always gives the same answer; true where that is not known."""
     metrics = artifact.meta["metrics"]
     return metrics.get("dev_accuracy", 1.0) > metrics.get("majority", -1.0)
+
+
+def lags(artifact: Artifact) -> str:
+    """That a prompt has not learned."""
+    labels, metrics = artifact.meta["labels"], artifact.meta["metrics"]
+    shown = f"{metrics['dev_accuracy']:.1%} on dev, no more than always the same answer ({metrics['majority']:.1%})"
+    return f"the prompt for {labels['task']} on {labels['model']} has not learned: {shown}"
 
 
 def compared(metrics: Sequence[Mapping[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from ptx.lms.families import blank_token, load_network, matrix_of
 from ptx.lms.frames import added_frame
 from ptx.lms.heads import logits_at
 from ptx.lms.inputs import Batch, Row, collate, frame, rows
+from ptx.lms.kept import Kept, bound, prefix, read, reads_on
 from ptx.lms.models import Model
 from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
 from ptx.suites import Fact, Task
@@ -33,6 +34,8 @@ class LanguageModel(WordEmbeddings):
     Raises PtxError for a checkpoint that lacks a language-model head, a tokenizer without the token that stands for the
     answer, and a network that cannot be given embeddings in place of tokens.
     """
+
+    kept: Kept | None = None  # see `keep`
 
     def __init__(self, model: Model, device: str = "cpu", dtype: str = FLOAT32) -> None:
         tokenizer = load_tokenizer(model.path)
@@ -133,7 +136,29 @@ class LanguageModel(WordEmbeddings):
         tokens: Int[Tensor, " k"] | None = None,
     ) -> Float[Tensor, "b _"]:
         """Scores of `tokens` (of every token, if None) as the answers of rows, in float32; row i holds `prompts[i]`."""
-        return self.logits(self.collate(rows), prompts, tokens)
+        if self.kept is None or prompts is None or not (known := self.kept.known(rows, prompts.shape[1])):
+            return self.logits(self.collate(rows), prompts, tokens)
+        if len(known) == len(rows):
+            return self.kept.logits(rows, prompts, tokens)
+        rest = sorted({*range(len(rows))}.difference(known))
+        found = self.kept.logits([rows[i] for i in known], prompts[known], tokens)
+        whole = self.logits(self.collate([rows[i] for i in rest]), prompts[rest], tokens)
+        return torch.cat([found, whole])[torch.tensor(known + rest, device=self.device).argsort()]
+
+    def keep(self, rows: Sequence[Row]) -> None:
+        """These inputs will be read again and again: what stands before the prompt in them is read now, where that is
+        possible (see kept.py), and `scores` goes on from there. It replaces what was kept before."""
+        self.kept = None
+        if self.causal and any(map(prefix, rows)) and self._reads_on:
+            self.kept = read(self.network, rows, bound(self.network))
+
+    @functools.cached_property
+    def _reads_on(self) -> bool:
+        special = special_ids(self.tokenizer)
+        ids = [*itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 4)]
+        random = torch.randn(3, 3, self.embeddings.shape[1], generator=torch.Generator().manual_seed(0))
+        prompts = self.statistics[1] * random.to(self.device)
+        return reads_on(self.network, ids, prompts, lambda rows, given: self.logits(self.collate(rows), given))
 
     def logits(
         self, batch: Batch, prompts: Float[Tensor, "b m d"] | None = None, tokens: Int[Tensor, " k"] | None = None

@@ -1,0 +1,157 @@
+"""What stands before the prompt, read once: a causal LM's keys and values of it are the same whatever the prompt is.
+
+With the prompt behind the input, the prompt's m positions are then all that a step runs. Prefixes are kept ragged (no
+padding is stored), in the type that is computed in, and padded on the left when they are read: prompt and prefix then
+stand side by side, for networks that count distances by columns.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from ptx.lms.heads import logits_at
+from ptx.lms.inputs import PLACEHOLDER, Row
+
+LEAST, SHARE = 32 * 2**20, 6  # bytes that may be kept: a sixth of the weights', or these if they are more
+TOKENS = 2048  # read in one pass
+# Numbers of tokens beyond which a network leaves some out, or turns all otherwise.
+REACH = ("sliding_window", "sliding_window_size", "window_size", "local_attention", "attention_chunk_size",
+         "original_max_position_embeddings")  # fmt: skip
+
+Prefix = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where each prefix begins in the states, and these: of each layer keys and values [tokens, heads, width]."""
+
+    network: PreTrainedModel
+    starts: dict[Prefix, int]
+    states: list[tuple[Tensor, Tensor]]
+
+    def known(self, rows: Sequence[Row], m: int) -> list[int]:
+        """Which inputs are kept and end in a prompt of m vectors."""
+        return [i for i, row in enumerate(rows) if len(row.ids) - m == row.prompt_at and prefix(row) in self.starts]
+
+    def logits(
+        self, rows: Sequence[Row], prompts: Float[Tensor, "b m d"], tokens: Int[Tensor, " k"] | None = None
+    ) -> Float[Tensor, "b _"]:
+        """Scores of `tokens` (of every token, if None) as the answers of rows that are kept, in float32."""
+        words: Any = self.network.get_input_embeddings()
+        b, m, _ = prompts.shape
+        cache, before = self._padded([prefix(row) for row in rows])
+        attention = torch.cat([before, before.new_ones(b, m)], 1)
+        more: dict[str, Any] = {"attention_mask": attention, "past_key_values": cache, "use_cache": True}
+        if "position_ids" in inspect.signature(self.network.forward).parameters:
+            more["position_ids"] = attention.cumsum(1)[:, -m:] - 1
+        embedded = (prompts * getattr(words, "embed_scale", 1.0)).to(words.weight.dtype)
+        at = torch.arange(m, device=before.device).eq(m - 1).expand(b, m)
+        return logits_at(self.network, at, tokens, inputs_embeds=embedded, **more)
+
+    def _padded(self, prefixes: Sequence[Prefix]) -> tuple[DynamicCache, Int[Tensor, "b n"]]:
+        """Keys and values of prefixes, and which of the n columns are theirs."""
+        device = self.states[0][0].device
+        starts, lengths = torch.tensor([[self.starts[of], len(of)] for of in prefixes], device=device).T[:, :, None]
+        n = max(map(len, prefixes))
+        columns = torch.arange(n, device=device) - n + lengths  # below 0 on the left
+        places = starts + columns.clamp_min(0)
+        cache = DynamicCache()
+        for number, (keys, values) in enumerate(self.states):
+            cache.update(keys[places].transpose(1, 2), values[places].transpose(1, 2), number)
+        return cache, (columns >= 0).long()
+
+
+def prefix(row: Row) -> Prefix:
+    """What stands before the prompt; nothing if the prompt does not stand last."""
+    behind = {*row.ids[row.prompt_at :]}
+    return row.ids[: row.prompt_at] if behind == {PLACEHOLDER} else ()
+
+
+def bound(network: PreTrainedModel) -> int:
+    """How many bytes may be kept beside a network."""
+    return max(LEAST, sum(weight.nbytes for weight in network.parameters()) // SHARE)
+
+
+def reach(settings: dict[str, Any]) -> float:
+    """Up to how many tokens a network of such a configuration reads all of them, and in one way."""
+    inner = [reach(value) for value in settings.values() if isinstance(value, dict)]
+    return min([settings[name] for name in REACH if isinstance(settings.get(name), int)] + inner, default=math.inf)
+
+
+@torch.inference_mode(False)  # what is made in it could not be used where there are gradients
+@torch.no_grad()
+def read(network: PreTrainedModel, rows: Iterable[Row], most: int) -> Kept:
+    """What stands before the prompts of rows, each once, in their order until it would be more than `most` bytes; read
+    in batches of one length, so that nothing of a prefix depends on padding.
+
+    Raises whatever a network raises that has other states than keys and values of every token.
+    """
+    longest = reach(network.config.get_text_config().to_dict())
+    wanted = [*dict.fromkeys(prefix(row) for row in rows if len(row.ids) <= longest and prefix(row))]
+    if not wanted:
+        return Kept(network, {}, [])
+    samples = _read_alike(network, wanted[:1])
+    room = most // sum(states[0, 0].nbytes for states in samples)
+    starts: dict[Prefix, int] = {}
+    by_length: dict[int, list[Prefix]] = {}
+    total = 0
+    for of in wanted:
+        if total + len(of) > room:
+            break
+        starts[of] = total
+        by_length.setdefault(len(of), []).append(of)
+        total += len(of)
+    states = [sample.new_empty(total, *sample.shape[2:]) for sample in samples]
+    for length, alike in by_length.items():
+        size = max(1, TOKENS // length)
+        for part in (alike[i : i + size] for i in range(0, len(alike), size)):
+            places = torch.tensor([[starts[of]] for of in part]) + torch.arange(length)
+            for kept, found in zip(states, _read_alike(network, part), strict=True):
+                kept[places.to(kept.device)] = found
+    return Kept(network, starts, [*zip(states[::2], states[1::2], strict=True)])
+
+
+def _read_alike(network: PreTrainedModel, prefixes: Sequence[Prefix]) -> list[Float[Tensor, "b n heads _"]]:
+    """Of each layer the keys, then the values, of prefixes of one length n."""
+    words = network.get_input_embeddings()
+    ids = torch.tensor(prefixes, device=network.device)
+    cache = DynamicCache()
+    more = {"attention_mask": torch.ones_like(ids), "past_key_values": cache, "use_cache": True}
+    at = torch.zeros_like(ids, dtype=torch.bool)
+    at[0, -1] = True  # the scores are of no interest
+    logits_at(network, at, inputs_embeds=words(ids), **more)
+    layers: list[Any] = cache.layers
+    found = [states.transpose(1, 2) for layer in layers for states in (layer.keys, layer.values)]
+    if not found or any(states.shape[:2] != ids.shape for states in found):
+        raise ValueError(f"{type(network).__name__} has other states than keys and values of every token")
+    return found
+
+
+def reads_on(
+    network: PreTrainedModel, ids: Sequence[int], prompts: Float[Tensor, "3 m d"], whole: Callable[..., Tensor]
+) -> bool:
+    """Whether a network reads on from keys and values as it reads the whole (`whole` gives the scores of rows with
+    prompts): the scores, and their gradients by the prompts.
+
+    Recurrent networks have other states, and some have masks or positions of their own; of most we learn it here.
+    """
+    m = prompts.shape[1]
+    rows = [Row((*ids[:n], *[PLACEHOLDER] * m), n, n + m - 1) for n in (4, 1, 2)]
+    found: list[tuple[Tensor, Tensor]] = []
+    try:
+        for way in (whole, read(network, rows, LEAST).logits):
+            given = prompts.clone().requires_grad_()
+            scores = way(rows, given)
+            (gradient,) = torch.autograd.grad(scores.square().mean(), given)
+            found.append((scores.detach(), gradient))
+    except Exception:  # whatever a class does that does not know what it is given
+        return False
+    tolerance = torch.finfo(network.dtype).eps ** 0.5
+    return all((one - other).abs().max() < tolerance * one.abs().max() for one, other in zip(*found, strict=True))

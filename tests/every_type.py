@@ -41,6 +41,16 @@ LOADED: dict[Kind, str] = {
     "infill": "bart",
     "span": "mt5 switch_transformers t5 umt5",
 }
+# Causal ones that do not read on from the keys and values of what stands before the prompt (see lms/kept.py): states of
+# another kind, or positions or masks that are not told from outside.
+READ_WHOLE = """
+    axk2 bailing_hybrid bamba bart bigbird_pegasus blenderbot blenderbot-small camembert data2vec-text deepseek_v32
+    dots3_note_text falcon_h1 falcon_mamba git glm_moe_dsa granitemoehybrid hy_v4 inkling2_text jamba kimi_linear
+    lfm2 lfm2_moe lfm3 mamba mamba2 marian mbart minimax moss_transcribe_diarize mvp nemotron_h olmo_hybrid
+    openai-gpt pegasus plbart qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_next qwen4_exp qwen4_exp_text
+    recurrent_gemma reformer roberta roberta-prelayernorm roformer rwkv trocr whisper xlm-roberta xlm-roberta-xl
+    xlstm xmod zamba zamba2 zaya
+""".split()
 # Checked and refused, by what ptx says of each.
 OTHERWISE = "answers otherwise when it is padded or given embeddings"  # and what it does
 REFUSED: dict[tuple[Kind, str], str] = {

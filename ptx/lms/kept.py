@@ -6,7 +6,7 @@ stand side by side, for networks that count distances by columns.
 """
 
 import inspect
-import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,10 +79,12 @@ def bound(network: PreTrainedModel) -> int:
     return max(LEAST, sum(weight.nbytes for weight in network.parameters()) // SHARE)
 
 
-def reach(settings: dict[str, Any]) -> float:
+def reach(settings: dict[Any, Any]) -> int:
     """Up to how many tokens a network of such a configuration reads all of them, and in one way."""
     inner = [reach(value) for value in settings.values() if isinstance(value, dict)]
-    return min([settings[name] for name in REACH if isinstance(settings.get(name), int)] + inner, default=math.inf)
+    return min(
+        [*(n for name in REACH if isinstance(n := settings.get(name), int) and n > 0), *inner], default=sys.maxsize
+    )
 
 
 @torch.inference_mode(False)  # what is made in it could not be used where there are gradients
@@ -134,6 +136,8 @@ def _read_alike(network: PreTrainedModel, prefixes: Sequence[Prefix]) -> list[Fl
     return found
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def reads_on(
     network: PreTrainedModel, ids: Sequence[int], prompts: Float[Tensor, "3 m d"], whole: Callable[..., Tensor]
 ) -> bool:
@@ -146,7 +150,7 @@ def reads_on(
     rows = [Row((*ids[:n], *[PLACEHOLDER] * m), n, n + m - 1) for n in (4, 1, 2)]
     found: list[tuple[Tensor, Tensor]] = []
     try:
-        for way in (whole, read(network, rows, LEAST).logits):
+        for way in (whole, read(network, rows, sys.maxsize).logits):
             given = prompts.clone().requires_grad_()
             scores = way(rows, given)
             (gradient,) = torch.autograd.grad(scores.square().mean(), given)

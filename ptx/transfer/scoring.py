@@ -138,12 +138,22 @@ def answer(
     `ranked` saves time: scores stand in place of probabilities, and no ranks are counted.
     """
     together: dict[Any, list[int]] = {}
+    if own := model.kept is None:
+        model.keep(_asked_again(asked))
     for i, (questions, prompt) in enumerate(asked):
         together.setdefault((None if prompt is None else len(prompt), questions.words), []).append(i)
     answers: dict[int, Answers] = {}
     for (_, words), places in together.items():
         answers |= zip(places, _answer_alike(model, [asked[i] for i in places], words, top, ranked), strict=True)
+    if own:
+        model.keep([])
     return [answers[i] for i in range(len(asked))]
+
+
+def _asked_again(asked: Sequence[tuple[Questions, Float[Tensor, "_ d"] | None]]) -> list[Row]:
+    """The inputs that come with several prompts."""
+    times = Counter(row for questions, prompt in asked if prompt is not None for row in dict.fromkeys(questions.rows))
+    return [row for row, prompts in times.items() if prompts > 1]
 
 
 def _answer_alike(
@@ -233,7 +243,8 @@ class DevChoice:
             self.best[task] = (score, candidate, keep.detach().clone())
 
     def chosen(self) -> list[tuple[float, int, Tensor]]:
-        """Accuracy, number and what was kept of each task's best candidate."""
+        """Accuracy, number and what was kept of each task's best candidate; the model then lets go of its inputs."""
+        self.model.keep([])
         return [best for best in self.best if best is not None]
 
 
@@ -248,4 +259,5 @@ def labelled_choice(
         for task, layout, m in asked
         if task is not None
     ]
+    model.keep([row for questions in dev for row in questions.rows])
     return DevChoice(model, dev)

@@ -102,6 +102,7 @@ def tune_prompts(
         courses.append(Course(config, len(task.train), std, random.Random(f"{seed} {task.name} order")))
     optimizer = torch.optim.Adam([{"params": [prompt]} for prompt in prompts])  # each at a rate of its own
     choice = DevChoice(model, [task.dev for task in tasks])
+    model.keep([row for task in tasks for row, _ in task.train] + [row for task in tasks for row in task.dev.rows])
     early = _early_looks(tasks, courses)
 
     def look(among: Sequence[int]) -> dict[int, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import make_tokenizer
-from every_type import LOADED, REFUSED, UNTRIED, make
+from every_type import LOADED, READ_WHOLE, REFUSED, UNTRIED, make
 from families import WHOLE, tiktoken_style
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -83,6 +83,12 @@ def test_a_text_as_word_vectors(kind: Kind, model_type: str, words: PreTrainedTo
             torch.testing.assert_close(logits, expected, rtol=0, atol=TOLERANCE * largest)
             assert logits.argmax() == expected.argmax()
         assert (got - other).abs().max() > 100 * TOLERANCE * got.abs().max()  # or nothing was tested
+    rows = model.rows(LAYOUTS["postfix"], SUBJECTS, prompt_length=2)
+    whole = model.scores(rows, model.embeddings[prompt].expand(3, -1, -1))
+    model.keep(rows)
+    assert (model.kept is not None) == (kind == "causal" and model_type not in READ_WHOLE)
+    got = model.scores(rows, model.embeddings[prompt].expand(3, -1, -1))
+    torch.testing.assert_close(got, whole, rtol=0, atol=TOLERANCE * whole.abs().max().item())
 
 
 @pytest.mark.parametrize(("kind", "model_type"), REFUSED)

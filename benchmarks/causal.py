@@ -1,21 +1,26 @@
-"""Would a cache of the subject's keys and values pay when a causal LM is tuned? A prototype, measured, not in ptx.
+"""What it saves that a causal LM reads what stands before the prompt once (ptx/lms/kept.py).
 
-With the postfix layout a causal LM reads the subject before the prompt, so the subject's keys and values never change
-while the prompt is tuned. Ours recomputes them in every step. The prototype computes them once per fact,
-without gradients, and each step runs the m prompt vectors alone on top of them. Rows are padded on the left, where the
-attention mask hides the padding; positions count from each fact's first token.
+With the postfix layout the keys and values of the subject never change while the prompt is tuned. Ours computes them
+once per fact, and each step runs the m prompt vectors on top of them; the other side reads the whole input in every
+step, and so does PEFT, which in addition computes all scores of all positions.
+
+`python -m benchmarks.causal --model FOLDER --facts FILE` takes processor seconds of a step of each in turn,
+on a real model and the facts of a file in LAMA's format (one JSON object a line, with `sub_label` and `obj_label`).
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import statistics
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from benchmarks.measure import medians, once
 from benchmarks.report import Row
@@ -23,108 +28,58 @@ from ptx.config import TuneConfig
 from ptx.lms import inputs
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
-from ptx.suites import load_suite
+from ptx.suites import Fact, Task, load_suite
 from ptx.transfer.tuning import Examples, examples
 
 BATCH, LR = 16, 1e-2
 TOLERANCE = 1e-4
 
-Scores = Callable[[Sequence[int], Tensor], Tensor]  # places of facts [b] and prompts [b, m, d] -> logits [b, v]
+Example = tuple[inputs.Row, int]
 
 
-@dataclass(frozen=True)
-class Subjects:
-    """Keys and values of the subjects' tokens, [layers, 2, facts, heads, n, width], and which of the n are padding."""
-
-    states: Tensor
-    attention: Tensor  # [facts, n]
+def rows_of(tasks: Sequence[Examples]) -> list[inputs.Row]:
+    return [row for task in tasks for row, _ in task.train]
 
 
-@torch.no_grad()
-def read_subjects(model: LanguageModel, rows: Sequence[inputs.Row], *, size: int = 256) -> Subjects:
-    """One pass over what stands before the prompt, `size` facts at a time, padded on the left to one width."""
-    widest = max(row.prompt_at or 0 for row in rows)
-    states, masks = [], []
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        ids = torch.full((len(part), widest), model.pad_id)
-        attention = torch.zeros_like(ids)
-        for i, row in enumerate(part):
-            ids[i, widest - (row.prompt_at or 0) :] = torch.tensor(row.ids[: row.prompt_at])
-            attention[i, widest - (row.prompt_at or 0) :] = 1
-        cache = DynamicCache()
-        positions = (attention.cumsum(-1) - 1).clamp_min(0)
-        model.network.base_model(
-            input_ids=ids, attention_mask=attention, position_ids=positions, past_key_values=cache, use_cache=True
-        )
-        layers: list[Any] = cache.layers
-        states.append(torch.stack([torch.stack([layer.keys, layer.values]) for layer in layers]))
-        masks.append(attention)
-    return Subjects(torch.cat(states, 2), torch.cat(masks))
+def prompt_for(model: LanguageModel, m: int) -> Tensor:
+    """Vectors to start from, without a task."""
+    random = torch.Generator().manual_seed(0)
+    return model.statistics[1] * torch.randn(m, model.embeddings.shape[1], generator=random)
 
 
-def recomputed(model: LanguageModel, rows: Sequence[inputs.Row]) -> Scores:
-    """ptx's way: the whole input in every step."""
-    return lambda places, prompts: model.logits(model.collate([rows[i] for i in places]), prompts)
+def step(model: LanguageModel, batch: Sequence[Example], prompt: Tensor, optimizer: torch.optim.Optimizer) -> float:
+    """One gradient step on a batch, as `tune` takes it; its loss."""
+    scores = model.scores([row for row, _ in batch], prompt.expand(len(batch), -1, -1))
+    loss = torch.nn.functional.cross_entropy(scores, torch.tensor([answer for _, answer in batch]))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
 
 
-def cached(model: LanguageModel, subjects: Subjects) -> Scores:
-    """The prototype: only the prompt's vectors go through the model."""
-
-    def scores(places: Sequence[int], prompts: Tensor) -> Tensor:
-        chosen = torch.tensor(places)
-        attention = subjects.attention[chosen]
-        width = int(attention.sum(-1).max())
-        attention = attention[:, attention.shape[1] - width :]
-        states = subjects.states[:, :, chosen, :, subjects.states.shape[4] - width :]
-        cache = DynamicCache()
-        for number, (keys, values) in enumerate(states):
-            cache.update(keys, values, number)
-        m = prompts.shape[1]
-        hidden = model.network.base_model(
-            inputs_embeds=prompts,
-            attention_mask=torch.cat([attention, torch.ones(len(places), m, dtype=attention.dtype)], 1),
-            position_ids=attention.sum(-1, keepdim=True) + torch.arange(m),
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        return model.network.lm_head(hidden[:, -1])
-
-    return scores
-
-
-def epoch(scores: Scores, of: Examples, prompt: Tensor, *, batch: int = BATCH) -> list[float]:
+def epoch(model: LanguageModel, of: Examples, start: Tensor, *, batch: int = BATCH) -> list[float]:
     """Losses of the gradient steps of one pass over a task's train facts, in their order."""
-    prompt = prompt.clone().requires_grad_()
+    prompt = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([prompt], lr=LR)
-    losses = []
-    for start in range(0, len(of.train), batch):
-        places = range(start, min(start + batch, len(of.train)))
-        answers = torch.tensor([of.train[i][1] for i in places])
-        logits = scores(places, prompt.expand(len(places), -1, -1))
-        loss = torch.nn.functional.cross_entropy(logits, answers)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+    return [step(model, of.train[i : i + batch], prompt, optimizer) for i in range(0, len(of.train), batch)]
 
 
-def epochs(scores: Sequence[Scores], tasks: Sequence[Examples], prompt: Tensor, *, batch: int) -> None:
-    """One epoch of each task."""
-    for scores_of, task in zip(scores, tasks, strict=True):
-        epoch(scores_of, task, prompt, batch=batch)
-
-
-def largest_difference(model: LanguageModel, tasks: Sequence[Examples], prompt: Tensor, *, batch: int = BATCH) -> float:
-    """Between the losses of all steps of an epoch, the one way and the other."""
-    differences = []
+def epochs(model: LanguageModel, kept: Any, tasks: Sequence[Examples], start: Tensor, *, batch: int) -> None:
+    """One epoch of each task, with what is kept (None: nothing)."""
+    model.kept = kept
     for task in tasks:
-        made = [row for row, _ in task.train]
-        ours = epoch(recomputed(model, made), task, prompt, batch=batch)
-        other = epoch(cached(model, read_subjects(model, made)), task, prompt, batch=batch)
-        differences += [abs(a - b) for a, b in zip(ours, other, strict=True)]
-    return max(differences)
+        epoch(model, task, start, batch=batch)
+
+
+def largest_difference(model: LanguageModel, tasks: Sequence[Examples], start: Tensor, *, batch: int = BATCH) -> float:
+    """Between the losses of all steps of an epoch, with and without keeping."""
+    model.keep([])
+    whole = [epoch(model, task, start, batch=batch) for task in tasks]
+    model.keep(rows_of(tasks))
+    if model.kept is None:
+        raise RuntimeError(f"{model.name} keeps nothing")
+    ours = [epoch(model, task, start, batch=batch) for task in tasks]
+    return max(abs(a - b) for pair in zip(whole, ours, strict=True) for a, b in zip(*pair, strict=True))
 
 
 def rows(quick: bool) -> list[Row]:
@@ -132,26 +87,83 @@ def rows(quick: bool) -> list[Row]:
     model = load_model(resolve("gpt2-micro"), "cpu")
     config = TuneConfig(epochs=1)
     tasks = [examples(model, task, config) for task in load_suite("facts").tasks[: 2 if quick else 8]]
-    random = torch.Generator().manual_seed(0)
-    prompt = 0.1 * model.statistics[1] * torch.randn(config.prompt_length, model.embeddings.shape[1], generator=random)
-    worst = largest_difference(model, tasks, prompt)
+    start = prompt_for(model, config.prompt_length)
+    worst = largest_difference(model, tasks, start)
     if worst > TOLERANCE:
-        raise RuntimeError(f"with and without a cache, losses differ by {worst:.2g}")
-    whole = [recomputed(model, [row for row, _ in task.train]) for task in tasks]
-    making = once(lambda: [read_subjects(model, [row for row, _ in task.train]) for task in tasks])
-    parts = [cached(model, read_subjects(model, [row for row, _ in task.train])) for task in tasks]
+        raise RuntimeError(f"with and without what is kept, losses differ by {worst:.2g}")
+    making = once(partial(model.keep, rows_of(tasks)))
+    kept = model.kept
     made = []
     for batch in (BATCH, 8 * BATCH):
-        recompute, reuse = medians(
-            partial(epochs, whole, tasks, prompt, batch=batch),
-            partial(epochs, parts, tasks, prompt, batch=batch),
+        ours, whole = medians(
+            partial(epochs, model, kept, tasks, start, batch=batch),
+            partial(epochs, model, None, tasks, start, batch=batch),
             repeats=2 if quick else 5,
         )
-        note = f"a prototype in place of theirs; losses agree to {worst:.0e}; its cache took {quantity(making)}, once"
-        what = f"tuning gpt2-micro on {len(tasks)} tasks, one epoch, batch {batch}: subjects read again or kept"
-        made.append(Row(what, recompute, reuse, note=note))
+        note = f"theirs reads the subjects in every step; losses agree to {worst:.0e}; ours read them in {making:.2f} s"
+        what = f"tuning gpt2-micro on {len(tasks)} tasks, one epoch, batch {batch}, what stands before the prompt kept"
+        made.append(Row(what, ours, whole, note=note))
+    model.keep([])
     return made
 
 
-def quantity(seconds: float) -> str:
-    return f"{seconds:.2f} s"
+def peft_step(model: LanguageModel, path: str, m: int) -> Callable[[Sequence[Example]], None]:
+    """PEFT's prompt tuning as its documentation has it: labels for the answer alone, a loss from the model's own
+    forward pass, vectors before the text."""
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=m)
+    network = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32), config)
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=LR)
+
+    def take(batch: Sequence[Example]) -> None:
+        texts = [[*row.ids[: row.prompt_at], answer] for row, answer in batch]
+        n = max(map(len, texts))
+        ids = torch.tensor([text + [model.pad_id] * (n - len(text)) for text in texts])
+        attention = torch.tensor([[1] * len(text) + [0] * (n - len(text)) for text in texts])
+        labels = torch.full_like(ids, -100)
+        for i, text in enumerate(texts):
+            labels[i, len(text) - 1] = text[-1]
+        loss = network(input_ids=ids, attention_mask=attention, labels=labels).loss
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return take
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.causal", description=__doc__)
+    parser.add_argument("--model", required=True, help="a causal LM: a folder or a hub id")
+    parser.add_argument("--facts", required=True, type=Path, help="a file of train facts in LAMA's format")
+    parser.add_argument("--steps", type=int, default=12)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    resolved = resolve(args.model)
+    model = load_model(resolved, "cpu")
+    config = TuneConfig()
+    lines = [json.loads(line) for line in args.facts.read_text("utf-8").splitlines()]
+    facts = tuple(Fact(line["sub_label"], line["obj_label"]) for line in lines)
+    of = examples(model, Task(args.facts.parent.name, "", None, {"train": facts, "dev": facts[:1], "test": ()}), config)
+    batches = [of.train[i * BATCH : (i + 1) * BATCH] for i in range(args.steps)]
+    start = prompt_for(model, config.prompt_length)
+    model.keep([row for batch in batches for row, _ in batch])
+    kept, theirs = model.kept, peft_step(model, resolved.path, config.prompt_length)
+    prompt = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([prompt], lr=LR)
+    taken: dict[str, list[float]] = {"kept": [], "whole": [], "PEFT": []}
+    for number, batch in enumerate([batches[0], *batches]):
+        for name, seconds in taken.items():
+            model.kept = kept if name == "kept" else None
+            began = time.process_time()
+            theirs(batch) if name == "PEFT" else step(model, batch, prompt, optimizer)
+            if number:  # the first is to warm up
+                seconds.append(time.process_time() - began)
+    medians_of = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    for name, seconds in medians_of.items():
+        print(f"{name:6} {seconds:.3f} s a step of {BATCH} facts; kept is {medians_of['kept'] / seconds:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()

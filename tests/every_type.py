@@ -50,7 +50,7 @@ READ_WHOLE = """
     openai-gpt pegasus plbart qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_next qwen4_exp qwen4_exp_text
     recurrent_gemma reformer roberta roberta-prelayernorm roformer rwkv trocr whisper xlm-roberta xlm-roberta-xl
     xlstm xmod zamba zamba2 zaya
-""".split()
+"""
 # Checked and refused, by what ptx says of each.
 OTHERWISE = "answers otherwise when it is padded or given embeddings"  # and what it does
 REFUSED: dict[tuple[Kind, str], str] = {

@@ -26,6 +26,11 @@ docs:
 results:
     python docs/generate.py --results cache
 
+# Measure ptx on two real language models: docs/results/real/ (many hours; it goes on where it stopped).
+real *args:
+    python -m benchmarks.real {{args}}
+    python docs/generate.py --quick
+
 # Measure what docs/performance/README.md shows (a quarter of an hour; `python -m benchmarks --quick` takes two minutes).
 bench:
     python -m benchmarks --readme

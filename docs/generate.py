@@ -2,7 +2,8 @@
 
 `python docs/generate.py` takes a few minutes, as it tunes the demo's prompts; `--quick` and `--check` leave these out.
 `--results CACHE` also runs the whole paper in miniature with three seeds: up to two hours if CACHE is empty. The
-table of times is written by `python -m benchmarks --readme`.
+table of times is written by `python -m benchmarks --readme`, docs/results/real/ by `just real`; of this, README.md
+shows the summary.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT))  # the documents are about this checkout, whatever
 
 COMMANDS = "docs/commands.md"
 BLOCKS = {
+    "real": "README.md",
     "demo": "README.md",
     "demo-more": "docs/results/README.md",
     "results": "docs/results/README.md",
@@ -31,6 +33,7 @@ BLOCKS = {
     "zoo": "docs/zoo.md",
     "times": "docs/performance/README.md",
 }
+REAL = "docs/results/real"
 MACRO = "P@1 in %, over pooled facts (macro)"
 SEEDS = "0,1,2"  # of the results
 DEMO_TASKS = "P27,P37,P101,P103,P140,P364,P407,P1412"
@@ -100,6 +103,16 @@ def zoo() -> str:
         lines.append("| " + " | ".join(map(str, figures)) + " |")
     caption = "Seconds of pretraining on one core; P@1 in % on the facts test split, mean over the 30 tasks."
     return caption + "\n\n" + "\n".join(lines)
+
+
+def real(root: Path) -> str:
+    """The summary of what was measured on real models, for README.md; raises ValueError if it is not there once."""
+    text = (root / REAL / "README.md").read_text("utf-8")
+    found = re.findall(r"<!-- summary -->\n\n(.*?)\n\n<!-- /summary -->", text, flags=re.DOTALL)
+    if len(found) != 1:
+        raise ValueError(f"{REAL}/README.md has {len(found)} blocks <!-- summary -->, not one")
+    plot = f"![Share of the gap that each transfer closes]({REAL}/gap.png)"
+    return "\n\n".join([found[0], *([plot] if (root / REAL / "gap.png").is_file() else [])])
 
 
 def demo() -> tuple[str, str]:
@@ -183,6 +196,8 @@ def problems(root: Path = ROOT) -> list[str]:
                 found.append(f"{document} has {blocks} blocks <!-- {name} -->; there should be one, in {place}")
     if marked("zoo", zoo()) not in texts[BLOCKS["zoo"]]:
         found.append(f"{BLOCKS['zoo']} is not what the models' cards say")
+    if marked("real", real(root)) not in texts[BLOCKS["real"]]:
+        found.append(f"{BLOCKS['real']} does not show the summary of {REAL}/README.md")
     for document in texts:
         if contents := contents_of(document):
             link = Path(document).relative_to(Path(contents).parent).as_posix()
@@ -203,7 +218,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__)
     which = made.add_mutually_exclusive_group()
     which.add_argument("--check", action="store_true", help="write nothing; name what is stale")
-    which.add_argument("--quick", action="store_true", help="docs/commands.md and the zoo's table only")
+    which.add_argument("--quick", action="store_true", help="docs/commands.md, the zoo's table, the real models' only")
     which.add_argument("--results", metavar="CACHE", help="everything, and the paper in miniature")
     made.add_argument("--seeds", default=SEEDS, help="of the paper in miniature (%(default)s)")
     return made
@@ -214,6 +229,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     if not args.check:
         (root / COMMANDS).write_text(commands(), "utf-8")
         write("zoo", zoo(), root)
+        write("real", real(root), root)
         if not args.quick:
             first, more = demo()
             write("demo", first, root)

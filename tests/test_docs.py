@@ -91,6 +91,7 @@ def parse(words: list[str]) -> Any:
 def test_every_command_in_the_documents_parses(document: str, line: str) -> None:
     """Every option and choice that a document shows exists."""
     from benchmarks import __main__ as benchmarks
+    from benchmarks.real import __main__ as real
 
     program, *words = shlex.split(line)
     if program == "ptx":
@@ -100,6 +101,8 @@ def test_every_command_in_the_documents_parses(document: str, line: str) -> None
         assert set(words) <= {name for name, _ in recipes}
     elif words[:1] == ["docs/generate.py"]:
         generate.parser().parse_args(words[1:])
+    elif words[:2] == ["-m", "benchmarks.real"]:
+        real.parser().parse_args(words[2:])
     elif words[:2] == ["-m", "benchmarks"]:
         benchmarks.parser().parse_args(words[2:])
     else:
@@ -169,12 +172,14 @@ def test_what_is_stale_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     change("docs/prompts.md", "<!-- curve -->", "")
     change("README.md", "<!-- /demo -->", "<!-- /demo -->\n<!-- times -->\n\n<!-- /times -->")
     change("docs/README.md", "(zoo.md)", "(models.md)")
+    change("docs/results/real/README.md", "<!-- /summary -->", "new\n\n<!-- /summary -->")
     (tmp_path / "docs" / "results" / "table9.md").write_text("new", "utf-8")
     assert generate.problems(tmp_path) == [
         "docs/commands.md is not what --help says",
         "docs/prompts.md has 0 blocks <!-- curve -->; there should be one, in docs/prompts.md",
         "README.md has 1 blocks <!-- times -->; there should be one, in docs/performance/README.md",
         "docs/zoo.md is not what the models' cards say",
+        "README.md does not show the summary of docs/results/real/README.md",
         "docs/results/table9.md is not listed in docs/results/README.md",
         "docs/zoo.md is not listed in docs/README.md",
     ]

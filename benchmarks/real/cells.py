@@ -1,0 +1,119 @@
+"""What is measured, as cells, and asking ptx for one: `ptx.eval` with the defaults of this checkout."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# The relations of the first trials on these models, which transfers are compared on.
+TWELVE = ("P103", "P1412", "P159", "P17", "P19", "P20", "P30", "P364", "P37", "P407", "P495", "P740")
+# Further settings under which a method is tried, beside its defaults.
+VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "relative": ({"mask": "source"}, {"top_k": "all"}, {"ridge": "gcv"})
+}
+OWN = ("tuned", "manual")  # on dev and test facts of every relation; all else on test facts, where transfers are shown
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things are: the folders of the models by name, the suite, the cache, the key of the shared words; and what
+    is not left at its default."""
+
+    models: Mapping[str, str]
+    suite: str
+    cache: str
+    anchors: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One evaluation of a method on a target, from a source or (empty) none."""
+
+    target: str
+    method: str
+    task: str
+    split: str
+    source: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def row(self) -> str:
+        """The method as tables name it."""
+        return ", ".join([self.method, *(f"{name.replace('_', '-')} {value}" for name, value in self.options)])
+
+    def __str__(self) -> str:
+        return f"{self.source} > {self.target}" * bool(self.source) or self.target
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a cell came to: P@1 as a fraction, and what always answering with the most frequent train object gives.
+
+    `tuning` are the folders of the tunings behind it.
+    """
+
+    accuracy: float
+    floor: float
+    facts: int
+    folder: Path
+    tuning: tuple[Path, ...]
+
+
+def home(target: str, counts: Mapping[str, Mapping[str, int]]) -> Iterator[Cell]:
+    """The prompt tuned on a model, and the manual template, on dev and test facts: relation by relation."""
+    for task, numbers in counts.items():
+        for method in OWN:
+            for split in ("dev", "test"):
+                if numbers[split]:
+                    yield Cell(target, method, task, split)
+
+
+def moved(target: str, source: str, tasks: Sequence[str], place: Place) -> Iterator[Cell]:
+    """Every other method that ptx offers, those with sources from `source`."""
+    from ptx.stages.methods import method_named, offered
+
+    for name in offered():
+        method = method_named(name)
+        if name in OWN or not method.exists(
+            [place.models[source]] if method.sources != 0 else [], place.models[target]
+        ):
+            continue
+        for options in ({}, *VARIANTS.get(name, ())):
+            given = tuple(sorted(options.items()))
+            for task in tasks:
+                yield Cell(target, name, task, "test", source if method.sources != 0 else "", given)
+
+
+def ask(cell: Cell, place: Place, tell: Callable[[str], None], *, dry_run: bool = False) -> tuple[Score | None, bool]:
+    """A cell's score, and whether it was in the cache; in a dry run None if it was not. Raises PtxError."""
+    import ptx
+
+    options: dict[str, Any] = {**place.options, **dict(cell.options)}
+    if cell.source:
+        options["sources"] = [place.models[cell.source]]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        frame = ptx.eval(
+            target=place.models[cell.target], method=cell.method, suite=place.suite, tasks=[cell.task],
+            split=cell.split, anchors=place.anchors, cache_dir=place.cache, device="cpu", dry_run=dry_run, **options,
+        )  # fmt: skip
+    for text in dict.fromkeys(str(warning.message) for warning in warned):
+        tell(f"{cell} {cell.row} {cell.task}: {text}")
+    rows = frame.to_dict("records")
+    own = next(row for row in rows if row["stage"] == "eval")
+    if math.isnan(own.get("accuracy", math.nan)):
+        return None, False
+    tuning = tuple(Path(row["path"]) for row in rows if row["stage"] == "tune")
+    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning), bool(own["reused"])
+
+
+def halves(tasks: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The half of the relations on which settings are chosen, and the one they are reported on: in sorted order, those
+    at even places and those at odd ones."""
+    ordered = sorted(tasks)
+    return ordered[0::2], ordered[1::2]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
-import subprocess
+import shutil
 import sys
 import time
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -239,17 +237,6 @@ class Counted:
         return work.here(job)
 
 
-def begin(job: work.Job) -> subprocess.Popen[str]:
-    """A process that works on a job, as `apart` starts it."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.real.work"]
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(asdict(job) | {"peak": str(job.peak)}) + "\n")
-    process.stdin.flush()
-    return process
-
-
 def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(
     published: Published, fetched: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -259,8 +246,8 @@ def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(
     own, _ = measure.cells_of(plan, list(plan.counts), [])
     tuned = tmp_path / "w" / "cache" / "v1" / "tune"
     job = work.Job("home-llama", tuple(own["llama"]), plan.place, tmp_path / "w" / "peaks" / "home-llama")
-    with begin(job) as process:
-        until = time.monotonic() + 60
+    with work.start(job) as process:
+        until = time.monotonic() + 600
         while not list(tuned.glob("*/meta.json")) and time.monotonic() < until:
             time.sleep(0.01)
         process.kill()
@@ -291,15 +278,18 @@ def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(
 
 def test_a_process_ends_with_the_one_that_started_it(published: Published, fetched: Path, tmp_path: Path) -> None:
     place = cells.Place({"llama": str(fetched / "llama")}, "facts", str(tmp_path), "")
-    with begin(work.Job("none", (), place, tmp_path / "peak")) as process:
-        assert process.stdout is not None
-        assert process.stdout.read() == "[]\n"
-        assert process.wait(timeout=60) == 0
+    assert work.apart(work.Job("none", (), place, tmp_path / "peak")) == []
     long = (cells.Cell("llama", "tuned", "P17", "dev"),) * 1000
-    with begin(work.Job("long", long, place, tmp_path / "peak")) as process:
+    with work.start(work.Job("long", long, place, tmp_path / "peak")) as process:
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=600) == 1
+
+
+def test_a_process_that_dies_is_an_error(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(work.sys, "executable", shutil.which("false"))
+    with pytest.raises(PtxError, match="the process for one ended with 1"):
+        work.apart(work.Job("one", (), cells.Place({}, "", "", ""), tmp_path / "peak"))
 
 
 def test_part_of_the_relations_stays_out_of_the_documents(published: Published, fetched: Path, tmp_path: Path,
@@ -308,6 +298,11 @@ def test_part_of_the_relations_stays_out_of_the_documents(published: Published, 
     assert real.main([*args, "--relations", "P30"], each=Counted(), sources=published.sources) == 1
     assert "error: P30: no such relation with enough facts\nhint: use P17, P103" in capsys.readouterr().err
     wanted = ["--relations", "P17", "--transfers", "none", "--quick"]
+    assert real.main([*args, *wanted, "--dry-run"], each=Counted(), sources=published.sources) == 0
+    said = capsys.readouterr().err
+    assert "1 relations: P17; transfers on 0\n" in said
+    assert "llama: 1 prompts to tune in 7 steps, " in said
+    assert not (tmp_path / "results").exists()
     assert real.main([*args, *wanted], each=Counted(), sources=published.sources) == 0
     text = (tmp_path / "results" / "README.md").read_text("utf-8")
     assert "Only a part: " in text

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--relations", default="", help="comma-separated; all with enough facts by default")
     made.add_argument("--transfers", choices=("twelve", "all", "none"), default="twelve", help="of which relations")
     made.add_argument("--jobs", type=int, default=0, help="models at once, each on one core; one a core by default")
+    made.add_argument("--dry-run", action="store_true", help="measure a step of each model, and say what is ahead")
     made.add_argument("--quick", action="store_true", help="three relations, one epoch")
     return made
 
@@ -48,8 +49,6 @@ def main(
     sources: Sequence[models.Source] = models.SOURCES,
 ) -> int:
     args = parser().parse_args(argv)
-    for name in [name for name in os.environ if name.startswith("PTX_")]:  # the defaults of the checkout are measured
-        del os.environ[name]
     try:
         return run(args, each, convert, sources)
     except Unavailable as error:
@@ -72,13 +71,16 @@ def run(args: argparse.Namespace, each: Each, convert: Convert, sources: Sequenc
     names = [name for name in args.relations.split(",") if name] or (list(QUICK) if args.quick else list(plan.counts))
     if unknown := [name for name in names if name not in plan.counts]:
         raise PtxError(f"{', '.join(unknown)}: no such relation with enough facts", f"use {', '.join(plan.counts)}")
-    shown = [name for name in names if plan.counts[name]["test"] and (args.transfers == "all" or name in TWELVE)]
+    wanted = {"none": (), "twelve": TWELVE, "all": names}[args.transfers]
+    shown = [name for name in names if name in wanted and plan.counts[name]["test"]]
     part = args.quick or set(names) < set(plan.counts)
     output = args.output or (work / "results" if part else ROOT / "docs" / "results" / "real")
     jobs = args.jobs or min(len(found), os.cpu_count() or 1)
-    failed = measure.measure(plan, names, [] if args.transfers == "none" else shown, jobs, each)
-    remark = "Only a part: " + " ".join(sys.argv[1:]) if part else ""
-    measure.write(plan, names, [] if args.transfers == "none" else shown, output, sources, remark)
+    failed = measure.measure(plan, names, shown, jobs, each, dry_run=args.dry_run)
+    if args.dry_run:
+        return 0
+    remark = f"Only a part: {', '.join(names)}{'; one epoch' if args.quick else ''}." if part else ""
+    measure.write(plan, names, shown, output, sources, remark)
     say(f"written to {output}")
     for text in failed:
         say(f"failed: {text}")
@@ -86,4 +88,6 @@ def run(args: argparse.Namespace, each: Each, convert: Convert, sources: Sequenc
 
 
 if __name__ == "__main__":
+    for name in [name for name in os.environ if name.startswith("PTX_")]:  # the defaults of the checkout are measured
+        del os.environ[name]
     sys.exit(main())

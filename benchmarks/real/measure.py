@@ -61,14 +61,17 @@ def cells_of(
     return own, foreign
 
 
-def measure(plan: Plan, names: Sequence[str], shown: Sequence[str], jobs: int, each: Each) -> list[str]:
-    """Work off what the cache does not have, and return what failed."""
+def measure(
+    plan: Plan, names: Sequence[str], shown: Sequence[str], jobs: int, each: Each, *, dry_run: bool = False
+) -> list[str]:
+    """Say what the cache does not have, work it off unless this is a dry run, and return what failed."""
     own, foreign = cells_of(plan, names, shown)
     missing = {("home", model): collect(cells, plan.place)[1] for model, cells in own.items()}
     missing |= {("moved", model): collect(cells, plan.place)[1] for model, cells in foreign.items()}
     if not any(missing.values()):
         say("all is in the cache")
         return []
+    say(f"{len(names)} relations: {', '.join(names)}; transfers on {len(shown)}")
     hours = []
     for model in plan.place.models:
         todo = [cell for (_, of), cells in missing.items() for cell in cells if of == model]
@@ -80,7 +83,7 @@ def measure(plan: Plan, names: Sequence[str], shown: Sequence[str], jobs: int, e
     together = max(hours) if jobs > 1 else sum(hours)
     say(f"about {together:.1f} hours with {jobs} at once, searches not counted")
     failed: list[str] = []
-    for kind in ("home", "moved"):
+    for kind in () if dry_run else ("home", "moved"):
         work = {model: cells for (of, model), cells in missing.items() if of == kind and cells}
         peaks = {model: plan.work / "peaks" / f"{kind}-{model}" for model in work}
         made = [Job(peaks[model].name, tuple(cells), plan.place, peaks[model]) for model, cells in work.items()]

@@ -1,7 +1,7 @@
 """Cells are worked off in processes of one thread each, one a model, which end with the one that started them.
 
-`python -m benchmarks.real.work` is such a process: it reads its job as a line of JSON, says on stderr what comes out,
-and writes what failed to stdout. What it makes is in ptx's cache, and its peak memory in a file.
+`python -m benchmarks.real.work JOB` is such a process: its job is JSON, it says on stderr what comes out, and writes
+what failed to stdout. What it makes is in ptx's cache, and its peak memory in a file.
 """
 
 from __future__ import annotations
@@ -62,22 +62,24 @@ def here(job: Job) -> list[str]:
     return list(failed)
 
 
-def apart(job: Job) -> list[str]:
-    """Run a job in a process of one thread."""
+def start(job: Job) -> subprocess.Popen[str]:
+    """A process of one thread that works on a job, and ends when its standard input is closed."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment = os.environ | threads | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-m", "benchmarks.real.work"]
+    command = [sys.executable, "-m", "benchmarks.real.work", json.dumps(asdict(job) | {"peak": str(job.peak)})]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf-8", stdin=pipe, stdout=pipe) as process:
-        assert process.stdin is not None
+    return subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf-8", stdin=pipe, stdout=pipe)
+
+
+def apart(job: Job) -> list[str]:
+    """Run a job in a process of its own. Raises PtxError if that dies."""
+    with start(job) as process:
         assert process.stdout is not None
-        process.stdin.write(json.dumps(asdict(job) | {"peak": str(job.peak)}) + "\n")
-        process.stdin.flush()  # and stays open: the process ends when it is closed
         said = process.stdout.read()
     if process.returncode:
-        ended = f"the process for {job.name} ended with {process.returncode}"
-        return [f"{ended}: run the same again; with --jobs 1 if memory ran out"]
+        hint = "run the same again, which goes on where it stopped; with --jobs 1 if memory ran out"
+        raise PtxError(f"the process for {job.name} ended with {process.returncode}", hint)
     failed: list[str] = json.loads(said)
     return failed
 
@@ -90,9 +92,9 @@ def run(jobs: Sequence[Job], at_once: int, each: Each) -> list[str]:
         return [text for failed in pool.map(each, jobs) for text in failed]
 
 
-def job_of(line: str) -> Job:
-    """A job as `apart` writes it."""
-    read = json.loads(line)
+def job_of(text: str) -> Job:
+    """A job as `start` writes it."""
+    read = json.loads(text)
     cells = (Cell(**cell | {"options": tuple(map(tuple, cell["options"]))}) for cell in read["cells"])
     return Job(read["name"], tuple(cells), Place(**read["place"]), Path(read["peak"]))
 
@@ -105,7 +107,7 @@ def _raise(file: Path, peak: int) -> None:
 
 
 def main() -> None:
-    job = job_of(sys.stdin.readline())
+    job = job_of(sys.argv[1])
     threading.Thread(target=_follow, daemon=True).start()
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     print(json.dumps(here(job)))

@@ -259,7 +259,8 @@ def test_what_takes_minutes_to_generate_would_still_be_understood(
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 160
+    written = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", README, flags=re.DOTALL)
+    assert len(written.splitlines()) <= 150
 
 
 def test_no_document_installs_the_other_package_or_an_unknown_extra() -> None:

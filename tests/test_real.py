@@ -258,6 +258,7 @@ def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(
     assert real.main([*args, "--output", str(tmp_path / "one")], each=each, sources=published.sources) == 0
     assert {path: path.stat().st_mtime_ns for path in first} == first
     said = capsys.readouterr().err
+    assert "llama: none; gemma: none; nothing of these models is in this repository\n" in said
     assert "gemma: 2 prompts to tune in " in said
     assert "hours with" in said
     assert each.cells > 20
@@ -287,7 +288,7 @@ def test_a_process_ends_with_the_one_that_started_it(published: Published, fetch
 
 
 def test_a_process_that_dies_is_an_error(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(work.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(PtxError, match="the process for one ended with 1"):
         work.apart(work.Job("one", (), cells.Place({}, "", "", ""), tmp_path / "peak"))
 

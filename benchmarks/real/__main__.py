@@ -66,6 +66,7 @@ def run(args: argparse.Namespace, each: Each, convert: Convert, sources: Sequenc
 
     work = args.work.absolute()
     folder = (args.models or work / "models").absolute()
+    say("; ".join(f"{of.name}: {of.licence}" for of in sources) + "; nothing of these models is in this repository")
     found = {of.name: models.fetch(of, folder, convert, say) for of in sources}
     plan = measure.prepare(found, args.lama, work, {"epochs": 1} if args.quick else {})
     names = [name for name in args.relations.split(",") if name] or (list(QUICK) if args.quick else list(plan.counts))

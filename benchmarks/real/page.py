@@ -76,7 +76,8 @@ def page(found: Results, about: About) -> str:
         parts.append(f"Left out, with their usable train facts: {few}.")
     if about.missing:
         parts.append(f"Not there: {'; '.join(about.missing)}.")
-    parts.append("Every score: [table.csv](table.csv). Plots as SVG: [tuned](tuned.svg), [gap](gap.svg).")
+    plots = "[tuned](tuned.svg), [gap](gap.svg)" if about.tasks else "[tuned](tuned.svg)"
+    parts.append(f"Every score: [table.csv](table.csv). Plots as SVG: {plots}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -100,16 +101,7 @@ def summary(found: Results, about: About) -> str:
         "s a step", "s a relation", "MB, tuning / transfers",
     )  # fmt: skip
     below = f"P@1 in %, means over {len(about.tasks)} relations; a prompt beats what it is better than. {COST}"
-    rows = []
-    for source, target in directions(list(about.models)):
-        floor, ceiling = (found.of(target, "test", row) for row in ("majority", "tuned"))
-        for row, by in found.rows(target):
-            if by == source:
-                values = found.of(target, "test", row, by)
-                shares = gap(values, floor, ceiling, about.tasks)
-                rows.append([f"{source} → {target}", row, _percent(mean(values, about.tasks)), _percent(shares)])
-    moved = markdown(("transfer", "method", "P@1, test", "share of the gap"), rows) if rows else ""
-    return "\n\n".join(part for part in (markdown(header, lines), below, moved) if part)
+    return f"{markdown(header, lines)}\n\n{below}"
 
 
 def transfers(found: Results, source: str, target: str, about: About) -> str:

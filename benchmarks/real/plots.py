@@ -57,7 +57,7 @@ def gaps(found: Results, directions: Sequence[tuple[str, str]], tasks: Sequence[
                 if interval:
                     panel.plot(interval, (place, place), color="black", linewidth=1.2, marker="|")
             panel.set_yticks(range(len(names)), [row for row, _ in names])
-            panel.invert_yaxis()
+            panel.set_ylim(len(names) - 0.4, -0.6)
             panel.axvline(0, color="#555555", linewidth=0.8)
             panel.axvline(100, color="#555555", linewidth=0.8, linestyle=":")
             panel.set_title(f"{source} → {target}", fontsize=10)

@@ -73,7 +73,7 @@ def measured_step(model: str, place: Place, folder: Path, each: Each) -> float:
     write_lines(folder / "relations.jsonl", relations)
     probing = dataclasses.replace(place, suite=str(folder), options={**place.options, "epochs": 1})
     cells = tuple(Cell(model, "tuned", name, "dev") for name in PROBES)
-    if failed := each(Job(f"measuring a step on {model}", cells, probing, folder / "peak")):
+    if failed := each(Job(f"measuring a step on {model}", cells, probing, folder.with_name("probe.peak"))):
         say(failed[0])
         return math.nan
     seconds = {}

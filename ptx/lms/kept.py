@@ -9,18 +9,20 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from ptx.lms.heads import logits_at
 from ptx.lms.inputs import PLACEHOLDER, Row
 
 LEAST, SHARE = 32 * 2**20, 6  # bytes that may be kept: a sixth of the weights', or these if they are more
-TOKENS = 2048  # read in one pass
+TOKENS = 512  # read in one pass
 # Numbers of tokens beyond which a network leaves some out, or turns all otherwise.
 REACH = ("sliding_window", "sliding_window_size", "window_size", "local_attention", "attention_chunk_size",
          "original_max_position_embeddings")  # fmt: skip
@@ -46,32 +48,40 @@ class Kept:
         """Scores of `tokens` (of every token, if None) as the answers of rows that are kept, in float32."""
         words: Any = self.network.get_input_embeddings()
         b, m, _ = prompts.shape
-        cache, before = self._padded([prefix(row) for row in rows])
-        attention = torch.cat([before, before.new_ones(b, m)], 1)
+        prefixes = [prefix(row) for row in rows]
+        device, n = prompts.device, max(map(len, prefixes))
+        starts, lengths = torch.tensor([[self.starts[of], len(of)] for of in prefixes], device=device).T[:, :, None]
+        columns = torch.arange(n + m, device=device) - n + lengths  # of the input; below 0 is padding
+        attention = (columns >= 0).long()
+        cache = DynamicCache()
+        cache.layers = [_Behind(states, starts + columns[:, :n].clamp_min(0)) for states in self.states]
         more: dict[str, Any] = {"attention_mask": attention, "past_key_values": cache, "use_cache": True}
         if "position_ids" in inspect.signature(self.network.forward).parameters:
-            more["position_ids"] = attention.cumsum(1)[:, -m:] - 1
+            more["position_ids"] = columns[:, n:]
         embedded = (prompts * getattr(words, "embed_scale", 1.0)).to(words.weight.dtype)
-        at = torch.arange(m, device=before.device).eq(m - 1).expand(b, m)
+        at = torch.arange(m, device=device).eq(m - 1).expand(b, m)
         return logits_at(self.network, at, tokens, inputs_embeds=embedded, **more)
 
-    def _padded(self, prefixes: Sequence[Prefix]) -> tuple[DynamicCache, Int[Tensor, "b n"]]:
-        """Keys and values of prefixes, and which of the n columns are theirs."""
-        device = self.states[0][0].device
-        starts, lengths = torch.tensor([[self.starts[of], len(of)] for of in prefixes], device=device).T[:, :, None]
-        n = max(map(len, prefixes))
-        columns = torch.arange(n, device=device) - n + lengths  # below 0 on the left
-        places = starts + columns.clamp_min(0)
-        cache = DynamicCache()
-        for number, (keys, values) in enumerate(self.states):
-            cache.update(keys[places].transpose(1, 2), values[places].transpose(1, 2), number)
-        return cache, (columns >= 0).long()
+
+class _Behind(DynamicLayer):
+    """One layer's keys and values of a batch, those at `places` before its own: joined when the layer is run and not
+    held for all layers, which would take as much memory again for every input of a batch."""
+
+    def __init__(self, before: tuple[Tensor, Tensor], places: Int[Tensor, "b n"]) -> None:
+        super().__init__()
+        self.before, self.places = before, places
+
+    def update(self, keys: Tensor, values: Tensor, *args: Any, **more: Any) -> tuple[Tensor, Tensor]:
+        before = [states[self.places].transpose(1, 2) for states in self.before]
+        return torch.cat([before[0], keys], 2), torch.cat([before[1], values], 2)
+
+    def get_seq_length(self) -> int:
+        return self.places.shape[1]
 
 
 def prefix(row: Row) -> Prefix:
     """What stands before the prompt; nothing if the prompt does not stand last."""
-    behind = {*row.ids[row.prompt_at :]}
-    return row.ids[: row.prompt_at] if behind == {PLACEHOLDER} else ()
+    return row.ids[: row.prompt_at] if {*row.ids[row.prompt_at :]} == {PLACEHOLDER} else ()
 
 
 def bound(network: PreTrainedModel) -> int:
@@ -82,9 +92,8 @@ def bound(network: PreTrainedModel) -> int:
 def reach(settings: dict[Any, Any]) -> int:
     """Up to how many tokens a network of such a configuration reads all of them, and in one way."""
     inner = [reach(value) for value in settings.values() if isinstance(value, dict)]
-    return min(
-        [*(n for name in REACH if isinstance(n := settings.get(name), int) and n > 0), *inner], default=sys.maxsize
-    )
+    own = [n for name in REACH if isinstance(n := settings.get(name), int) and n > 0]
+    return min(own + inner, default=sys.maxsize)
 
 
 @torch.inference_mode(False)  # what is made in it could not be used where there are gradients
@@ -101,18 +110,11 @@ def read(network: PreTrainedModel, rows: Iterable[Row], most: int) -> Kept:
         return Kept(network, {}, [])
     samples = _read_alike(network, wanted[:1])
     room = most // sum(states[0, 0].nbytes for states in samples)
-    starts: dict[Prefix, int] = {}
-    by_length: dict[int, list[Prefix]] = {}
-    total = 0
-    for of in wanted:
-        if total + len(of) > room:
-            break
-        starts[of] = total
-        by_length.setdefault(len(of), []).append(of)
-        total += len(of)
-    states = [sample.new_empty(total, *sample.shape[2:]) for sample in samples]
-    for length, alike in by_length.items():
-        size = max(1, TOKENS // length)
+    ends = accumulate(map(len, wanted))
+    starts = {of: end - len(of) for of, end in zip(wanted, ends, strict=True) if end <= room}
+    states = [sample.new_empty(sum(map(len, starts)), *sample.shape[2:]) for sample in samples]
+    for length, group in groupby(sorted(starts, key=len), key=len):
+        alike, size = [*group], max(1, TOKENS // length)
         for part in (alike[i : i + size] for i in range(0, len(alike), size)):
             places = torch.tensor([[starts[of]] for of in part]) + torch.arange(length)
             for kept, found in zip(states, _read_alike(network, part), strict=True):

@@ -142,8 +142,9 @@ class LanguageModel(WordEmbeddings):
             return self.kept.logits(rows, prompts, tokens)
         rest = sorted({*range(len(rows))}.difference(known))
         found = self.kept.logits([rows[i] for i in known], prompts[known], tokens)
-        whole = self.logits(self.collate([rows[i] for i in rest]), prompts[rest], tokens)
-        return torch.cat([found, whole])[torch.tensor(known + rest, device=self.device).argsort()]
+        scores = found.new_empty(len(rows), found.shape[1])
+        scores[known], scores[rest] = found, self.logits(self.collate([rows[i] for i in rest]), prompts[rest], tokens)
+        return scores
 
     def keep(self, rows: Sequence[Row]) -> None:
         """These inputs will be read again and again: what stands before the prompt in them is read now, where that is

@@ -71,9 +71,9 @@ class _Behind(DynamicLayer):
         super().__init__()
         self.before, self.places = before, places
 
-    def update(self, keys: Tensor, values: Tensor, *args: Any, **more: Any) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         before = [states[self.places].transpose(1, 2) for states in self.before]
-        return torch.cat([before[0], keys], 2), torch.cat([before[1], values], 2)
+        return torch.cat([before[0], key_states], 2), torch.cat([before[1], value_states], 2)
 
     def get_seq_length(self) -> int:
         return self.places.shape[1]
@@ -127,7 +127,7 @@ def _read_alike(network: PreTrainedModel, prefixes: Sequence[Prefix]) -> list[Fl
     words = network.get_input_embeddings()
     ids = torch.tensor(prefixes, device=network.device)
     cache = DynamicCache()
-    more = {"attention_mask": torch.ones_like(ids), "past_key_values": cache, "use_cache": True}
+    more: dict[str, Any] = {"attention_mask": torch.ones_like(ids), "past_key_values": cache, "use_cache": True}
     at = torch.zeros_like(ids, dtype=torch.bool)
     at[0, -1] = True  # the scores are of no interest
     logits_at(network, at, inputs_embeds=words(ids), **more)

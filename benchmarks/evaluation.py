@@ -54,7 +54,7 @@ def allowed_words() -> tuple[str, ...]:
 def drawn(model: LanguageModel, tasks: Sequence[Task]) -> list[Tensor]:
     """A prompt per task: the embeddings of random words and noise, which is where tuned prompts lie."""
     random = torch.Generator().manual_seed(0)
-    size, width = model.embeddings.shape
+    size, width = model.matrix.shape
     noise = model.statistics[1] * torch.randn(len(tasks), VECTORS, width, generator=random)
     return list(model.embeddings[torch.randint(size, (len(tasks), VECTORS), generator=random)] + noise)
 

@@ -171,7 +171,7 @@ def _evaluate(size: int) -> Callable[[], Any]:
     test = tuple(itertools.islice(itertools.cycle(task.splits["test"]), size))
     task = replace(task, splits={**task.splits, "test": test})
     words = tuple(sorted(model.words({fact.object for fact in test})))
-    prompt = torch.zeros(VECTORS, model.embeddings.shape[1])
+    prompt = torch.zeros(VECTORS, model.matrix.shape[1])
     return lambda: answer(
         model, [(facts_to_score(model, task, "test", words, prompt_length=VECTORS).questions, prompt)]
     )

@@ -80,7 +80,7 @@ def _bert_base(quick: bool) -> list[Row]:
 
 def _our_step(model: LanguageModel, inputs: Sequence[Input], answers: Sequence[int]) -> Callable[[], None]:
     """What `tune` does for one batch of one task."""
-    prompt = (0.002 * torch.randn(VECTORS, model.embeddings.shape[1])).requires_grad_()
+    prompt = (0.002 * torch.randn(VECTORS, model.matrix.shape[1])).requires_grad_()
     optimizer = torch.optim.Adam([prompt], lr=1e-2)
 
     def step() -> None:
@@ -141,7 +141,7 @@ def theirs(model: LanguageModel, tasks: Sequence[Examples], epochs: int, *, froz
     """OptiPrompt on each task; a copy of the model serves all, which saves theirs some loading."""
     of = optiprompt.prober(model, frozen=frozen)
     for task in tasks:
-        optiprompt.put(of, 0.02 * torch.randn(VECTORS, model.embeddings.shape[1]))
+        optiprompt.put(of, 0.02 * torch.randn(VECTORS, model.matrix.shape[1]))
         for _ in range(epochs):
             for start in range(0, len(task.train), optiprompt.BATCH):
                 batch = task.train[start : start + optiprompt.BATCH]

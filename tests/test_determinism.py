@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file
 
 from ptx.cache import STAGES, Store
+from ptx.lms import batches
 from ptx.stages import encode, eval, tune
 from ptx.stages.methods import relative as method
-from ptx.transfer import scoring
 from ptx.transfer.tuning import examples, tune_prompts
 
 TOLERANCE = 1e-4  # of prompts, similarities and probabilities
@@ -108,7 +108,7 @@ def agree(one: dict[tuple[str, str], Any], two: dict[tuple[str, str], Any]) -> N
 def test_batches_of_the_evaluation_and_the_search_do_not_matter(results, monkeypatch, size: int) -> None:
     usual = results("usual")
     for module, name in (
-        (scoring, "BATCH"), (eval, "TOGETHER"), (encode, "TOGETHER"), (method, "TOGETHER"),
+        (batches, "MOST"), (eval, "TOGETHER"), (encode, "TOGETHER"), (method, "TOGETHER"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, size)
     agree(usual, results("other"))

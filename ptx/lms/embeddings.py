@@ -20,27 +20,32 @@ from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
 from ptx.lms.weights import stamp, word_matrix
 
 PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+ROWS = 16384  # of a matrix that are looked at together
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
 
 
 class WordEmbeddings:
-    """The word-embedding matrix [v, d] in float32, and the tokenizer that numbers its rows.
+    """The word-embedding matrix [v, d], and the tokenizer that numbers its rows.
 
-    d is the *embedding* width (ALBERT: not the hidden width). Raises PtxError for a matrix with values that are not
-    finite, or with fewer rows than the tokenizer needs (see `check_rows`).
+    d is the *embedding* width (ALBERT: not the hidden width). The matrix is kept in the type that it came in, which may
+    be that of a network's own; what is taken from it is in float32. Raises PtxError for a matrix with values that are
+    not finite, or with fewer rows than the tokenizer needs (see `check_rows`).
     """
 
-    def __init__(
-        self, name: str, tokenizer: PreTrainedTokenizerBase, embeddings: Float[Tensor, "vocabulary d"]
-    ) -> None:
-        check_rows(name, tokenizer, len(embeddings))
-        if not torch.isfinite(embeddings.sum()):
+    def __init__(self, name: str, tokenizer: PreTrainedTokenizerBase, matrix: Float[Tensor, "vocabulary d"]) -> None:
+        check_rows(name, tokenizer, len(matrix))
+        if not all(torch.isfinite(rows.float().sum()) for rows in matrix.split(ROWS)):
             hint = "the checkpoint is damaged, or was saved after training had diverged: choose another"
             raise PtxError(f"the word embeddings of {name} hold values that are not finite", hint)
         self.name = name
         self.tokenizer = tokenizer
-        self.embeddings = embeddings
-        self.device = embeddings.device
+        self.matrix = matrix
+        self.device = matrix.device
+
+    @property
+    def embeddings(self) -> Float[Tensor, "vocabulary d"]:
+        """The whole matrix in float32: of one in another type a copy, each time."""
+        return self.matrix.float()
 
     @functools.cached_property
     def statistics(self) -> tuple[float, float]:
@@ -53,7 +58,7 @@ class WordEmbeddings:
 
     def fit(self, prompt: Float[Tensor, "m d"], hint: str = FITTING) -> Float[Tensor, "m d"]:
         """The prompt on this model's device. Raises PtxError if it is of another width than the word embeddings."""
-        width = self.embeddings.shape[1]
+        width = self.matrix.shape[1]
         if prompt.shape[1] != width:
             what = f"the prompt's vectors have {prompt.shape[1]} numbers, the word embeddings of {self.name} {width}"
             raise PtxError(what, hint)
@@ -61,7 +66,7 @@ class WordEmbeddings:
 
     def check_ids(self, ids: Iterable[int], where: str) -> None:
         """Raise PtxError if one of an input's tokens has no row: see `check_rows`."""
-        if (i := max(ids, default=0)) >= len(self.embeddings):
+        if (i := max(ids, default=0)) >= len(self.matrix):
             token = self.tokenizer.convert_ids_to_tokens(i)
             raise PtxError(f"the token {token!r} has no word embedding in {self.name}", f"leave it out of {where!r}")
 
@@ -72,7 +77,7 @@ class WordEmbeddings:
 
     def word_embeddings(self, words: Sequence[str]) -> Float[Tensor, "k d"]:
         """The embeddings of words that are known to be one token each."""
-        return self.embeddings[self.word_ids(words)]
+        return self.matrix[self.word_ids(words)].float()
 
 
 def check_rows(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
@@ -128,13 +133,17 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
 def _load_tokenizer(path: str, stamp: tuple[Any, ...]) -> PreTrainedTokenizerBase:
     transformers_logging.set_verbosity_error()
     try:
-        return AutoTokenizer.from_pretrained(path, **LOCAL)
+        tokenizer = AutoTokenizer.from_pretrained(path, **LOCAL)
     except Exception as error:  # the tokenizers library raises bare ones
         hint = "save the tokenizer into the folder with `save_pretrained`"
         if not (Path(path) / "tokenizer.json").is_file() and any(Path(path).glob("*.model")):
             packages = "sentencepiece protobuf tiktoken"
             hint = f"it has no tokenizer.json: run `pip install {packages}`, which convert its .model file"
         raise PtxError(f"cannot load the tokenizer in {path}: {first_line(error)}", hint) from None
+    if tokenizer.is_fast:
+        for name in ("_vocab", "_merges"):  # what it was made from: 150 MB of a vocabulary of 262,144 words
+            vars(tokenizer).pop(name, None)
+    return tokenizer
 
 
 def lead(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -33,6 +33,7 @@ from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError, first_line
 from ptx.lms.models import LOCAL, Model
+from ptx.lms.stored import parts
 from ptx.lms.tables import TABLES, learnt
 
 Kind = Literal["masked", "causal", "infill", "span"]
@@ -141,9 +142,13 @@ def _load(
     transformers_logging.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
-        return LOADERS[kind].from_pretrained(
-            model.path, config=config, dtype=dtype, output_loading_info=True, weights_only=True, **LOCAL
-        )
+        more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **LOCAL}
+        weights = parts(Path(model.path), dtype)
+        if weights is None:
+            return LOADERS[kind].from_pretrained(model.path, config=config, weights_only=True, **more)
+        with torch.device("meta"):
+            empty = LOADERS[kind].from_config(config, trust_remote_code=False)
+        return type(empty).from_pretrained(None, config=empty.config, state_dict=weights, **more)
 
 
 def matrix_of(network: PreTrainedModel) -> Tensor:

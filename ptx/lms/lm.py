@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ptx.errors import PtxError, first_line
+from ptx.lms.batches import Sizes, sizes_of
 from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
 from ptx.lms.families import blank_token, load_network, matrix_of
 from ptx.lms.frames import added_frame
@@ -44,12 +45,17 @@ class LanguageModel(WordEmbeddings):
         self.network: PreTrainedModel = network.to(device)
         self.blank = blank_token(model.name, tokenizer, self.kind)
         self.added = added_frame(model)
-        super().__init__(model.name, tokenizer, matrix_of(network).float())
+        super().__init__(model.name, tokenizer, matrix_of(network))
         self._check_embeddings_stand_for_tokens()
 
     @property
     def causal(self) -> bool:
         return self.kind == "causal"
+
+    @functools.cached_property
+    def sizes(self) -> Sizes:
+        """What the memory of a forward pass depends on."""
+        return sizes_of(self.network)
 
     @functools.cached_property
     def max_length(self) -> int:
@@ -211,7 +217,7 @@ class LanguageModel(WordEmbeddings):
         network = f"{self.name} ({type(self.network).__name__})"
         another = "choose a model of another family; docs/models.md names those that were tested"
         special = special_ids(self.tokenizer)
-        usable = tuple(itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 6))
+        usable = tuple(itertools.islice((i for i in range(len(self.matrix)) if i not in special), 6))
         answer_at = 2
         row, longer = Row(usable[:4], 0, answer_at), Row(usable, 0, answer_at)
         ids = torch.tensor([row.ids], device=self.device)
@@ -222,7 +228,7 @@ class LanguageModel(WordEmbeddings):
             fed = ids[:, :-1] if self.kind == "infill" else torch.full_like(start, self.blank or 0)
             more["decoder_input_ids"] = torch.cat([start, fed], 1)
         try:
-            got, other = self.logits(self.collate([row, longer]), self.embeddings[[usable[0], usable[-1]], None])
+            got, other = self.logits(self.collate([row, longer]), self.matrix[[usable[0], usable[-1]], None].float())
             expected = self.network(input_ids=seen, **more).logits[0, 1 if self.kind == "span" else answer_at].float()
         except (TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
             raise PtxError(f"{network} cannot be given embeddings: {error}", another) from None

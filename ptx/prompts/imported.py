@@ -191,7 +191,7 @@ def _read_again(step: Step, model: WordEmbeddings) -> tuple[PromptFile, Float[Te
     prompt = in_front(found, step.models[0])
     if vectors_digest(prompt) != step.inputs["prompt"]:
         raise PtxError(f"{step.file} changed while it was read", "run the command again")
-    width, needed = prompt.shape[1], model.embeddings.shape[1]
+    width, needed = prompt.shape[1], model.matrix.shape[1]
     if width != needed:
         why = f"{step.file} holds vectors of width {width}, the word embeddings of {model.name} have {needed}"
         hint = f"import it for its own model (`ptx import {step.file} --model OTHER`), then transfer it: "

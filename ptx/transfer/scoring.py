@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ptx.errors import PtxError
+from ptx.lms.batches import batches
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel, fact_rows
 from ptx.lms.template import LAYOUTS
 from ptx.suites import Fact, Task
 from ptx.suites.strict import NOT_SHARED, SEVERAL_TOKENS, refuse_dropped
-
-BATCH = 256  # inputs per forward pass
 
 
 @dataclass(frozen=True)
@@ -166,15 +165,12 @@ def _answer_alike(
     flat = [(i, j, row) for i, (questions, _) in enumerate(asked) for j, row in enumerate(questions.rows)]
     flat.sort(key=lambda item: len(item[2].ids))
     found: list[dict[int, tuple[list[int], list[float], int]]] = [{} for _ in asked]
-    for start in range(0, len(flat), BATCH):
-        batch = flat[start : start + BATCH]
+    for part in batches([len(row.ids) for _, _, row in flat], model.sizes):
+        batch = flat[part]
         given = [prompt for i, _, _ in batch if (prompt := asked[i][1]) is not None]
         prompts = torch.stack(given).to(model.device) if given else None
         rows = [row for _, _, row in batch]
-        scores = model.scores(rows, prompts)
-        if words is not None:
-            tokens = {context: model.answer_ids(words, context) for context in {row.context for row in rows}}
-            scores = _allowed(scores, [tokens[row.context] for row in rows])
+        scores = model.scores(rows, prompts) if words is None else _allowed(model, rows, prompts, words)
         best = scores.argmax(-1, keepdim=True) if top == 1 else scores.topk(min(top, scores.shape[1]), dim=-1).indices
         probabilities = (scores.softmax(-1) if ranked else scores).gather(1, best)
         ranks = _ranks(scores, [asked[i][0].right(j) if ranked else () for i, j, _ in batch])
@@ -184,14 +180,21 @@ def _answer_alike(
     return [Answers(*(list(column) for column in zip(*of, strict=True))) for of in ordered]
 
 
-def _allowed(scores: Float[Tensor, "b vocabulary"], ids: Sequence[Int[Tensor, " k"]]) -> Float[Tensor, "b k"]:
-    """The scores of the allowed words, by their tokens (of all rows, or of each); of one that has none, the lowest."""
-    if all(own is ids[0] for own in ids):
-        found, several = scores[:, ids[0].clamp_min(0)], ids[0] < 0
+def _allowed(
+    model: LanguageModel, rows: Sequence[Row], prompts: Float[Tensor, "b m d"] | None, words: tuple[str, ...]
+) -> Float[Tensor, "b k"]:
+    """The scores of the allowed words, as the tokens that they are in each row's context; of one that is none there,
+    the lowest."""
+    ids = {context: model.answer_ids(words, context) for context in {row.context: None for row in rows}}
+    if len(ids) == 1:
+        (own,) = ids.values()
+        scores, several = model.scores(rows, prompts, own.clamp_min(0)), own < 0
     else:
-        chosen = torch.stack([*ids])
-        found, several = scores.gather(1, chosen.clamp_min(0)), chosen < 0
-    return found.masked_fill_(several, -math.inf) if several.any() else found
+        tokens = torch.cat([*ids.values()]).clamp_min(0).unique()
+        chosen = torch.stack([ids[row.context] for row in rows])
+        several = chosen < 0
+        scores = model.scores(rows, prompts, tokens).gather(1, torch.searchsorted(tokens, chosen.clamp_min(0)))
+    return scores.masked_fill(several, -math.inf) if several.any() else scores
 
 
 def _ranks(scores: Float[Tensor, "b k"], right: Sequence[tuple[int, ...]]) -> list[int]:

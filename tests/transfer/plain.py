@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptx.lms.batches import Sizes
 from ptx.lms.inputs import Batch, Row, collate
 from ptx.lms.lm import LanguageModel
 from ptx.lms.template import IN_A_SENTENCE, Context
@@ -23,7 +24,8 @@ class PlainModel(LanguageModel):
     def __init__(self, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.name, self.kind, self.device = "plain", "masked", torch.device("cpu")
-        self.embeddings = torch.randn(len(WORDS), WIDTH, generator=generator)
+        self.matrix = torch.randn(len(WORDS), WIDTH, generator=generator)
+        self.sizes = Sizes(len(WORDS), WIDTH, WIDTH, 1, 4)
         self.table = torch.randn(97, len(WORDS), generator=generator)
         self.readout = torch.randn(WIDTH, len(WORDS), generator=generator)
         self.asked: list[tuple[str, dict[str, Any]]] = []  # templates of rows, and what was said about them

@@ -11,10 +11,10 @@ from plain import WIDTH, WORDS, PlainModel, task
 from torch import Tensor
 
 from ptx.errors import PtxError
+from ptx.lms import batches
 from ptx.lms.inputs import Row
 from ptx.lms.template import Context
 from ptx.suites import Fact
-from ptx.transfer import scoring
 from ptx.transfer.scoring import Answers, DevChoice, Questions, accuracy, answer, correct, facts_to_score, is_finite
 
 SOME = ("Cuba", "Kenya", "Peru", "Chad")
@@ -44,7 +44,7 @@ ASKED: list[tuple[Questions, Tensor | None]] = [
 def test_answers_equal_a_loop(monkeypatch: pytest.MonkeyPatch, top: int, batch: int) -> None:
     """Whatever is asked together, and in whatever batches."""
     model = PlainModel()
-    monkeypatch.setattr(scoring, "BATCH", batch)
+    monkeypatch.setattr(batches, "MOST", batch)
     found = answer(model, ASKED, top=top)
     assert len(found) == len(ASKED)
     assert max(shape[0] for shape in model.batches) == min(batch, 6)
@@ -73,7 +73,7 @@ def test_prompts_of_one_length_and_one_list_of_words_share_batches() -> None:
     assert sorted(model.batches) == [(2, 2), (3, 2), (3, 2), (5, 4), (6, 3)]
     model.batches.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "BATCH", 2)
+        patch.setattr(batches, "MOST", 2)
         answer(model, ASKED[:1])
     assert model.batches == [(2, 1), (2, 3)]
 

@@ -19,7 +19,7 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
     from ptx.stages.tune import read_prompt
 
     for step in steps:
-        prompt, width = read_prompt(step.parents[0], store), model.embeddings.shape[1]
+        prompt, width = read_prompt(step.parents[0], store), model.matrix.shape[1]
         if prompt.shape[1] == width:
             yield step, Found(prompt)
         else:

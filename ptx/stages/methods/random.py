@@ -19,7 +19,7 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 
     for step in steps:
         noise = generator(step.settings["seed"], step.settings["task"])
-        shape = step.settings["prompt_length"], model.embeddings.shape[1]
+        shape = step.settings["prompt_length"], model.matrix.shape[1]
         yield step, Found(random_prompt(*shape, model.statistics, noise))
 
 

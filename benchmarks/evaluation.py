@@ -4,10 +4,14 @@ Ours is `facts_to_score` and `answer` of ptx/transfer/scoring.py: inputs of up t
 length, scores at the answer only. Theirs is `optiprompt.predictions`: batches of 8 of one task, log-softmax over the
 full vocabulary at every position. Both make their inputs from the facts, and answer among the words that the zoo's
 masked LMs share.
+
+`python -m benchmarks.evaluation MODEL SUITE TASK` compares the scoring of a task's manual template on a model of your
+own with a plain forward pass of the same inputs, in turn.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +19,8 @@ from torch import Tensor
 
 from benchmarks import optiprompt
 from benchmarks.measure import medians
-from benchmarks.report import Row
+from benchmarks.report import Row, show
+from ptx.lms import inputs
 from ptx.lms.lm import LanguageModel, fact_rows, load_model
 from ptx.lms.models import anchor_models, resolve
 from ptx.lms.template import LAYOUTS
@@ -89,3 +94,44 @@ def theirs(
         optiprompt.put(of, prompt)
         found.append(optiprompt.predictions(of, made, VECTORS, model.word_ids(words)))
     return found
+
+
+def plain_pass(model: LanguageModel, made: Sequence[inputs.Row], words: Tensor, *, size: int = 32) -> list[int]:
+    """The places of a causal LM's likeliest words by a loop as one would write it: sorted and padded batches of
+    tokens, and the head at the last position."""
+    found: dict[int, int] = {}
+    order = sorted(range(len(made)), key=lambda i: len(made[i].ids))
+    with torch.inference_mode():
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            batch = model.collate([made[i] for i in places])
+            hidden = model.network.base_model(input_ids=batch.ids, attention_mask=batch.attention).last_hidden_state
+            head = model.network.get_output_embeddings()
+            scores = head(hidden[torch.arange(len(places)), batch.answer_at])[:, words]
+            found |= zip(places, scores.argmax(-1).tolist(), strict=True)
+    return [found[i] for i in range(len(made))]
+
+
+def one_model(folder: str, suite: str, name: str) -> Row:
+    """Scoring one task's facts on a causal LM in a folder, against the plain pass."""
+    model = load_model(resolve(folder), "cpu")
+    (task,) = load_suite(suite).choose([name])
+    words = tuple(shared_words([model.tokenizer]))
+    questions = facts_to_score(model, task, "test", words, template=task.template).questions
+    assert questions.words is not None
+    made = list(questions.rows)
+    ids = model.answer_ids(questions.words, made[0].context).clamp_min(0)
+    same = [
+        a == b
+        for a, b in zip(answer(model, [(questions, None)])[0].predicted, plain_pass(model, made, ids), strict=True)
+    ]
+    fast, slow = medians(
+        lambda: answer(model, [(questions, None)]), lambda: plain_pass(model, made, ids), repeats=3, warm_up=False
+    )
+    what = f"evaluation of {len(made)} facts on {model.name}"
+    note = f"a plain pass in place of theirs; {sum(same)} of {len(made)} words the same"
+    return Row(what, fast, slow, 1.1, at_least=False, note=note)
+
+
+if __name__ == "__main__":
+    show([one_model(*sys.argv[1:4])], "one model")

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from ptx.config import CONFIGS, CommonConfig, Dtype, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
+from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
 from ptx.config.settings import looked_up, text_of
 from ptx.errors import PtxError, UsageError, raise_last
 
@@ -76,7 +76,7 @@ def tune(
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Tune one soft prompt per task on a model (Eq. 2)."""
@@ -86,7 +86,7 @@ def tune(
 @command
 def anchors(
     *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
@@ -102,7 +102,7 @@ def encode(
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write a model's prompts, or finished ones by key, as similarities to the anchors (Eq. 3)."""
@@ -121,7 +121,7 @@ def search(
     solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True,
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another method."""
@@ -141,7 +141,7 @@ def eval(
     solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True, split: Literal["train", "dev", "test"] = "test", on: File = "",
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Score prompts on a target: accuracy (P@1) per task. `method` is relative with sources, else tuned.
@@ -158,7 +158,7 @@ def table(
     *, paper: int | str = "", compare: bool = False, models: Literal["zoo", "paper"] | None = None,
     seeds: int | Iterable[int] | str = "", by: Literal["method", "task"] = "method",
     split: Literal["train", "dev", "test"] = "test", curve: bool = False,
-    cache_dir: File = "cache", seed: int = 0, dtype: Dtype = "float32", progress: bool = False,
+    cache_dir: File = "cache", seed: int = 0, dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """The evaluations in the cache, a row for each cell; builds none.
 
@@ -176,7 +176,7 @@ def table(
 @command
 def run(
     *names: File, models: Literal["zoo", "paper"] | None = None, seeds: int | Iterable[int] | str = "", jobs: int = 0,
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", force: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Run whole grids, by a recipe's name (`ptx recipe` lists them) or TOML file: their artifacts, then their cells.
@@ -205,7 +205,7 @@ def run(
 def predict(
     *texts: str, target: str, prompt: File, file: File | None = None, top: int = 5, layout: Layout | None = None,
     anchors: File = "",
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: Dtype = "float32", progress: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
     from ptx.suites.lines import subjects_of
@@ -220,7 +220,7 @@ def predict(
 @command
 def inspect(
     prompt: File, *, model: str = "", top: int = 5,
-    cache_dir: File = "cache", device: str = "auto", dtype: Dtype = "float32", progress: bool = False,
+    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Read a soft prompt: the words nearest to each vector, and for a transferred one before and after."""
     return _frame(_session(locals()).inspect(str(prompt), model, top=top).rows)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store
 from ptx.config import CommonConfig, SuiteConfig, listed
+from ptx.config.dtypes import FLOAT32, dtypes
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
@@ -142,7 +143,8 @@ class Session:
             layout = given.layout_of(found) or layout or "postfix"
             labels = given.task_of(found).labels
         allowed = labels or self._shared_words(anchors, target)
-        lm = load_model(model, self.common.device, self.common.dtype)
+        self._check_names([model.name])
+        lm = load_model(model, self.common.device, self.settings.computed(model, "target").get("dtype", FLOAT32))
         if any(lm.added):
             self.tell.warn(remark(model))
         allowed = labels or lm.distinct(tuple(allowed))[0]
@@ -217,6 +219,7 @@ class Session:
         began = time.monotonic()
         for suite in dict.fromkeys(goal.labels["suite"] for goal in goals if goal.task and "suite" in goal.labels):
             self.settings.read(suite)
+        self._check_names([model.name for step in closure(goals) for model in step.models])
         self._say_skipped(goals)
         self._say_frames(goals)
         forced = stage if self.common.force else None
@@ -227,6 +230,13 @@ class Session:
         self._say_doubts(outcomes)
         self._say_learned(outcomes, tuning=stage == "tune")
         return Built(goals, outcomes, time.monotonic() - began)
+
+    def _check_names(self, models: Sequence[str]) -> None:
+        """Raise UsageError if --dtype names a model that the command does not run."""
+        names = list(dict.fromkeys(models))
+        if unknown := [name for name in dtypes(self.common.dtype).names if name not in names]:
+            hint = f"name {' or '.join(names) or 'a model'}, or write source= or target="
+            raise UsageError(f"--dtype {unknown[0]}=...: no model of this command is called {unknown[0]!r}", hint)
 
     def _tuned(self, model: str) -> list[Step]:
         tasks = self.settings.chosen_tasks("train", "dev")

@@ -9,12 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from conftest import Result
 from families import make
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_iter, tree_leaves, tree_map
 
 import ptx
+from ptx.config.devices import check_device
+from ptx.errors import UsageError
 from ptx.lms import lm
 
 ELSEWHERE = torch.device("cuda:7")
@@ -73,8 +76,10 @@ def _mark(x: Tensor, moved: bool) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, suite: str) -> Iterator[Callable[..., pd.DataFrame]]:
+def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., pd.DataFrame]]:
     """`ptx.eval` of one task on the simulated device and on this one: the rows, once they are found to be the same."""
+
+    monkeypatch.setattr("ptx.config.check_device", lambda name: None)
 
     def forget() -> None:
         lm._load_model.cache_clear()
@@ -123,6 +128,51 @@ def test_families(family: str, run: Callable[..., pd.DataFrame], tmp_path: Path)
     """As source and as target, so tuned and evaluated."""
     model = str(make(family, tmp_path / family))
     run(sources=[model], target=model)
+
+
+WRONG = {
+    "cuda": "no CUDA GPU here", "cuda:7": "no CUDA GPU here", "mps": "no Apple GPU here",
+    "gpu": "none of auto, cpu", "cuda:x": "none of auto, cpu", "": "none of auto, cpu",
+}  # fmt: skip
+COMMANDS = [
+    ["tune", "--model", "bert-micro"], ["anchors", "--models", "bert-micro"], ["encode", "--model", "bert-micro"],
+    ["search", "--sources", "bert-micro", "--target", "bert-mini"], ["eval", "--target", "bert-micro"],
+    ["run", "table3"], ["predict", "--target", "bert-micro", "--prompt", "abc", "Peru"],
+    ["inspect", "abc"], ["import", "abc.npy", "--model", "bert-micro"], ["table"],
+]  # fmt: skip
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_device_that_is_not_there(name: str, no_gpu: None, tmp_path: Path) -> None:
+    """Refused before anything is looked for: neither model nor suite exists."""
+    with pytest.raises(UsageError, match=WRONG[name]) as refused:
+        ptx.eval(target="no-model", suite="no-suite", device=name, cache_dir=tmp_path / "cache")
+    assert "auto" in refused.value.hint or "cpu" in refused.value.hint
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_refuses_it(command: list[str], no_gpu: None, ptx: Callable[..., Result]) -> None:
+    told = ptx(*command, "--device", "cuda")
+    assert told.code == 2
+    assert told.out == ""
+    assert told.err == (
+        "error: --device cuda: there is no CUDA GPU here that torch can use\nhint: leave it out, or use --device cpu\n"
+    )
+
+
+def test_the_number_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_device("cuda:1")
+    with pytest.raises(UsageError, match="numbered 0 to 1"):
+        check_device("cuda:2")
 
 
 def test_the_simulation_finds_mistakes() -> None:

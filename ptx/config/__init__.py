@@ -5,14 +5,16 @@ are grouped change the last digits (docs/trust.md says what is promised); the ca
 """
 
 import math
-import os
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from ptx.config.devices import check_device
+from ptx.config.dtypes import dtypes
+from ptx.config.lists import listed as listed
+from ptx.config.lists import names_in as names_in
 from ptx.errors import UsageError
 
 Layout = Literal["postfix", "prefix"]
-Dtype = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["constant", "linear"]
 Optimizer = Literal["adam", "optiprompt"]
 Solver = Literal["exact", "adam", "ptfer"]
@@ -51,22 +53,6 @@ def keyed(config: Any) -> dict[str, Any]:
 def left_out(config: type) -> dict[str, Any]:
     """The settings of a stage that keys have only where they are others than these."""
     return {own.name: own.metadata[BEFORE] for own in fields(config) if BEFORE in own.metadata}
-
-
-def listed(text: str) -> list[str]:
-    """The parts of a comma-separated setting."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def names_in(text: str) -> list[str]:
-    """The parts of a comma-separated list of names and paths. A path that exists is one part, its commas included."""
-    parts, found = text.split(","), []
-    while parts:
-        heads = ((n, ",".join(parts[:n]).strip()) for n in range(len(parts), 1, -1))
-        n, part = next(((n, head) for n, head in heads if os.path.exists(head)), (1, parts[0].strip()))
-        found.append(part)
-        parts = parts[n:]
-    return [part for part in found if part]
 
 
 def _check_ranges(config: Any) -> None:
@@ -261,12 +247,20 @@ class CommonConfig:
     cache_dir: str = option("cache", "Where artifacts are kept.")
     seed: int = option(0, "Seed of everything that is drawn at random.")
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
-    dtype: Dtype = option("float32", "What models compute in; prompts and searches stay in float32 or better.")
+    dtype: str = option(
+        "float32",
+        "What models compute in: float32, bfloat16, float16, or auto, the checkpoint's type; target=TYPE, source=TYPE "
+        "or NAME=TYPE for some, comma-separated. Prompts and searches stay in float32 or better.",
+    )
     force: bool = switch("--force", help="Rebuild this command's own artifacts.")
     dry_run: bool = switch("--dry-run", help="Only list what is in the cache and what is not.")
     json: bool = switch("--json", help="Print one JSON object a line.")
     quiet: bool = switch("--quiet", "-q", help="Print artifact paths only.")
     verbose: bool = switch("--verbose", "-v", help="Say more on stderr: what is found, what is built, where, how long.")
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        dtypes(self.dtype)
 
 
 CONFIGS = {

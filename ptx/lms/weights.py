@@ -24,6 +24,7 @@ class Stored:
     file: Path
     name: str
     shape: tuple[int, ...]
+    dtype: str  # as headers spell it: F32, BF16
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -83,7 +84,8 @@ def stored(folder: Path) -> list[Stored]:
         try:
             with safe_open(file, framework="numpy") as content:
                 names = content.keys()
-                found += [Stored(file, name, tuple(content.get_slice(name).get_shape())) for name in names]
+                slices = [(name, content.get_slice(name)) for name in names]
+                found += [Stored(file, name, tuple(own.get_shape()), own.get_dtype()) for name, own in slices]
         except (OSError, SafetensorError):
             return []
     return found
@@ -108,3 +110,16 @@ def matrix_shape(folder: Path) -> tuple[int, ...] | None:
 def parameters(folder: Path) -> int | None:
     """How many numbers the safetensors files hold; None for older formats."""
     return sum(math.prod(tensor.shape) for tensor in stored(folder)) or None
+
+
+def own_type(folder: Path) -> str:
+    """The type that most numbers of a checkpoint have, of those that networks compute in: by the headers of its
+    files, else (older formats) by its config.json."""
+    counts: dict[str, int] = {}
+    for tensor in stored(folder):
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + math.prod(tensor.shape)
+    if counts:
+        return {"BF16": "bfloat16", "F16": "float16"}.get(max(counts, key=lambda kind: counts[kind]), "float32")
+    config = read_json(folder / "config.json")
+    said = str(config.get("dtype") or config.get("torch_dtype"))
+    return said if said in ("bfloat16", "float16") else "float32"

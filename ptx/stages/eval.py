@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store
+from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch, artifact_of, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
@@ -43,7 +44,7 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         labels["weights"] = prompt.labels["weights"]
     if prompt is not None and settings.eval.on not in ("", settings.suite):
         labels["tuned_on"] = settings.suite
-    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed, **framed(target)}
+    own: dict[str, Any] = {"split": settings.eval.split, **settings.computed(target, "target"), **framed(target)}
     if prompt is None:
         if not task.template:
             raise PtxError(f"task {task.name} has no manual template", "add one to the suite's relations.jsonl")
@@ -57,7 +58,7 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
     inputs = {"target": target.digest, "facts": task.digest(settings.eval.split), "train": task.digest("train")}
     # A task with label words is answered among these.
     parents = (() if prompt is None else (prompt,)) + (() if task.labels else (words,))
-    group = (target.digest, "" if task.labels else words.key, settings.dtype)
+    group = (target.digest, "" if task.labels else words.key, own.get("dtype", FLOAT32))
     return Step(STAGE, own, inputs, parents, labels, group, models=(target,), task=task)
 
 
@@ -65,7 +66,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     """See engine.step.Stage."""
     if not steps:
         return
-    from ptx.lms.lm import FLOAT32, load_model
+    from ptx.lms.lm import load_model
     from ptx.transfer.scoring import answer, is_finite
 
     watch = Stopwatch()

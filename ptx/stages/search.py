@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ptx.cache import Store
+from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
@@ -58,9 +59,9 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     inputs: dict[str, Any] = {"target": target.digest}
     if own.get("select") == "dev":
         inputs["facts"] = task.digest("dev")
-        own |= {"layout": settings.tune.layout, **settings.computed}
+        own |= {"layout": settings.tune.layout, **settings.computed(target, "target")}
         parents += (words,) if words not in parents else ()
-    group = (target.digest, name, basis.key if basis in parents else "", settings.dtype)
+    group = (target.digest, name, basis.key if basis in parents else "", own.get("dtype", FLOAT32))
     return Step(STAGE, own, inputs, parents, labels, group, models=(target,), task=task)
 
 
@@ -88,7 +89,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     if not steps:
         return
     from ptx.formats.tensors import to_bytes
-    from ptx.lms.lm import FLOAT32, load_embeddings, load_model
+    from ptx.lms.lm import load_embeddings, load_model
 
     watch = Stopwatch()
     # Only a choice on labelled dev facts needs more of the target than its word embeddings.

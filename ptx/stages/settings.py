@@ -3,11 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
+from ptx.config.dtypes import AUTO, FLOAT32, Role, dtypes
 from ptx.engine.step import Step
 from ptx.errors import PtxError
+from ptx.lms import weights
 from ptx.lms.models import Model
 from ptx.suites import SPLIT, Suite, Task, load_suite, together
 
@@ -37,10 +40,12 @@ class Settings:
     initial: Initial | None = None  # what `tune.init` names, if that is finished prompts (prompts/given.py)
     tell: Callable[[str], None] = _unsaid  # who hears what was assumed or left out in reading a suite
 
-    @property
-    def computed(self) -> dict[str, str]:
-        """The dtype as a setting of the stages that run a model, left out if it is the default."""
-        return {} if self.dtype == "float32" else {"dtype": self.dtype}
+    def computed(self, model: Model, role: Role) -> dict[str, str]:
+        """The dtype as a setting of a stage that runs a model, left out if it is the default. "auto" is the type that
+        the model's files say."""
+        asked = dtypes(self.dtype).asked(model.name, role)
+        kind = weights.own_type(Path(model.path)) if asked == AUTO else asked
+        return {} if kind == FLOAT32 else {"dtype": kind}
 
     def read(self, name: str) -> Suite:
         """A suite, as remembered; what its readers remark is told all the same."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
 from ptx.config import DRAWN, TEXT, TuneConfig, keyed, left_out
+from ptx.config.dtypes import FLOAT32, Role
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
@@ -29,11 +30,11 @@ TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr
 TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
 
 
-def tune_step(model: Model, task: Task, settings: Settings) -> Step:
+def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source") -> Step:
     """One prompt, begun from a text, from noise, from words, or from the one of `settings.initial` for this model and
     task."""
     asked = settings.tune
-    own = {**keyed(asked), "seed": settings.seed, "task": task.name, **settings.computed, **framed(model)}
+    own = {**keyed(asked), "seed": settings.seed, "task": task.name, **framed(model), **settings.computed(model, role)}
     own |= {"lr": float(asked.lr)} if asked.lr is not None else {"lr_scale": float(asked.lr_scale)}
     del own["lr_scale" if asked.lr is not None else "lr"]
     own.pop("warmup", None)
@@ -48,7 +49,7 @@ def tune_step(model: Model, task: Task, settings: Settings) -> Step:
         del own["init_scale"]
     inputs = {"model": model.digest, "facts": task.digest("train", "dev")}
     labels = {"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed}
-    group = (model.digest, digest(vars(asked)), str(settings.seed), settings.dtype)
+    group = (model.digest, digest(vars(asked)), str(settings.seed), own.get("dtype", FLOAT32))
     step = Step(STAGE, own, inputs, (), labels, group, models=(model,), task=task)
     if own["init"] in (*DRAWN, "text") or own["init"].startswith(TEXT):
         return step
@@ -78,7 +79,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     if not steps:
         return
     from ptx.formats.tensors import to_bytes
-    from ptx.lms.lm import FLOAT32, load_model
+    from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines
     from ptx.transfer.tuning import Examples, examples, tune_prompts
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Result
+from safetensors.torch import load_file, save_file
 
 from ptx.config import SearchConfig
 from ptx.formats import read_prompt
+from ptx.lms import weights
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 from ptx.stages.anchors import anchors_step
 from ptx.stages.encode import encode_step
 from ptx.stages.eval import eval_step
+from ptx.stages.methods import method_named
 from ptx.stages.search import search_step
 from ptx.stages.settings import Settings
 from ptx.stages.tune import FILE, tune_step
@@ -97,3 +101,76 @@ def test_only_what_runs_a_model_depends_on_it() -> None:
 
     whole, half = keys("float32"), keys("bfloat16")
     assert {name for name in whole if whole[name] != half[name]} == {"tune", "search by dev facts", "eval"}
+
+
+def half_of(folder: str, to: Path) -> str:
+    """A copy of a model whose weights are in bfloat16."""
+    shutil.copytree(folder, to)
+    weights = {name: tensor.bfloat16() for name, tensor in load_file(to / "model.safetensors").items()}
+    save_file(weights, to / "model.safetensors", metadata={"format": "pt"})
+    return str(to)
+
+
+def test_auto_is_the_type_of_the_files(tiny: dict[str, str], tmp_path: Path) -> None:
+    """And nothing else in the key: as if it had been named."""
+    task, half = load_suite("facts").tasks[0], resolve(half_of(tiny["a"], tmp_path / "half"))
+    for model, own in ((resolve(tiny["a"]), "float32"), (half, "bfloat16"), (resolve("bert-micro"), "float16")):
+        auto, named = (tune_step(model, task, Settings(dtype=dtype)) for dtype in ("auto", own))
+        assert auto.key == named.key
+        assert auto.settings.get("dtype", "float32") == own
+    (tmp_path / "half" / "model.safetensors").rename(tmp_path / "half" / "pytorch_model.bin")
+    config = json.loads((tmp_path / "half" / "config.json").read_text())
+    for said in ("bfloat16", "float32"):  # no header: what its configuration says
+        (tmp_path / "half" / "config.json").write_text(json.dumps({**config, "dtype": said}))
+        assert weights.own_type(tmp_path / "half") == said
+
+
+def test_a_source_is_not_tuned_again_for_a_target_in_another_type(
+    tiny: dict[str, str], suite: str, ptx: Callable[..., Result]
+) -> None:
+    args = ["eval", "--sources", tiny["a"], "--target", tiny["narrow"], "--suite", suite, "--epochs", "1", "--json"]
+    whole = ptx(*args)
+    for dtype in (
+        "target=bfloat16",
+        f"{tiny['narrow']}=bfloat16",
+        f"bfloat16,{tiny['a']}=float32",
+        "bfloat16,source=float32",
+    ):
+        half = ptx(*args, "--dtype", dtype)
+        assert half.code == 0, half.err
+        for stage in ("anchors", "tune", "encode", "search"):
+            assert {line["key"] for line in half.at(stage)} == {line["key"] for line in whole.at(stage)}
+        assert not {line["key"] for line in half.at("eval")} & {line["key"] for line in whole.at("eval")}
+    assert all(line["reused"] for line in half.lines)  # the four are ways to say one thing
+
+
+def test_the_target_in_its_roles(tiny: dict[str, str]) -> None:
+    model, task = resolve(tiny["a"]), load_suite("facts").tasks[0]
+    settings = Settings(dtype="target=float16,source=bfloat16")
+    assert tune_step(model, task, settings).settings["dtype"] == "bfloat16"
+    assert method_named("tuned").own(model, task, settings).settings["dtype"] == "float16"
+    settings = Settings(dtype=f"source=bfloat16,{model.name}=float16")
+    assert tune_step(model, task, settings).settings["dtype"] == "float16"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "says", "hint"),
+    [
+        (
+            "float64",
+            "--dtype 'float64' is no type",
+            "did you mean float16? choose among float32, bfloat16, float16, auto",
+        ),
+        ("target=half", "--dtype 'target=half' is no type", "write it like target=bfloat16"),
+        ("=bfloat16", "--dtype '=bfloat16' is no type", "write it like target=bfloat16"),
+        ("target=auto,target=float16", "says twice what target compute in", "leave one out"),
+        ("auto,float16", "says twice what models compute in", "leave one out"),
+        ("", "--dtype names no type", "choose among"),
+        ("gpt=float16", "no model of this command is called 'gpt'", "name bert-micro, or write source= or target="),
+    ],
+)
+def test_what_is_no_dtype(dtype: str, says: str, hint: str, ptx: Callable[..., Result]) -> None:
+    told = ptx("tune", "--model", "bert-micro", "--tasks", "P103", "--dtype", dtype)
+    assert told.code == 2
+    assert says in told.err
+    assert hint in told.err.replace("\n", " ")

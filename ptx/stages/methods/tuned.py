@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def own(target: Model, task: Task, settings: Settings) -> Step:
     from ptx.stages.tune import tune_step
 
-    return tune_step(target, task, settings)
+    return tune_step(target, task, settings, "target")
 
 
 METHOD = Method("tuned", title="tuned on target", needs=("prompts",), own=own)

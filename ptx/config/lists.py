@@ -1,0 +1,19 @@
+"""Comma-separated settings."""
+
+import os
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated setting."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def names_in(text: str) -> list[str]:
+    """The parts of a comma-separated list of names and paths. A path that exists is one part, its commas included."""
+    parts, found = text.split(","), []
+    while parts:
+        heads = ((n, ",".join(parts[:n]).strip()) for n in range(len(parts), 1, -1))
+        n, part = next(((n, head) for n, head in heads if os.path.exists(head)), (1, parts[0].strip()))
+        found.append(part)
+        parts = parts[n:]
+    return [part for part in found if part]

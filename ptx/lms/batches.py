@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from ptx.lms.families import matrix_of
+
 MOST = 256  # inputs of a batch
 BYTES = 64 * 2**20  # what the largest layer's values may take, or the scores
 
@@ -29,7 +31,7 @@ class Sizes:
 def sizes_of(network: PreTrainedModel) -> Sizes:
     """The sizes of a network, by its configuration; of one that says less, the usual proportions."""
     config = network.config.get_text_config()
-    vocabulary, width = network.get_input_embeddings().weight.shape
+    vocabulary, width = matrix_of(network).shape
     hidden = getattr(config, "hidden_size", None) or width
     names = ("intermediate_size", "ffn_dim", "d_ff", "n_inner", "encoder_ffn_dim", "ffn_hidden_size", "hidden_dim")
     found = [size for name in names if isinstance(size := getattr(config, name, None), int)]

@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ptx.lms.families import matrix_of
+
 # Families whose whole head is one module; of others, the last layer alone is applied to a few positions.
 HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
 WORTH = 4  # the head multiplies the rows of some words alone where they are at most a fourth of the vocabulary
@@ -26,7 +28,7 @@ def logits_at(
     float32. Other positions skip the head, and so do other words where these are few."""
     if tokens is None:
         return _logits_at(network, at, **inputs)
-    if WORTH * len(tokens) <= len(network.get_input_embeddings().weight) and _can_cut(network, at, tokens, inputs):
+    if WORTH * len(tokens) <= len(matrix_of(network)) and _can_cut(network, at, tokens, inputs):
         with _cut(network.get_output_embeddings(), tokens):
             return _logits_at(network, at, **inputs)
     return _logits_at(network, at, **inputs)[:, tokens]

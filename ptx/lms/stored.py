@@ -47,7 +47,7 @@ class Part:
             room = torch.empty(PIECE, dtype=self.dtype)
             for piece in found.split(PIECE):
                 raw = room[: len(piece)] if widened else piece
-                _fill(stream, memoryview(raw.view(torch.uint8).numpy()))
+                _fill(stream, raw.view(torch.uint8).numpy().data)
                 if widened:
                     piece.copy_(raw)
         return found.view(self.shape)[index]

@@ -148,7 +148,11 @@ def test_the_target_in_its_roles(tiny: dict[str, str]) -> None:
     model, task = resolve(tiny["a"]), load_suite("facts").tasks[0]
     settings = Settings(dtype="target=float16,source=bfloat16")
     assert tune_step(model, task, settings).settings["dtype"] == "bfloat16"
-    assert method_named("tuned").own(model, task, settings).settings["dtype"] == "float16"
+    tuned = method_named("tuned").own
+    assert tuned is not None
+    step = tuned(model, task, settings)
+    assert step is not None
+    assert step.settings["dtype"] == "float16"
     settings = Settings(dtype=f"source=bfloat16,{model.name}=float16")
     assert tune_step(model, task, settings).settings["dtype"] == "float16"
 

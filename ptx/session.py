@@ -22,6 +22,7 @@ from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
 from ptx.errors import PtxError, UsageError
+from ptx.lms import gguf
 from ptx.lms.frames import remark
 from ptx.lms.models import place, resolve, zoo
 from ptx.prompts import given, warm
@@ -57,6 +58,7 @@ class Session:
         self.common = common
         self.tell = reporter
         self.store = Store(Path(common.cache_dir), reporter.warn)
+        gguf.keep_in(self.store, reporter.message)
         suite = suite or SuiteConfig()
         more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
         if "tune" in configs:

@@ -2,7 +2,10 @@
 and `housekeeping` and `gc` are behind `ptx cache`."""
 
 from ptx.cache.keys import canonical, digest, file_digest
-from ptx.cache.store import STAGES, Artifact, Store, versions_of
+from ptx.cache.store import MODELS, STAGES, Artifact, Store, models_beside, versions_of
 from ptx.cache.verify import damage
 
-__all__ = ["STAGES", "Artifact", "Store", "canonical", "damage", "digest", "file_digest", "versions_of"]
+__all__ = [
+    "MODELS", "STAGES", "Artifact", "Store", "canonical", "damage", "digest", "file_digest", "models_beside",
+    "versions_of",
+]  # fmt: skip

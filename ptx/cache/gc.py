@@ -13,7 +13,7 @@ from ptx.cache import leases
 from ptx.cache.housekeeping import check_stage, size_of
 from ptx.cache.locks import is_free
 from ptx.cache.problems import unwritable
-from ptx.cache.store import Store, hidden, versions_of
+from ptx.cache.store import Store, everything, hidden, models_beside, versions_of
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
 
@@ -25,8 +25,9 @@ UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb"
 class Wanted:
     """What to remove besides leftovers, damaged entries and those of older versions of ptx.
 
-    Entries not used for `older_than` days; the longest unused ones until the rest has `max_size` bytes. Both may be
-    restricted to one stage. Tuned prompts cost the most: they go only if that stage is named.
+    Entries (artifacts, and dequantised models) not used for `older_than` days; the longest unused ones until the rest
+    has `max_size` bytes. Both may be restricted to one stage. Tuned prompts cost the most: they go only if that stage
+    is named.
     """
 
     older_than: int | None = None
@@ -86,7 +87,7 @@ def collect_garbage(
                     with contextlib.suppress(FileNotFoundError):
                         os.rename(path, aside)  # at once, so that no reader finds half an entry
                         gone.append(aside)
-            leftovers = list(_leftovers(store))
+            leftovers = [*_leftovers(store), *_leftovers(models_beside(store))]
             found.paths += leftovers
             found.bytes += sum(map(size_of, leftovers))
         for path in [] if dry_run else [*gone, *leftovers]:
@@ -105,7 +106,7 @@ def _doomed(store: Store, versions: Mapping[str, int], wanted: Wanted, found: Co
     used = leases.in_use(store.root)
     now = time.time()
     rest: list[tuple[float, int, Path]] = []
-    for folder in store.entries():
+    for folder in everything(store):
         stage = folder.parent.name
         try:
             age = _age(verified(folder), versions)

@@ -1,4 +1,4 @@
-"""What `ptx cache` does beyond reading one artifact: list and check. Removing is in gc.py."""
+"""What `ptx cache` does beyond reading one artifact: list and check, dequantised models too. Removing is in gc.py."""
 
 import contextlib
 import json
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ptx.cache.store import STAGES, Store
+from ptx.cache.store import STAGES, Store, everything
 from ptx.cache.verify import damage
 from ptx.errors import UsageError
 
@@ -19,7 +19,7 @@ def check_stage(stage: str) -> None:
 def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
     """One row per artifact: what it is, when it was made, its size in bytes."""
     check_stage(stage)
-    return [_row(folder) for folder in store.entries(stage or None)]
+    return [_row(folder) for folder in everything(store, stage)]
 
 
 def _row(folder: Path) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _row(folder: Path) -> dict[str, Any]:
 
 def check(store: Store) -> tuple[int, list[dict[str, str]]]:
     """How many artifacts there are, and what is wrong with the damaged ones."""
-    folders = list(store.entries())
+    folders = everything(store)
     found = [(folder, _problem(folder)) for folder in folders]
     return len(folders), [{"path": str(folder), "problem": problem} for folder, problem in found if problem]
 

@@ -30,6 +30,7 @@ from ptx.files import fsync
 
 # In the order in which they build on each other. Each is a folder below v1/, and a file of ptx/stages.
 STAGES = ("anchors", "tune", "encode", "search", "eval", "table", "figure")
+MODELS = "gguf"  # what dequantised models are of, beside the artifacts
 PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.
 PROVENANCE = ("created", "host", "versions", "seconds", "device", "sha256")
@@ -206,6 +207,16 @@ class Store:
 def versions_of(meta: Meta) -> dict[str, int]:
     """The versions of the stages that had a part in an artifact, by its meta.json; early ones named their own only."""
     return dict(meta.get("stages") or {meta["stage"]: meta.get("version", 0)})
+
+
+def models_beside(store: Store) -> Store:
+    """Where models are kept that were dequantised: beside the artifacts, in the same way."""
+    return Store(store.root / "models", store.warn)
+
+
+def everything(store: Store, stage: str = "") -> list[Path]:
+    """Folders of all artifacts, or of one stage's; without a stage, of the models beside them too."""
+    return [*store.entries(stage or None), *(() if stage else models_beside(store).entries(MODELS))]
 
 
 def hidden(final: Path) -> Path:

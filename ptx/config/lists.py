@@ -9,11 +9,16 @@ def listed(text: str) -> list[str]:
 
 
 def names_in(text: str) -> list[str]:
-    """The parts of a comma-separated list of names and paths. A path that exists is one part, its commas included."""
+    """The parts of a comma-separated list of names and paths. A path that exists is one part, its commas included; so
+    is FOLDER:FILE."""
     parts, found = text.split(","), []
     while parts:
         heads = ((n, ",".join(parts[:n]).strip()) for n in range(len(parts), 1, -1))
-        n, part = next(((n, head) for n, head in heads if os.path.exists(head)), (1, parts[0].strip()))
+        n, part = next(((n, head) for n, head in heads if _exists(head)), (1, parts[0].strip()))
         found.append(part)
         parts = parts[n:]
     return [part for part in found if part]
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path) or os.path.exists(os.path.join(*path.rsplit(":", 1)))

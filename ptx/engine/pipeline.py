@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ptx.cache import STAGES, Artifact, Store, leases
+from ptx.cache import MODELS, STAGES, Artifact, Store, leases
 from ptx.engine.build import Outcome, Reporter, build_group, fresh
 from ptx.engine.step import Step, closure
 
@@ -24,7 +24,8 @@ class Pipeline:
         """
         steps = closure(goals)
         if not dry_run:
-            with leases.held(self.store, [(step.stage.name, step.key) for step in steps]):
+            models = {(MODELS, model.digest) for step in steps for model in step.models}
+            with leases.held(self.store, [*((step.stage.name, step.key) for step in steps), *sorted(models)]):
                 outcomes = [as_asked(outcome) for outcome in self._run(goals, steps, force)]
             for outcome in outcomes:
                 if outcome.reused:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ptx.errors import PtxError
+from ptx.lms.gguf import ENDING, MAGIC
 from ptx.lms.hub import TOKENIZER_FILES
 from ptx.lms.weights import FORMATS, read_json
 
@@ -21,8 +22,9 @@ OTHERS = {  # file names, whose they are
 def file(name: str, where: str = "") -> PtxError:
     """Why a file is no model; with `where` in front."""
     path, name = Path(name), where + name
-    if _is_gguf(path):
-        return _gguf(name, path)
+    with path.open("rb") as stream:
+        if stream.read(4) == MAGIC:
+            return PtxError(f"{name} is a GGUF file by another name", f"call it {path.name}{ENDING}, and give that")
     if not path.name.endswith(TENSORS):
         return PtxError(f"{name} is a file, not a model's folder", f"give the folder with {FORMATS[0][0]}")
     if (path.parent / "config.json").is_file():
@@ -53,8 +55,8 @@ def incomplete(name: str, lacks: str) -> PtxError:
         repo = folder.name.removeprefix("models--").replace("--", "/")
         return PtxError(f"{name} is a folder of the hub's cache, not a model's", f"give {repo}, or {repo}@REVISION")
     whole = (folder / "config.json").is_file()
-    if found := _in(folder, "*.gguf"):
-        return _gguf(name, found[0])
+    if found := _in(folder, f"*{ENDING}"):
+        return PtxError(f"{name} has no {lacks}, but a GGUF file", f"give that: {name}:{found[0].name}")
     if (folder / "modules.json").is_file() and (inside := _models_in(folder)):
         hint = f"give {Path(name) / inside[0].name}, which has words for anchors and searches; tuning needs an LM head"
         return PtxError(f"{name} is a folder of sentence-transformers; the model is inside, in {inside[0].name}", hint)
@@ -83,18 +85,6 @@ def incomplete(name: str, lacks: str) -> PtxError:
         hint = f"a tokenizer lies in {folder.absolute().parent}: if it is this model's, copy its files into {name}"
         return PtxError(f"{name} has no {lacks}", hint)
     return PtxError(f"{name} has no {lacks}", "save model and tokenizer into it with `save_pretrained`")
-
-
-def _gguf(name: str, path: Path) -> PtxError:
-    what = f"{name} {'is' if name.endswith(path.name) else 'holds'} a GGUF file, which ptx does not read"
-    how = f"from_pretrained({str(path.parent)!r}, gguf_file={path.name!r})"
-    hint = f"convert it: load model and tokenizer with transformers' `{how}` (needs `pip install gguf`), {SAVED}"
-    return PtxError(what, hint)
-
-
-def _is_gguf(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == b"GGUF"
 
 
 def _in(folder: Path, pattern: str) -> list[Path]:

@@ -34,9 +34,18 @@ def fetch_weights(repo: str, folder: Path, revision: str = "") -> None:
             return
     hint = f"run {_download(repo, revision)} where there is a network, or {EMBEDDED}"
     if "gguf" in repo.lower():
-        hint = f"GGUF files are not read: give the model that they were made from, or {EMBEDDED}"
+        hint = f"name one of its GGUF files, as {repo}:FILE.gguf; or {EMBEDDED}"
     named = f"{repo}@{revision}" if revision else repo
     raise PtxError(f"{named} has no weights for PyTorch, or they are not in the local cache", hint)
+
+
+def fetch_file(repo: str, name: str, revision: str = "") -> Path:
+    """One file of a model. Raises PtxError likewise, and if the model has no such file."""
+    file = _snapshot(repo, [name], revision) / name
+    if not file.is_file():
+        hint = f"see https://huggingface.co/{repo}/tree/{revision or 'main'}; run {_download(repo, revision)} for all"
+        raise PtxError(f"{repo} has no file {name}, or it is not in the local cache", hint)
+    return file
 
 
 def cached_revisions(repo: str) -> list[str]:

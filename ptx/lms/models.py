@@ -1,8 +1,9 @@
 """Which model a name means, and the digests that identify it. Reads files only; nothing heavy is imported.
 
-A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder, or a hub id
-(`org/name`, or one of the hub's old names without an organisation, `t5-small`). `@REVISION` behind an alias or a hub id
-is a branch, a tag or a commit. A checkpoint can bring no code: see `refuse_code`.
+A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder or a GGUF file, or a
+hub id (`org/name`, or one of the hub's old names without an organisation, `t5-small`). `@REVISION` behind an alias or a
+hub id is a branch, a tag or a commit; `:FILE.gguf` behind a folder or a hub id is that file in it. A checkpoint can
+bring no code: see `refuse_code`.
 """
 
 import difflib
@@ -17,7 +18,7 @@ from typing import Any
 
 from ptx.cache import digest, file_digest
 from ptx.errors import PtxError
-from ptx.lms import foreign, hub, weights
+from ptx.lms import foreign, gguf, hub, weights
 
 ZOO_FOLDER = Path(__file__).parents[1] / "zoo" / "models"
 # The paper names no checkpoints. Cased BERT, because OptiPrompt and LAMA, whose data and code it uses, take it, and
@@ -87,12 +88,44 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 
     Raises PtxError for a name that means nothing, or a folder without the files of a model.
     """
+    if file := gguf_file(name):
+        folder, key = gguf.dequantised(name, file)
+        return Model(name, str(folder), key, digest({"gguf": key, "part": "tokenizer"}))
     return _resolve(name, tokenizer_only, weights.stamp(Path(name)) if is_folder(name) else ())
+
+
+def gguf_file(name: str) -> Path | None:
+    """The GGUF file that a name means, if it means one; that of `org/name:FILE.gguf` is fetched.
+
+    Raises PtxError for a folder with several, for a file that is not there, and for the hub's reasons.
+    """
+    folder, file = gguf.parts(name)
+    if file and not is_folder(folder) and not os.path.isfile(name):
+        named, revision = pinned(folder)
+        return hub.fetch_file(repo, file, revision) if (repo := hub_id(named)) else None
+    return local_gguf(name)
+
+
+def local_gguf(name: str) -> Path | None:
+    """The GGUF file of the user's that a name means: by its path, in a folder as `FOLDER:FILE.gguf`, or as the only one
+    in a folder without other weights. Raises PtxError likewise."""
+    if os.path.isfile(name):
+        return Path(name).absolute() if name.endswith(gguf.ENDING) else None
+    folder, file = gguf.parts(name)
+    if file and is_folder(folder):
+        if not (path := Path(folder, file).absolute()).is_file():
+            raise PtxError(f"{folder} holds no file {file}", "check the name behind the colon")
+        return path
+    if is_folder(name) and not foreign.adapter(name, Path(name)) and not weights.weight_files(Path(name)):
+        return gguf.only_one(name)
+    return None
 
 
 def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
-    named, revision = pinned(name)
+    if local_gguf(name):
+        return
+    named, revision = pinned(gguf.parts(name)[0] or name)
     if os.path.isfile(name) and not (name in zoo() or ("/" not in name and hub_id(named))):
         raise foreign.file(name, where)
     if name in zoo() or os.path.isdir(name) or (hub_id(named) and (revision or named == name)):
@@ -126,7 +159,11 @@ def hub_id(name: str) -> str | None:
 
 
 def place(name: str) -> str:
-    """One spelling for all names of a folder or a hub's model."""
+    """One spelling for all names of a folder, a file or a hub's model."""
+    if file := local_gguf(name):
+        return os.path.realpath(file)
+    if gguf.parts(name)[1]:
+        return name
     named, revision = pinned(name)
     return os.path.realpath(name) if is_folder(name) else f"{hub_id(named) or named}@{revision}"
 

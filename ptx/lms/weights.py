@@ -40,12 +40,11 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def stamp(folder: Path) -> tuple[Any, ...]:
-    """What changes when a file of a folder is written, removed or replaced; links are followed."""
-    if not folder.is_dir():
-        return ()
-    files = [(file, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
-    return (str(folder.absolute()), *((file.name, s.st_mtime_ns, s.st_size, s.st_ino) for file, s in files))
+def stamp(path: Path) -> tuple[Any, ...]:
+    """What changes when a file, or one in a folder, is written, removed or replaced; links are followed."""
+    found = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = [(file, file.stat()) for file in found if file.is_file()]
+    return (str(path.absolute()), *((file.name, s.st_mtime_ns, s.st_size, s.st_ino) for file, s in files))
 
 
 def weight_files(folder: Path) -> list[Path]:

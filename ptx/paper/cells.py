@@ -53,7 +53,9 @@ class Cell:
 
 
 def short(model: str) -> str:
-    """A model as it fits into a label: of a folder, its name."""
+    """A model as it fits into a label: of a folder or a GGUF file, its name."""
+    if model.endswith(".gguf"):
+        return Path(model).stem.rpartition(":")[2]
     return Path(model).name if Path(model).is_absolute() or model.startswith(".") else model
 
 

@@ -24,7 +24,7 @@ from ptx.lms.families import factor_by_class
 from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
-from ptx.lms.models import Model, hub_commit, hub_id, pinned, resolve, zoo
+from ptx.lms.models import Model, hub_commit, hub_id, local_gguf, pinned, resolve, zoo
 from ptx.prompts.brought import check_alone, in_front, say_read
 from ptx.stages import tune
 from ptx.stages.tune import FILE
@@ -136,7 +136,7 @@ def _same_model(base: str, model: Model) -> bool:
     names = {own, hub_id(own) or own, hub or own}
     if named in names or hub_id(named) in names or named in {name.split("/")[-1] for name in names}:
         return True
-    return (base in zoo() or Path(base).is_dir()) and resolve(base).digest == model.digest
+    return bool(base in zoo() or Path(base).is_dir() or local_gguf(base)) and resolve(base).digest == model.digest
 
 
 def vectors_digest(prompt: Float[Tensor, "m d"]) -> str:

@@ -1,7 +1,7 @@
 """How to use an exported prompt: a few lines of Python or of a shell for each format, in Markdown, for its card."""
 
 from ptx.formats.card import Record
-from ptx.lms.models import zoo
+from ptx.lms.models import local_gguf, zoo
 
 USES = {
     "peft": """```python
@@ -48,7 +48,7 @@ def usage(to: str, record: Record, base: str, name: str, *, factor: float, space
     model, pin = f'\nbase = "{base}"', ""
     if record.commit:
         model, pin = f'\nbase, revision = "{base}", "{record.commit}"', ", revision=revision"
-    if base in zoo():  # what ships with ptx lies in its folder
+    if base in zoo() or local_gguf(base):  # what ships with ptx lies in its folder, a GGUF file's model in the cache
         model = f'from ptx.lms.models import resolve\n\nbase = resolve("{base}").path'
     prefix = record.layout == "prefix"
     matrix = f"a matrix of shape ({record.vectors}, {record.width}), float32"

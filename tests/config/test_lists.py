@@ -28,6 +28,8 @@ def test_a_path_that_exists_is_one_part(tmp_path: Path, monkeypatch: pytest.Monk
     assert names_in("a,b") == ["a", "b"]
     assert names_in("bert-micro, ./a, b/ ,v1,v2,v3,v1") == ["bert-micro", "./a, b/", "v1,v2,v3", "v1"]
     assert names_in("v1,v2") == ["v1", "v2"]
+    (tmp_path / "a, b" / "x,y.gguf").touch()
+    assert names_in("a, b:x,y.gguf,v1") == ["a, b:x,y.gguf", "v1"]
     assert listed("a, b") == ["a", "b"]  # tasks are no paths
 
 

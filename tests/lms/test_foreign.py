@@ -68,12 +68,8 @@ def adapter(kind: str) -> Callable[[], None]:
 
 # what is done; the name given; what the message and the hint have
 GIVEN: dict[str, tuple[Callable[[], Any], str, str, str]] = {
-    "gguf": (lambda: write("org/x-q4.gguf", content=b"GGUF\3\0\0\0"), "org/x-q4.gguf", "org/x-q4.gguf is a GGUF file",
-             "from_pretrained('org', gguf_file='x-q4.gguf')"),
-    "gguf folder": (lambda: write("org/x-q4.gguf", content=b"GGUF\3\0\0\0"), "org", "org holds a GGUF file",
-                    "from_pretrained('org', gguf_file='x-q4.gguf')"),
-    "gguf and tokenizer": (lambda: instead(["model.safetensors"], "m/x.gguf"), "m", "m holds a GGUF file",
-                           "gguf_file='x.gguf'"),
+    "gguf and weights": (lambda: instead(["tokenizer.json", "tokenizer_config.json"], "m/x.gguf"), "m",
+                         "m has no tokenizer files, but a GGUF file", "give that: m:x.gguf"),
     "weights of a model": (lambda: None, "m/model.safetensors", "m/model.safetensors is a file of weights",
                            "give its folder, m"),
     "weights alone": (lambda: write("x.pt"), "./x.pt", "without config.json and a tokenizer beside it",

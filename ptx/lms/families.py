@@ -24,6 +24,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
+    FineGrainedFP8Config,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -35,6 +36,7 @@ from ptx.errors import PtxError, first_line
 from ptx.lms.models import LOCAL, Model
 from ptx.lms.stored import parts
 from ptx.lms.tables import TABLES, learnt
+from ptx.lms.weights import unscaled
 
 Kind = Literal["masked", "causal", "infill", "span"]
 LOADERS: dict[Kind, Any] = {
@@ -49,6 +51,10 @@ SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePi
 # facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
 HEADLESS = ("BartModel",)
 HEADS = ("ForConditionalGeneration", "WithLMHeadModel")
+# Quantized weights of which transformers makes plain numbers, without a package of its own; and what the others take.
+UNPACKED: dict[str, Any] = {"fp8": FineGrainedFP8Config}
+PACKAGES = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "gptqmodel", "hqq": "hqq", "aqlm": "aqlm",
+            "quanto": "optimum-quanto", "torchao": "torchao", "compressed-tensors": "compressed-tensors"}  # fmt: skip
 # Weights beside those of the language model that change no prediction: poolers and sentence-order heads, ELECTRA's and
 # DeBERTa's other pretraining heads; and tables, whose values are looked at (see `learnt`).
 HEADS_BESIDE = ("pooler.", "seq_relationship.", "sop_classifier.", "discriminator_predictions.", "mask_predictions.")
@@ -109,15 +115,12 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
     config = read_config(model)
     kind = kind_of(model.name, config)
     if quantized := getattr(config, "quantization_config", None):
-        how = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
-        what = f"{model.name} is quantized ({how}), and answers otherwise than the model that it was made from"
-        hint = "give that one; or load it with transformers where it runs, call `dequantize()` and `save_pretrained`"
-        raise PtxError(what, hint)
+        _check_readable(model.name, quantized)
     network, report = _load(model, config, kind, dtype)
     if any("lm_predictions." in key for key in report["unexpected_keys"]) and hasattr(config, "legacy"):
         config.legacy = False  # DeBERTa as its authors publish it, with a head named otherwise
         network, report = _load(model, config, kind, dtype)
-    if missing := sorted(report["missing_keys"]):
+    if missing := sorted({*report["missing_keys"], *unscaled(Path(model.path))}):
         inside = [key for key in missing if key.startswith(f"{network.base_model_prefix}.")]
         what = f"lacks {len(missing)} of its weights" if inside else "has no trained language-model head"
         hint = "choose a checkpoint saved with its LM head; `ptx models` lists some"
@@ -135,15 +138,30 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
     return network.eval().requires_grad_(False), kind
 
 
+def _check_readable(name: str, quantized: Any) -> None:
+    """Raise PtxError unless transformers makes plain numbers of these quantized ones on any device, by itself."""
+    said = quantized if isinstance(quantized, dict) else {}
+    method = str(said.get("quant_method", "unknown"))
+    if method in UNPACKED:
+        return
+    bits = next((bits for bits in (4, 8) if said.get(f"load_in_{bits}bit")), said.get("bits"))
+    what = f"{name} is quantized ({method}{f', {bits} bits' if bits else ''}), which ptx does not read"
+    runs = f", where the package {PACKAGES[method]} runs," if method in PACKAGES else " where it runs"
+    hint = "give the model that it was made from, or a GGUF file of it"
+    raise PtxError(what, f"{hint}; or{runs} load it with transformers, call `dequantize()` and `save_pretrained`")
+
+
 def _load(
     model: Model, config: PreTrainedConfig, kind: Kind, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
+    method = (getattr(config, "quantization_config", None) or {}).get("quant_method")
+    unpacking = {"quantization_config": UNPACKED[method](dequantize=True)} if method else {}
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
-        more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **LOCAL}
-        weights = parts(Path(model.path), dtype)
+        more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
+        weights = None if method else parts(Path(model.path), dtype)
         if weights is None:
             return LOADERS[kind].from_pretrained(model.path, config=config, weights_only=True, **more)
         with torch.device("meta"):

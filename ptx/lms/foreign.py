@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 from ptx.lms.gguf import ENDING, MAGIC
 from ptx.lms.hub import TOKENIZER_FILES
 from ptx.lms.weights import FORMATS, read_json
@@ -12,6 +12,9 @@ TOKENIZER = "tokenizer files"
 SAVED = "save both into one folder with `save_pretrained`, and give that"
 TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx")
 ADAPTER = "adapter_config.json"
+MERGE = "merge it with PEFT's `merge_and_unload`"
+SOFT = ("PROMPT_TUNING", "P_TUNING", "CPT")
+UNMERGED = ("PREFIX_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CARTRIDGE")  # PEFT itself refuses to
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
 OTHERS = {  # file names, whose they are
     "tf_model*.h5": "TensorFlow", "*.ckpt.index": "TensorFlow", "flax_model*.msgpack": "Flax", "rust_model.ot": "Rust",
@@ -27,6 +30,8 @@ def file(name: str, where: str = "") -> PtxError:
             return PtxError(f"{name} is a GGUF file by another name", f"call it {path.name}{ENDING}, and give that")
     if not path.name.endswith(TENSORS):
         return PtxError(f"{name} is a file, not a model's folder", f"give the folder with {FORMATS[0][0]}")
+    if path.name in ADAPTERS and (error := adapter(str(path.parent), path.parent)):
+        return PtxError(where + error.message, error.hint)
     if (path.parent / "config.json").is_file():
         return PtxError(f"{name} is a file of weights, not a model's folder", f"give its folder, {path.parent}")
     what = f"{name} is a file of weights: without config.json and a tokenizer beside it, it is no model"
@@ -37,14 +42,21 @@ def adapter(name: str, folder: Path) -> PtxError | None:
     """Why an adapter is no model, if the folder holds one, alone or beside a model that it would change."""
     if (folder / ADAPTER).is_file():
         config = read_json(folder / ADAPTER)
-        hint = "merge it with PEFT's `merge_and_unload`, save the whole model, and give that folder"
-        if config.get("peft_type") in ("PROMPT_TUNING", "P_TUNING"):
+        kind = config.get("peft_type")
+        hint = f"{MERGE}, save the whole model, and give that folder"
+        if kind in SOFT:
             hint = f"it is a soft prompt: `ptx import {name}`"
-        base = config.get("base_model_name_or_path")
-        return PtxError(f"{name} is an adapter of another model, {base or 'unnamed'} (it has an {ADAPTER})", hint)
+        elif kind in UNMERGED:
+            hint = "it cannot be merged: give the model that it was made for"
+        what = "an adapter" if kind is None else f"a {'DORA' if config.get('use_dora') else kind} adapter"
+        base = shown(str(config.get("base_model_name_or_path") or "unnamed"))
+        return PtxError(f"{name} is {what} of another model, {base} (it has an {ADAPTER})", hint)
     if found := [name for name in ADAPTERS if (folder / name).is_file()]:
+        if not (folder / "config.json").is_file():
+            what = f"{name} is an adapter of another model ({found[0]}), without the {ADAPTER} that names it"
+            return PtxError(what, f"fetch it again with that file; then {MERGE}, and save the whole model")
         what = f"{name} holds an adapter, {found[0]}, which a model read from there would lack"
-        return PtxError(what, "merge it with PEFT's `merge_and_unload`; or move it elsewhere, to have the model alone")
+        return PtxError(what, f"{MERGE}; or move it elsewhere, to have the model alone")
     return None
 
 
@@ -62,6 +74,9 @@ def incomplete(name: str, lacks: str) -> PtxError:
         return PtxError(f"{name} is a folder of sentence-transformers; the model is inside, in {inside[0].name}", hint)
     if (folder / "model_index.json").is_file():
         return PtxError(f"{name} is a pipeline of diffusers", "give the folder of a masked or causal LM")
+    if not whole and (inside := sorted(path.parent for path in folder.glob(f"*/{ADAPTER}"))):
+        what = f"{name} holds no model, but adapters of another one: {', '.join(path.name for path in inside[-4:])}"
+        return PtxError(what, f"{MERGE}, save the whole model, and give that folder")
     if not whole and (inside := _models_in(folder)):
         names = ", ".join(path.name for path in inside[-4:])
         what = f"{name} holds no model itself, but folders that do: {names}"

@@ -125,7 +125,9 @@ def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
     if local_gguf(name):
         return
-    named, revision = pinned(gguf.parts(name)[0] or name)
+    if not os.path.exists(name):
+        name = gguf.parts(name)[0] or name
+    named, revision = pinned(name)
     if os.path.isfile(name) and not (name in zoo() or ("/" not in name and hub_id(named))):
         raise foreign.file(name, where)
     if name in zoo() or os.path.isdir(name) or (hub_id(named) and (revision or named == name)):

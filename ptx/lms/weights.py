@@ -90,6 +90,17 @@ def stored(folder: Path) -> list[Stored]:
     return found
 
 
+def unscaled(folder: Path) -> list[str]:
+    """The factors that 8-bit floating-point numbers of a folder's safetensors files lack, by their names."""
+    found: dict[str, str] = {}
+    for file in weight_files(folder):
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="numpy") as content:
+                found |= {name: content.get_slice(name).get_dtype() for name in content.keys()}
+    scales = {f"{name}_scale_inv" for name, kind in found.items() if kind.startswith("F8_")}
+    return sorted(scales - found.keys())
+
+
 def word_matrix(folder: Path) -> Stored | None:
     """The word-embedding matrix, unless other than exactly one stored tensor has a name that says so."""
     tensors = stored(folder)

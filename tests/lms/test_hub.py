@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import pytest
 from conftest import make_model
+from gguf_files import write_pair
 
 from ptx.errors import PtxError
 from ptx.lms.models import MOVED, PAPER, check_name, hub_id, pinned, resolve
@@ -141,6 +142,23 @@ def ask(hub: Hub, home: Path, *names: str, offline: bool = False) -> list[dict[s
     *answers, heavy = map(json.loads, done.stdout.splitlines())
     assert heavy == []
     return answers
+
+
+def test_a_gguf_file_of_the_hub(hub: Hub, tmp_path: Path) -> None:
+    write_pair(tmp_path / "files" / "tiny.gguf", tmp_path / "folder")
+    (tmp_path / "files" / "other.gguf").write_bytes(b"GGUF, not asked for")
+    hub.folders["org/tiny-gguf"] = tmp_path / "files"
+    hub.asked.clear()
+    asked = ("org/tiny-gguf@main:none.gguf", "org/tiny-gguf")
+    none, unnamed = ask(hub, tmp_path / "home", *asked)
+    assert none["error"] == "org/tiny-gguf has no file none.gguf, or it is not in the local cache"
+    assert "name one of its GGUF files, as org/tiny-gguf:FILE.gguf" in unnamed["hint"]
+    code = "import sys; from ptx.lms.models import gguf_file; print(gguf_file('org/tiny-gguf@main:tiny.gguf'))"
+    environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HUB_OFFLINE": "0"}
+    environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).read_bytes() == (tmp_path / "files" / "tiny.gguf").read_bytes()
+    assert hub.asked == ["tiny.gguf"]
 
 
 def test_the_hub(hub: Hub, tmp_path: Path) -> None:

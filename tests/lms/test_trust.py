@@ -258,18 +258,47 @@ def test_a_head_that_only_the_configuration_unties(tmp_path: Path) -> None:
     assert "set tie_word_embeddings to true in its config.json" in caught.value.hint
 
 
-@pytest.mark.parametrize("how", ["gptq", "bitsandbytes", "fp8"])
+@pytest.mark.parametrize("how", ["gptq", "bitsandbytes", "awq"])
 def test_quantized_models_are_refused(how: str, tmp_path: Path) -> None:
     folder = make("llama", tmp_path / "llama")
     change(folder / "config.json", quantization_config={"quant_method": how, "bits": 4})
-    with pytest.raises(PtxError, match=rf"is quantized \({how}\)") as caught:
+    with pytest.raises(PtxError, match=rf"is quantized \({how}, 4 bits\), which ptx does not read") as caught:
         load(folder)
+    assert f"the package {'bitsandbytes' if how == 'bitsandbytes' else 'gptqmodel'} runs" in caught.value.hint
+    assert "or a GGUF file of it" in caught.value.hint
     assert "dequantize" in caught.value.hint
     assert len(load_embeddings(found(folder), "cpu").embeddings)  # these are as they were
     change_weights(folder, lambda tensors: tensors.update(
         {"model.embed_tokens.weight": tensors["model.embed_tokens.weight"].to(torch.int8)}))  # fmt: skip
     with pytest.raises(PtxError, match="is quantized"):
         load_embeddings(found(folder), "cpu")
+
+
+def test_fp8_weights_are_read_as_what_they_stand_for(tmp_path: Path) -> None:
+    """Each 8 by 8 block of a matrix has a factor; without it the numbers would be noise."""
+    folder = make("llama", tmp_path / "llama")
+    factors: dict[str, torch.Tensor] = {}
+
+    def stand_for(tensors: dict[str, torch.Tensor], *, packed: bool) -> None:
+        for name in [name for name in tensors if "_proj" in name]:
+            n, d = tensors[name].shape
+            blocks = tensors[name].reshape(n // 8, 8, d // 8, 8)
+            factors.setdefault(name, blocks.abs().amax((1, 3)) / 448)
+            factor = factors[name][:, None, :, None]
+            small = (blocks / factor).to(torch.float8_e4m3fn)
+            if packed:
+                tensors |= {name: small.reshape(n, d), f"{name}_scale_inv": factors[name]}
+            else:
+                tensors[name] = (small.float() * factor).reshape(n, d)
+
+    change_weights(folder, lambda tensors: stand_for(tensors, packed=False))
+    plain = score(load(folder), "the king")
+    change_weights(folder, lambda tensors: stand_for(tensors, packed=True))
+    change(folder / "config.json", quantization_config={"quant_method": "fp8", "weight_block_size": [8, 8]})
+    torch.testing.assert_close(score(load(folder), "the king"), plain)
+    change_weights(folder, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight_scale_inv"))
+    with pytest.raises(PtxError, match=r"lacks 1 of its weights \(model\.layers\.1\.mlp\.up_proj\.weight_scale_inv"):
+        load(folder)
 
 
 def test_a_damaged_matrix_stops_every_stage(folder: Path, suite: str, ptx: Callable[..., Result]) -> None:

@@ -151,7 +151,7 @@ def _smallest(tensor: Any) -> Any:
 
 def check(name: str, file: Path) -> None:
     """Raise PtxError for a GGUF file that is not a whole language model, going by what it says of itself."""
-    from transformers.integrations.gguf import read_gguf_metadata
+    from transformers.integrations.gguf.reader import read_gguf_metadata
 
     if PART.search(file.name):
         hint = "join them with llama.cpp's `llama-gguf-split --merge`, and give the whole"
@@ -167,7 +167,7 @@ def check(name: str, file: Path) -> None:
 def _check_all_read(file: Path, network: Any) -> None:
     """Raise ValueError if the file holds numbers that the network has no place for, of which its reader says nothing:
     all but tables of positions, which are computed, and layers behind the last (they guess several tokens at once)."""
-    from transformers.integrations.gguf import GgufHeader
+    from transformers.integrations.gguf.reader import GgufHeader
 
     try:
         tensors = GgufHeader.from_file(str(file)).tensors

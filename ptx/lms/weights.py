@@ -96,7 +96,8 @@ def unscaled(folder: Path) -> list[str]:
     for file in weight_files(folder):
         if file.suffix == ".safetensors":
             with safe_open(file, framework="numpy") as content:
-                found |= {name: content.get_slice(name).get_dtype() for name in content.keys()}
+                names = content.keys()
+                found |= {name: content.get_slice(name).get_dtype() for name in names}
     scales = {f"{name}_scale_inv" for name, kind in found.items() if kind.startswith("F8_")}
     return sorted(scales - found.keys())
 

@@ -61,9 +61,14 @@ def inside() -> None:
     write("st/modules.json", content=b"[]")
 
 
-def adapter(kind: str) -> Callable[[], None]:
+def adapter(kind: str, *beside: str) -> Callable[[], None]:
     config = {"peft_type": kind, "base_model_name_or_path": "org/base"}
-    return lambda: write("a/adapter_config.json", content=json.dumps(config).encode())
+
+    def prepare() -> None:
+        write("a/adapter_config.json", content=json.dumps(config).encode())
+        write(*(f"a/{name}" for name in beside))
+
+    return prepare
 
 
 # what is done; the name given; what the message and the hint have
@@ -96,21 +101,21 @@ GIVEN: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "cache": (cached, "models--org--name", "a folder of the hub's cache", "give org/name, or org/name@REVISION"),
     "lora": (adapter("LORA"), "a", "a is a LORA adapter of another model, org/base", "merge_and_unload"),
     "prompt": (adapter("PROMPT_TUNING"), "a", "a is a PROMPT_TUNING adapter of another model", "`ptx import a`"),
-    "lora with a tokenizer": (lambda: (adapter("LORA")(), shutil.copy("m/tokenizer.json", "a")), "a",
-                              "a is a LORA adapter of another model, org/base", "merge_and_unload"),
+    "lora with a tokenizer": (adapter("LORA", "tokenizer.json"), "a", "a is a LORA adapter of another model, org/base",
+                              "merge_and_unload"),
     "dora": (lambda: write("a/adapter_config.json", content=b'{"peft_type": "LORA", "use_dora": true}'), "a",
              "a is a DORA adapter of another model, unnamed", "merge_and_unload"),
-    "ia3": (adapter("IA3"), "a", "a is a IA3 adapter of another model", "merge_and_unload"),
+    "ia3": (adapter("IA3"), "a", "a is an IA3 adapter of another model", "merge_and_unload"),
     "mlx": (lambda: write("a/adapter_config.json", content=b'{"fine_tune_type": "lora"}'), "a",
             "a is an adapter of another model, unnamed", "merge"),
     "prefix": (adapter("PREFIX_TUNING"), "a", "a is a PREFIX_TUNING adapter of another model", "cannot be merged"),
     "no adapter_config": (lambda: write("a/adapter_model.safetensors", "a/tokenizer.json"), "a",
                           "a is an adapter of another model (adapter_model.safetensors), without the adapter_config",
                           "fetch it again"),
-    "adapter's file": (lambda: (adapter("LORA")(), write("a/adapter_model.safetensors")), "a/adapter_model.safetensors",
+    "adapter's file": (adapter("LORA", "adapter_model.safetensors"), "a/adapter_model.safetensors",
                        "a is a LORA adapter of another model, org/base", "merge_and_unload"),
-    "adapters inside": (lambda: (write("out/checkpoint-5/adapter_config.json", content=b"{}"),
-                                 write("out/tokenizer.json")), "out", "no model, but adapters of another one", "merge"),
+    "adapters inside": (lambda: write("out/checkpoint-5/adapter_config.json", "out/tokenizer.json", content=b"{}"),
+                        "out", "no model, but adapters of another one: checkpoint-5", "merge"),
     "adapter beside": (lambda: write("m/adapter_model.safetensors"), "m",
                        "m holds an adapter, adapter_model.safetensors", "merge_and_unload"),
     "tilde": (lambda: None, "~/nothing-there", "no folder ~/nothing-there", f"write {Path.home()}/nothing-there"),

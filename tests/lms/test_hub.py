@@ -159,6 +159,7 @@ def test_a_gguf_file_of_the_hub(hub: Hub, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).read_bytes() == (tmp_path / "files" / "tiny.gguf").read_bytes()
     assert hub.asked == ["tiny.gguf"]
+    hub.asked.clear()
 
 
 def test_the_hub(hub: Hub, tmp_path: Path) -> None:

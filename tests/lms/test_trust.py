@@ -296,7 +296,7 @@ def test_fp8_weights_are_read_as_what_they_stand_for(tmp_path: Path) -> None:
     change_weights(folder, lambda tensors: stand_for(tensors, packed=True))
     change(folder / "config.json", quantization_config={"quant_method": "fp8", "weight_block_size": [8, 8]})
     torch.testing.assert_close(score(load(folder), "the king"), plain)
-    change_weights(folder, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight_scale_inv"))
+    change_weights(folder, lambda tensors: tensors.__delitem__("model.layers.1.mlp.up_proj.weight_scale_inv"))
     with pytest.raises(PtxError, match=r"lacks 1 of its weights \(model\.layers\.1\.mlp\.up_proj\.weight_scale_inv"):
         load(folder)
 

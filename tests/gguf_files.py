@@ -38,7 +38,8 @@ def write_pair(
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=LAYERS, rms_norm_eps=1e-5,
         num_attention_heads=HEADS, num_key_value_heads=KEY_HEADS, max_position_embeddings=64, initializer_range=0.4,
-        tie_word_embeddings=tied, bos_token_id=0, eos_token_id=0, rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+        tie_word_embeddings=tied, bos_token_id=0, eos_token_id=0,
+        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
     )  # fmt: skip
     network = LlamaForCausalLM(config).eval()
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ def adapter(name: str, folder: Path) -> PtxError | None:
             hint = "it cannot be merged: give the model that it was made for"
         kind = "DORA" if config.get("use_dora") else kind
         what = (
-            "an adapter" if kind is None else f"{'an' if str(kind)[0] in 'AEIOU' else 'a'} {shown(str(kind))} adapter"
+            "an adapter" if kind is None else f"{'an' if str(kind)[:1] in 'AEIOU' else 'a'} {shown(str(kind))} adapter"
         )
         base = shown(str(config.get("base_model_name_or_path") or "unnamed"))
         return PtxError(f"{name} is {what} of another model, {base} (it has an {ADAPTER})", hint)

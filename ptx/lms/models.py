@@ -125,8 +125,11 @@ def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
     if local_gguf(name):
         return
-    if not os.path.exists(name):
-        name = gguf.parts(name)[0] or name
+    folder, _ = gguf.parts(name)
+    if name.endswith(gguf.ENDING) and not os.path.exists(name):
+        if not hub_id(pinned(folder)[0]):
+            raise PtxError(f"{where}no file {name}", "check the path; files of a folder are FOLDER:FILE.gguf")
+        name = folder
     named, revision = pinned(name)
     if os.path.isfile(name) and not (name in zoo() or ("/" not in name and hub_id(named))):
         raise foreign.file(name, where)

@@ -163,6 +163,13 @@ def test_a_hub_file_is_named_behind_a_colon(monkeypatch: pytest.MonkeyPatch, her
     assert place("org/name:x.gguf") != place("org/name:y.gguf")
 
 
+@pytest.mark.parametrize("name", ["nothing.gguf", "folder/nothing.gguf", "told:y.gguf", "./x:y.gguf", "a@b/c.gguf"])
+def test_a_file_that_is_not_there(name: str, here: Path) -> None:
+    Path("told").touch()
+    with pytest.raises(PtxError, match=f"mine: no file {name}"):
+        check_name(name, "mine: ")
+
+
 def broken(**said: Any) -> Callable[[Path], None]:
     return lambda file: write_pair(file, Path("folder"), **said)
 

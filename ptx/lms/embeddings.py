@@ -1,6 +1,7 @@
 """A model's words and their embeddings: all that anchors, encodings and searches need of it."""
 
 import functools
+import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from ptx.lms.weights import stamp, word_matrix
 
 PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 ROWS = 16384  # of a matrix that are looked at together
+TOGETHER = 4096  # words encoded at a time: what a tokenizer says of each takes a kilobyte
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
 
 
@@ -193,7 +195,9 @@ def one_token_words(
     else:
         before = STAND_IN + before if before[:1].isspace() else before
         opening = tokenizer([before.removesuffix(" ")], **only_ids)["input_ids"][0] if before else []
-    encoded = tokenizer([before + word + behind for word in words], **only_ids)["input_ids"]
+    texts = [f"{before}{word}{behind}" for word in words]
+    parts = (texts[i : i + TOGETHER] for i in range(0, len(texts), TOGETHER))
+    encoded = itertools.chain.from_iterable(tokenizer(part, **only_ids)["input_ids"] for part in parts)
     special, begun = special_ids(tokenizer), len(opening)
     found = {
         word: ids[begun]

@@ -18,6 +18,7 @@ from ptx.lms.families import matrix_of
 # Families whose whole head is one module; of others, the last layer alone is applied to a few positions.
 HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "albert": "predictions", "gpt2": "lm_head"}
 WORTH = 4  # the head multiplies the rows of some words alone where they are at most a fourth of the vocabulary
+ROWS = 4096  # of the head's matrix that are gathered at a time
 _CUTS: weakref.WeakKeyDictionary[PreTrainedModel, bool] = weakref.WeakKeyDictionary()  # see `_can_cut`
 
 
@@ -46,16 +47,19 @@ def _logits_at(network: PreTrainedModel, at: Bool[Tensor, "b n"], **inputs: Any)
 
 @contextlib.contextmanager
 def _cut(last: nn.Linear, tokens: Int[Tensor, " k"]) -> Iterator[None]:
-    """The head's last layer with the rows of some words alone. What a family does to scores behind it (soft-capping, a
-    scale) stays; word embeddings that are the same matrix are not touched, since the layer is given another one."""
-    weight, bias, width = last.weight, last.bias, last.out_features
+    """The head's last layer with the rows of some words alone, some thousands at a time: no second matrix of them is
+    made. What a family does to scores behind it (soft-capping, a scale) stays."""
+
+    def forward(hidden: Float[Tensor, "*b d"]) -> Float[Tensor, "*b k"]:
+        weights = (last.weight[part] for part in tokens.split(ROWS))
+        biases = (None if last.bias is None else last.bias[part] for part in tokens.split(ROWS))
+        return torch.cat([nn.functional.linear(hidden, *pair) for pair in zip(weights, biases, strict=True)], -1)
+
+    last.forward = forward  # type: ignore
     try:
-        last.weight = nn.Parameter(weight[tokens], requires_grad=False)
-        last.bias = bias if bias is None else nn.Parameter(bias[tokens], requires_grad=False)
-        last.out_features = len(tokens)
         yield
     finally:
-        last.weight, last.bias, last.out_features = weight, bias, width
+        del last.forward
 
 
 @torch.no_grad()

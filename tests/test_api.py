@@ -19,6 +19,10 @@ from ptx.config import SearchConfig, TuneConfig
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
 
+# Tiny random models never learn.
+pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* has not learned:UserWarning")
+
+
 @pytest.fixture
 def settings(tiny, suite) -> dict:
     return {"suite": Path(suite), "tasks": ["R1", "R2"], "epochs": 2, "lr": 0.02}
@@ -41,8 +45,8 @@ def test_calls_and_commands_share_their_artifacts(ptx, tiny, suite, settings, ca
     for frame, command in [
         (api.anchors(models=list(tiny.values()), count=50, order="rank"),
          ["anchors", "--models", names, "--count", "50", "--order", "rank", "--json"]),
-        (api.tune(model=tiny["a"], init_scale=0.5, **settings),
-         ["tune", "--model", tiny["a"], "--init-scale", "0.5", *common]),
+        (api.tune(model=tiny["a"], init="random", init_scale=0.5, **settings),
+         ["tune", "--model", tiny["a"], "--init", "random", "--init-scale", "0.5", *common]),
         (api.encode(model=tiny["a"], **more, **settings), ["encode", "--model", tiny["a"], *options, *common]),
         (api.search(**searched, **settings), ["search", *flags, *options, *found, *common]),
         (api.eval(**searched, split="dev", **settings),

@@ -19,7 +19,7 @@ import families
 import pytest
 import reference
 import torch
-from conftest import COUNTRIES, Result, make_causal_model, make_model, write_topics
+from conftest import COUNTRIES, PAPER_TUNING, Result, make_causal_model, make_model, write_topics
 from reference import LAYOUTS, Fact, Scored
 from safetensors.torch import load_file
 from torch import Tensor
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 Run = Callable[..., Result]
 Models = Callable[[str], str]
 MODELS = ("masked", "roberta", "causal", "opt", "bart", "bart-scaled", "t5")
-FAST = ("--epochs", "6", "--lr", "0.3")
+FAST = (*PAPER_TUNING, "--epochs", "6", "--lr", "0.3")
 
 
 def write_facts(folder: Path, tasks: int = 2, *, dev: int = 12, test: int = 16) -> str:
@@ -269,7 +269,7 @@ def test_the_first_best_epoch(run: Run, model: Models, many: str) -> None:
 
 def test_a_drawn_start_is_never_kept(run: Run, model: Models, suite: str) -> None:
     """Even where no epoch is better: with this learning rate none differs."""
-    for row in run("tune", "--model", model("bart"), "--suite", suite, "--epochs", "2", "--lr", "1e-12").at("tune"):
+    for row in run("tune", "--model", model("bart"), "--suite", suite, *FAST, "--epochs", "2", "--lr", "1e-12").at("tune"):
         check_tune(row)
         assert row["epoch"] == 1
         assert len({point["dev_accuracy"] for point in meta_of(row)["metrics"]["history"]}) == 1
@@ -280,7 +280,7 @@ def test_a_warm_start_is_kept_unless_an_epoch_is_better(run: Run, model: Models,
     starts = run("search", "--method", "random", "--target", target, "--suite", many).at("search")
     keys = ",".join(row["key"][:12] for row in reversed(starts))
     kept = []
-    rows = run("tune", "--model", target, "--suite", many, "--init", keys, *FAST).at("tune")
+    rows = run("tune", "--model", target, "--suite", many, *FAST, "--init", keys).at("tune")
     for row, start in zip(rows, starts, strict=True):
         check_tune(row, start=prompt_of(start))
         kept.append(row["epoch"])
@@ -300,8 +300,8 @@ def test_dev_texts_beyond_a_batch(run: Run, model: Models, root: Path) -> None:
         folder / "dev.jsonl", [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
     )
     (noise,) = run("search", "--method", "random", "--target", model("causal"), "--suite", folder).at("search")
-    args = ("--model", model("causal"), "--suite", folder, "--init", noise["key"])
-    (row,) = run("tune", *args, *FAST).at("tune")
+    args = ("--model", model("causal"), "--suite", folder, *FAST, "--init", noise["key"])
+    (row,) = run("tune", *args).at("tune")
     before, *after = check_tune(row, start=prompt_of(noise))
     assert before < max(after) == labels.count("bad") / 257
 
@@ -312,7 +312,7 @@ def test_a_warm_start_from_a_file(run: Run, model: Models, suite: str, lr: str) 
     args = ("--model", model("causal"), "--suite", suite, "--tasks", "R1")
     (tuned,) = run("tune", *args, *FAST).at("tune")
     file = Path(tuned["path"]) / "prompt.safetensors"
-    row = run("tune", *args, "--init", file, "--epochs", "3", "--lr", lr, "--batch-size", "4").at("tune")[-1]
+    row = run("tune", *args, *FAST, "--init", file, "--epochs", "3", "--lr", lr, "--batch-size", "4").at("tune")[-1]
     before, *after = check_tune(row, start=prompt_of(tuned))
     assert row["epoch"] == 0
     assert torch.equal(prompt_of(row), prompt_of(tuned))

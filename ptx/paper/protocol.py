@@ -16,7 +16,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "tuning": {
         "tune.prompt_length": 5, "tune.layout": "postfix", "tune.init": "random", "tune.init_scale": "paper",
         "tune.epochs": 10, "tune.batch_size": 16, "tune.lr": 3e-3, "tune.schedule": "linear", "tune.warmup": 0.1,
-        "tune.optimizer": "optiprompt", "tune.dtype": "float32",
+        "tune.optimizer": "optiprompt", "tune.patience": 0, "tune.dtype": "float32",
     },
     "anchors": {"encode.top_k": 8192},
     "search": {

@@ -10,8 +10,8 @@ from ptx.config import TuneConfig, left_out
 from ptx.stages import versions
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
-NOT_SETTINGS = {"seed", "task", "template", "text", "reads", "frame", "method", "weights", "split", "lr_scale"}
-TUNED = {name: value for name, value in left_out(TuneConfig).items() if name not in NOT_SETTINGS}
+NOT_SETTINGS = {"seed", "task", "template", "text", "reads", "frame", "method", "weights", "split"}
+TUNED = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
 LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
 SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
 
@@ -66,7 +66,7 @@ def result_of(artifact: Artifact) -> Result:
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
         if "epochs" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt
             if "lr_scale" in config:
-                settings[f"{stage}.lr"] = f"{config['lr_scale']:g} std"
+                settings[f"{stage}.lr"] = f"{settings.pop(f'{stage}.lr_scale')} std"
             for name, value in TUNED.items():
                 settings.setdefault(f"{stage}.{name}", value)
     return Result(artifact, labels, artifact.meta["metrics"], settings)

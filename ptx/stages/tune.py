@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +42,15 @@ def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source
     if asked.init == "text":  # the template is no reason for another table
         text = words_of(task.template) if task.template else ""
         own |= {"text": text} if text else {"init": "random"}
+    elif asked.init.startswith(TEXT):
+        own["init"] = TEXT + asked.init.removeprefix(TEXT).strip()
     if own["init"] == "random":
         own["init_scale"] = shortest(asked.init_scale)
     else:
         del own["init_scale"]
     inputs = {"model": model.digest, "facts": task.digest("train", "dev")}
     labels = {"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed}
-    group = (model.digest, digest(vars(asked)), str(settings.seed), own.get("dtype", FLOAT32))
+    group = (model.digest, digest(vars(asked)), own["init"], str(settings.seed), own.get("dtype", FLOAT32))
     step = Step(STAGE, own, inputs, (), labels, group, models=(model,), task=task)
     if own["init"] in (*DRAWN, "text") or own["init"].startswith(TEXT):
         return step
@@ -102,7 +103,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             [of_task for _, _, of_task in part],
             config,
             seed=part[0][0].settings["seed"],
-            tick=functools.partial(tick, len(part) / config.epochs),
+            tick=tick,
         )
         seconds = watch.lap() / len(part)
         for (step, task, of_task), tuned in zip(part, tuned_prompts, strict=True):
@@ -133,7 +134,7 @@ def _start(step: Step, model: LanguageModel, store: Store) -> Tensor | None:
     if init in DRAWN:
         return None
     if init == "text" or init.startswith(TEXT):
-        return text_prompt(model, step.settings.get("text", init.removeprefix(TEXT).strip()), wanted)
+        return text_prompt(model, step.settings.get("text", init.removeprefix(TEXT)), wanted)
     prompt = read_prompt(step.parents[0], store)
     if (m := len(prompt)) != wanted:
         named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"

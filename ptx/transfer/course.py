@@ -36,9 +36,8 @@ class Course:
 
     def step(self) -> dict[str, float]:
         """Adam's rate in the next step, and one step more. Each round of --epochs has the whole schedule."""
-        round_ = self.config.epochs * self.each
         self.taken += 1
-        return rate(self.config, (self.taken - 1) % round_, round_, self.std)
+        return rate(self.config, self.taken - 1, self.config.epochs * self.each, self.std)
 
     def saw(self, accuracy: float, loss: float | None = None) -> None:
         self.history.append(

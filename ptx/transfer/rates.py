@@ -10,15 +10,15 @@ DECAYS = (0.9, 0.999)  # of Adam's two means
 
 
 def rate(config: TuneConfig, step: int, steps: int, std: float) -> dict[str, float]:
-    """`lr` and `eps` of torch's Adam in a step, counted from 0, of as many as a whole tuning takes; `std` is that of
-    the model's word embeddings, the unit of --lr-scale.
+    """`lr` and `eps` of torch's Adam in a step, counted from 0; the schedule is over so many `steps`, and then begins
+    again. `std` is that of the model's word embeddings, the unit of --lr-scale.
 
     The linear schedule rises from 0 over the first share of steps and falls to 0 over the others (the authors' code).
     OptiPrompt's optimizer is AdamW without weight decay and without the correction of Adam's means for beginning at 0,
     which is Adam at another rate: lr m / (sqrt(v) + eps), where Adam has both means divided by 1 - decay^t. Its steps
     are 3 times as long at first, 6 times by the eighth, and half as long again after 500.
     """
-    lr = config.rate(std) * (linear(step, steps, config.warmup) if config.schedule == "linear" else 1.0)
+    lr = config.rate(std) * (linear(step % steps, steps, config.warmup) if config.schedule == "linear" else 1.0)
     if config.optimizer == "adam":
         return {"lr": lr, "eps": EPS}
     first, second = (1 - decay ** (step + 1) for decay in DECAYS)

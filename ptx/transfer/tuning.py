@@ -86,9 +86,9 @@ def tune_prompts(
     config: TuneConfig,
     *,
     seed: int = 0,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[float], None] = lambda share: None,
 ) -> list[Tuned]:
-    """One prompt per task. `tick` is called after each epoch of all tasks.
+    """One prompt per task. `tick` is told after each epoch what was done in it, in tasks: all in all their number.
 
     A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
     stops being finite.
@@ -104,6 +104,7 @@ def tune_prompts(
     choice = DevChoice(model, [task.dev for task in tasks])
     model.keep([row for task in tasks for row, _ in task.train] + [row for task in tasks for row in task.dev.rows])
     early = _early_looks(tasks, courses)
+    done = 0.0  # tasks, as far as is planned
 
     def look(among: Sequence[int]) -> dict[int, float]:
         scores = choice.score([prompt.detach() if i in among else None for i, prompt in enumerate(prompts)])
@@ -130,7 +131,8 @@ def tune_prompts(
         for i, score in look(going).items():
             courses[i].finish_epoch(losses[i], score)
             choice.offer(i, courses[i].epoch, score, prompts[i])
-        tick()
+        done, before = max(done, sum(course.epoch / course.planned for course in courses)), done
+        tick(done - before)
     kept = zip(choice.chosen(), courses, strict=True)
     return [Tuned(prompt.cpu(), score, epoch, course.history) for (score, epoch, prompt), course in kept]
 

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import PAPER, PAPER_TUNING
 
 from ptx.config import TuneConfig
 from ptx.lms.models import resolve
@@ -138,11 +139,11 @@ def test_jobs_give_the_same_results(ptx, tiny, suite, tmp_path) -> None:
 
 def test_golden_keys() -> None:
     """Keys are promises to every cache out there. If this fails, either undo the change or raise a stage's VERSION."""
-    settings = Settings()
+    settings = Settings(tune=TuneConfig(**PAPER))
     task = settings.chosen_tasks()[0]
     assert anchors_step(["bert-micro"], settings).key == "d3367d371c89935cf1963e77c4baba0d"
     assert tune_step(resolve("bert-micro"), task, settings).key == "98238ffb3477ba2a1f474a02fadac4d7"
-    other = Settings(tune=TuneConfig(lr=0.02))
+    other = Settings(tune=TuneConfig(**PAPER | {"lr": 0.02}))
     assert tune_step(resolve("bert-micro"), task, other).key != tune_step(resolve("bert-micro"), task, settings).key
 
 
@@ -213,7 +214,7 @@ def test_without_eq_6_the_prompt_is_the_least_squares_solution_itself(search, sh
     from ptx.lms.lm import load_embeddings
     from ptx.stages.tune import FILE
 
-    result = search("a", "b", "--no-normalize", "--top-k", "1000", anchors=shared)
+    result = search("a", "b", *PAPER_TUNING, "--no-normalize", "--top-k", "1000", anchors=shared)
     anchors, tuned, found = (result.at(stage)[0] for stage in ("anchors", "tune", "search"))
     words = (tmp_path / anchors["path"] / "words.csv").read_text().split()[1:]
     source, target = (

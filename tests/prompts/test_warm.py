@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import set_version
+from conftest import PAPER_TUNING, set_version
 
 from ptx.formats import read_prompt
 from ptx.stages.tune import FILE
@@ -18,7 +18,7 @@ def paths(ptx, tiny, suite):
     """Paths of prompts of `b` transferred from `a`, one a task, by `-q`."""
 
     def run(*more: str, target: str = "b") -> str:
-        args = ["--sources", tiny["a"], "--target", tiny[target], "--suite", suite, "--epochs", "1"]
+        args = ["--sources", tiny["a"], "--target", tiny[target], "--suite", suite, *PAPER_TUNING, "--epochs", "1"]
         return ptx("search", *args, "-q", *more).out.strip()
 
     return run
@@ -27,7 +27,8 @@ def paths(ptx, tiny, suite):
 @pytest.fixture
 def tune(ptx, tiny, suite):
     def run(*more: str, model: str = "b"):
-        return ptx("tune", "--model", tiny[model], "--suite", suite, "--epochs", "2", "--json", *more)
+        args = ["--model", tiny[model], "--suite", suite, *PAPER_TUNING, "--epochs", "2"]
+        return ptx("tune", *args, "--json", *more)
 
     return run
 
@@ -108,7 +109,7 @@ def test_what_does_not_fit_is_an_error_and_a_hint(paths, tune, tiny, tmp_path) -
     np.save(tmp_path / "wide.npy", np.zeros((5, 9), np.float32))
     other = paths("--tasks", "R1", "--mask", "source")
     for args, code, message, hint in [
-        (["rndom"], 1, "--init rndom: no search or tune artifact", "random or words"),
+        (["rndom"], 1, "--init rndom: no search or tune artifact", "text, random or words"),
         ([one], 1, "--init has no prompt for task R2", "--tasks R1"),
         ([one, "--tasks", "R1", "--prompt-length", "3"], 1, "has 5 vectors, not 3", "--prompt-length 5"),
         ([paths("--tasks", "R1", target="a"), "--tasks", "R1"], 1, "was made for", f"ptx search --sources {tiny['a']}"),
@@ -116,7 +117,7 @@ def test_what_does_not_fit_is_an_error_and_a_hint(paths, tune, tiny, tmp_path) -
         (["long.npy", "--tasks", "R1"], 1, "has 7 vectors, not 5", "--prompt-length 7"),
         (["wide.npy", "--tasks", "R1"], 1, "holds vectors of width 9", "ptx search"),
         ([f"{one},{other}", "--tasks", "R1"], 2, "--init has 2 prompts for task R1", "give one for each task"),
-        ([","], 2, "--init names no prompt", "--init random"),
+        ([","], 2, "--init names no prompt", "--init text"),
     ]:
         result = tune("--init", *args)
         assert result.code == code, (args, result.err)

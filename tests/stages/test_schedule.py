@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from conftest import PAPER_TUNING
+
 SCHEDULED = ["--schedule", "linear", "--warmup", "0.1", "--optimizer", "optiprompt"]
 
 
@@ -13,7 +15,7 @@ def settings_of(line: dict) -> dict:
 
 
 def test_a_schedule_is_in_keys_and_apart_in_tables(ptx, tiny, suite) -> None:
-    args = ["eval", "--target", tiny["a"], "--suite", suite, "--epochs", "2", "--json"]
+    args = ["eval", "--target", tiny["a"], "--suite", suite, *PAPER_TUNING, "--epochs", "2", "--json"]
     plain, other = ptx(*args), ptx(*args, *SCHEDULED)
     assert (plain.code, other.code) == (0, 0), other.err
     assert not {"schedule", "warmup", "optimizer"} & settings_of(plain.at("tune")[0]).keys()
@@ -29,7 +31,7 @@ def test_a_schedule_is_in_keys_and_apart_in_tables(ptx, tiny, suite) -> None:
 
 
 def test_where_a_schedule_ends_shapes_the_curve(ptx, tiny, suite) -> None:
-    for more, pages in (([], 1), (["--schedule", "linear"], 3)):
+    for more, pages in ((PAPER_TUNING, 1), ([*PAPER_TUNING, "--schedule", "linear"], 3)):
         for epochs in ("1", "2"):
             made = ptx("tune", "--model", tiny["a"], "--suite", suite, "--tasks", "R1", "--epochs", epochs, *more)
             assert made.code == 0, made.err

@@ -43,18 +43,20 @@ def test_a_scale_is_a_multiple_of_the_embeddings_std() -> None:
 
 @pytest.mark.parametrize("schedule", [{}, {"schedule": "linear", "warmup": 0.1}])
 def test_optiprompts_optimizer_has_no_bias_correction(schedule: dict) -> None:
-    """torch's Adam at these rates takes the steps of the update written out: lr m / (sqrt(v) + 1e-6)."""
+    """torch's Adam at these rates takes the steps of the update written out: lr m / (sqrt(v) + 1e-6), in a second round
+    of the schedule too, where its means no longer begin at 0."""
     config = TuneConfig(lr=3e-3, optimizer="optiprompt", **(schedule or {"schedule": "constant"}))
     generator = torch.Generator().manual_seed(0)
     found = torch.randn(4, 3, generator=generator, dtype=torch.float64).requires_grad_()
     plain = found.detach().clone()
     mean, square = torch.zeros_like(plain), torch.zeros_like(plain)
     optimizer = torch.optim.Adam([found], lr=1.0)
-    for step in range(40):
+    for step in range(80):
         found.grad = torch.randn(4, 3, generator=generator, dtype=torch.float64) * 10.0 ** (step % 7 - 6)
         mean = 0.9 * mean + 0.1 * found.grad
         square = 0.999 * square + 0.001 * found.grad**2
-        lr = 3e-3 * (1 if not schedule else step / 4 if step < 4 else (40 - step) / 36)
+        at = step % 40
+        lr = 3e-3 * (1 if not schedule else at / 4 if at < 4 else (40 - at) / 36)
         plain = plain - lr * mean / (square.sqrt() + 1e-6)
         optimizer.param_groups[0].update(rate(config, step, 40, STD))
         optimizer.step()

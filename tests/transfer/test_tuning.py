@@ -89,8 +89,9 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
         return sum(map(operator.eq, right, task.dev.objects or ())) / len(right)
 
     history = [{"epoch": 0, "steps": 0, "train_loss": None, "dev_accuracy": accuracy()}]
-    prompts, steps = [prompt], 0
-    for epoch in range(1, config.epochs + 1):
+    prompts, steps, epoch, planned = [prompt], 0, 0, config.epochs
+    while epoch < planned:
+        epoch += 1
         facts, losses = order.sample(task.train, len(task.train)), []
         for first in range(0, len(facts), config.batch_size):
             batch = facts[first : first + config.batch_size]
@@ -102,7 +103,10 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
             assert leaf.grad is not None
             mean = 0.9 * mean + 0.1 * leaf.grad
             square = 0.999 * square + 0.001 * leaf.grad**2
-            lr, done, whole = config.rate(model.statistics[1]), steps - 1, each * config.epochs
+            std = model.embeddings.double().std(correction=0).item()
+            lr = config.lr_scale * std if config.lr is None else config.lr
+            whole = each * config.epochs
+            done = (steps - 1) % whole
             if config.schedule == "linear":
                 rising = math.floor(whole * config.warmup)
                 lr *= done / rising if done < rising else (whole - done) / (whole - rising)
@@ -115,23 +119,46 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
         loss = sum(losses) / len(losses)
         history.append({"epoch": epoch, "steps": steps, "train_loss": loss, "dev_accuracy": accuracy()})
         prompts.append(prompt)
+        if config.patience:
+            planned = planned_by_hand([point for point in history if point["epoch"]], config, planned)
     return prompts, history
+
+
+def planned_by_hand(epochs: list[dict], config: TuneConfig, planned: int) -> int:
+    """How many epochs there will be after these: each looked at beside all that were before it."""
+    losses, accuracies = ([point[name] for point in epochs] for name in ("train_loss", "dev_accuracy"))
+    rose = [all(now > before for before in accuracies[:i]) for i, now in enumerate(accuracies)]
+    fell = [all(now < 0.99 * before for before in losses[:i]) for i, now in enumerate(losses)]
+    if not any((rose + fell)[i + n] for n in (0, len(rose)) for i in range(len(rose))[-config.patience :]):
+        return len(epochs)
+    if len(epochs) == planned and any(accuracies) and any(rose[-config.patience :]):
+        return min(planned + config.epochs, 3 * config.epochs)
+    return planned
 
 
 OPTIPROMPT = dataclasses.replace(FAST, schedule="linear", warmup=0.3, optimizer="optiprompt", lr=0.03)
 
 
-@pytest.mark.parametrize(("seed", "config"), [(0, FAST), (4, FAST), (1, OPTIPROMPT)])
+TODAY = TuneConfig(epochs=4, batch_size=2, lr_scale=0.5, prompt_length=2, init="random", patience=2)
+BOTH = dataclasses.replace(TODAY, optimizer="optiprompt")
+
+
+@pytest.mark.parametrize(("seed", "config"), [(0, FAST), (4, FAST), (1, OPTIPROMPT), (1, TODAY), (3, TODAY), (3, BOTH)])
 def test_every_epoch_is_that_of_a_plain_loop(seed: int, config: TuneConfig) -> None:
-    """Tasks of 1 to 9 steps an epoch side by side, each on a schedule of its own, one from a prompt that is given."""
+    """Tasks of 1 to 9 steps an epoch side by side, each on a schedule of its own, one from a prompt that is given. With patience some end
+    earlier, and some go on."""
     model = PlainModel()
     start = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(9))
     before = start.clone()
     tasks = [plain_examples("R1", 7, 9), plain_examples("R2", 18, 8), plain_examples("R3", 2, 5, start)]
     tasks.append(plain_examples("R4", 5, 6))
-    ticks = []
-    tuned = tune_prompts(model, tasks, config, seed=seed, tick=lambda: ticks.append(0))
-    assert len(ticks) == 3
+    ticks: list[float] = []
+    tuned = tune_prompts(model, tasks, config, seed=seed, tick=ticks.append)
+    ends = [of.history[-1]["epoch"] for of in tuned]
+    assert len(ticks) == max(ends)
+    assert (set(ends) == {config.epochs}) == (config.patience == 0)
+    assert min(ticks) >= 0
+    assert sum(ticks) == pytest.approx(len(tasks))
     assert torch.equal(start, before)
     for task, found in zip(tasks, tuned, strict=True):
         prompts, history = by_hand(model, task, config, seed)

@@ -163,7 +163,7 @@ def _facts(size: int) -> Examples:
 
 def _tune(size: int) -> Callable[[], Any]:
     model, task = load_model(resolve("bert-micro"), "cpu"), _facts(size)
-    return lambda: tune_prompts(model, [task], TuneConfig(epochs=1))
+    return lambda: tune_prompts(model, [task], TuneConfig(epochs=1, patience=0))
 
 
 def _evaluate(size: int) -> Callable[[], Any]:

@@ -133,10 +133,10 @@ def fenced(text: str) -> str:
 def curve() -> str:
     """Tuning with and without a warm start, on the demo's tasks."""
     tasks = ("--tasks", DEMO_TASKS)
-    tune = ("tune", "--model", "roberta-micro", "--epochs", "3", *tasks)
+    tune = ("tune", "--model", "roberta-micro", "--epochs", "3", "--patience", "0", *tasks)
     with tempfile.TemporaryDirectory() as folder:
         found = ptx("search", "--sources", "bert-micro", "--target", "roberta-micro", *tasks, "-q", folder=folder)
-        for start in ("random", found):
+        for start in ("text", "random", found):
             ptx(*tune, "--init", start, folder=folder)
         shown = ptx("table", "--curve", folder=folder)
     mark = "facts, dev split: "

@@ -251,7 +251,7 @@ def test_what_takes_minutes_to_generate_would_still_be_understood(
     assert ran == [
         "run demo",
         "search --sources",
-        *["tune --model"] * 2,
+        *["tune --model"] * 3,
         "table --curve",
         "run paper",
         *["table --paper"] * 2,

@@ -191,6 +191,20 @@ def check_evals(result: Result, layout: str = "postfix", home: str = "") -> list
     return [check_eval(row, words, LAYOUTS[layout], made[row["task"]], home) for row in result.at("eval")]
 
 
+def check_baselines(row: Row, plain: reference.Plain, train: Sequence[Fact]) -> None:
+    """What the prompt is compared with, on the same dev facts: the most frequent train answer, and the template."""
+    if row["task"] == "moods":
+        words: list[str] | None = labels_of(row["suite"])
+        template = tomllib.loads((Path(row["suite"]) / "suite.toml").read_text())["template"]
+    else:
+        words = None
+        rows = read_lines(Path(row["suite"]) / "relations.jsonl")
+        (template,) = [of["template"] for of in rows if of["relation"] == row["task"]]
+    found = reference.score(plain, facts_of(row, "dev"), words, template)
+    assert same(row["template"], found)
+    assert row["majority"] == reference.floor(train, found, [obj for _, obj in train])
+
+
 def check_tune(row: Row, layout: str = "postfix", start: Tensor | None = None) -> list[float]:
     """The kept epoch is the first best one, and the kept prompt is that epoch's. Returns the accuracies of epochs.
 
@@ -207,6 +221,7 @@ def check_tune(row: Row, layout: str = "postfix", start: Tensor | None = None) -
     train = facts_of(row, "train")
     known = [fact for fact in train if plain.token(fact[1]) is not None]
     assert (metrics["facts"], metrics["dropped"]) == (len(known), len(train) - len(known))
+    check_baselines(row, plain, known)
     each = math.ceil(len(known) / meta["config"]["tune"]["batch_size"])  # gradient steps
     before, *_ = metrics["history"]
     epochs = [point for point in metrics["history"] if point["epoch"]]
@@ -259,6 +274,29 @@ def test_classification(run: Run, model: Models, topics: str, name: str, layout:
     )
 
 
+# The words of the templates of `write_facts`, from behind the answer on.
+TEXTS = {"R1": "in it the old lives near a", "R2": "of the"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_tuning_from_the_template(run: Run, model: Models, suite: str, name: str, layout: str) -> None:
+    """With the defaults of today: from the last words of the template, which are kept unless an epoch is better, at a
+    multiple of the embeddings' std, until nothing gets better."""
+    plain = reference.load(model(name))
+    matrix = plain.network.get_input_embeddings().weight.detach().float()
+    args = ("--model", model(name), "--suite", suite, "--layout", layout, "--lr-scale", "0.5", "--epochs", "4")
+    for row in run("tune", *args).at("tune"):
+        start = matrix[(plain.middle(TEXTS[row["task"]]) * 5)[-5:]]
+        check_tune(row, layout, start=start)
+        if row["epoch"] == 0:
+            assert torch.equal(prompt_of(row), start)
+        ends = [point["epoch"] for point in meta_of(row)["metrics"]["history"]][-1]
+        assert 3 < ends <= 3 * 4
+        own = meta_of(row)["config"]["tune"]
+        assert (own["text"], own["lr_scale"], own["patience"]) == (TEXTS[row["task"]], 0.5, 3)
+
+
 def test_the_first_best_epoch(run: Run, model: Models, many: str) -> None:
     accuracies = [check_tune(row) for row in run("tune", "--model", model("causal"), "--suite", many, *FAST).at("tune")]
     assert [len(of_task) for of_task in accuracies] == [6] * 9
@@ -269,7 +307,8 @@ def test_the_first_best_epoch(run: Run, model: Models, many: str) -> None:
 
 def test_a_drawn_start_is_never_kept(run: Run, model: Models, suite: str) -> None:
     """Even where no epoch is better: with this learning rate none differs."""
-    for row in run("tune", "--model", model("bart"), "--suite", suite, *FAST, "--epochs", "2", "--lr", "1e-12").at("tune"):
+    args = ("--model", model("bart"), "--suite", suite, *FAST, "--epochs", "2", "--lr", "1e-12")
+    for row in run("tune", *args).at("tune"):
         check_tune(row)
         assert row["epoch"] == 1
         assert len({point["dev_accuracy"] for point in meta_of(row)["metrics"]["history"]}) == 1

@@ -99,11 +99,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     for first in range(0, len(ready), TASKS_TOGETHER):
         part = ready[first : first + TASKS_TOGETHER]
         tuned_prompts = tune_prompts(
-            model,
-            [of_task for _, _, of_task in part],
-            config,
-            seed=part[0][0].settings["seed"],
-            tick=tick,
+            model, [of_task for _, _, of_task in part], config, seed=part[0][0].settings["seed"], tick=tick
         )
         seconds = watch.lap() / len(part)
         for (step, task, of_task), tuned in zip(part, tuned_prompts, strict=True):

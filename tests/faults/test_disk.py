@@ -108,7 +108,7 @@ def test_damage_in_a_read_only_cache_is_one_warning_and_a_clear_error(tune, tmp_
 @pytest.mark.parametrize("limit", [400, 1200, 2000])
 def test_a_file_that_cannot_grow(server, tiny, suite, tmp_path, limit: int) -> None:
     """RLIMIT_FSIZE: the write itself fails half way."""
-    command = ["tune", "--model", tiny["a"], "--suite", suite, "--epochs", 20]
+    command = ["tune", "--model", tiny["a"], "--suite", suite, "--patience", 0, "--epochs", 20]
     ended = server.run(tmp_path, *command, fsize=limit)
     assert ended.code == 1
     assert "cannot write to the cache" in ended.err

@@ -338,7 +338,7 @@ def test_rates_that_cannot_work(rate: str, ptx: Callable[..., Result]) -> None:
 
 def test_a_search_that_finds_nothing_stops(tiny: dict[str, str], suite: str, ptx: Callable[..., Result]) -> None:
     """From a prompt of zeros: it has no direction, and Eq. 6 would divide by its spread."""
-    zeros = ["--init-scale", "0", "--lr", "1e-300", "--epochs", "1"]
+    zeros = ["--init", "random", "--init-scale", "0", "--lr", "1e-300", "--epochs", "1"]
     result = ptx("search", "--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, *zeros, "--json")
     assert result.code == 1
     assert f"the search gave {tiny['b']} a prompt for R1 that is not finite" in result.err

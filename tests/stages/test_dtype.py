@@ -53,7 +53,8 @@ def test_bfloat16_answers_alike(ptx: Callable[..., Result]) -> None:
 def test_a_prompt_tuned_in_half_precision(
     tiny: dict[str, str], suite: str, ptx: Callable[..., Result], dtype: str
 ) -> None:
-    args = ["eval", "--sources", tiny["a"], "--target", tiny["narrow"], "--suite", suite, *PAPER_TUNING, "--epochs", "2"]
+    pair = ["--sources", tiny["a"], "--target", tiny["narrow"]]
+    args = ["eval", *pair, "--suite", suite, *PAPER_TUNING, "--epochs", "2"]
     half = ptx(*args, "--dtype", dtype, "--json")
     assert half.code == 0, half.err
     prompt = read_prompt(Path(half.at("tune")[0]["path"]) / FILE)

@@ -19,14 +19,15 @@ from ptx.lms.models import resolve
 from ptx.stages.tune import FILE
 
 Run = Callable[..., Result]
+Lines = Callable[..., list[dict[str, Any]]]
 STILL = ["--epochs", "1", "--lr", "1e-12", "--patience", "0"]  # the prompt stays where it starts
 
 
 @pytest.fixture
-def tune(ptx: Run, tiny: dict[str, str], suite: str) -> Run:
+def tune(ptx: Run, tiny: dict[str, str], suite: str) -> Lines:
     """The lines of a tuning."""
 
-    def run(*more: str, suite: str = suite) -> Any:
+    def run(*more: str, suite: str = suite) -> list[dict[str, Any]]:
         result = ptx("tune", "--model", tiny["a"], "--suite", suite, "--json", *more)
         assert result.code == 0, result.err
         return result.at("tune")
@@ -52,7 +53,7 @@ def mixed(tmp_path: Path) -> str:
     return str(folder)
 
 
-def test_the_defaults_are_in_keys(tune: Run) -> None:
+def test_the_defaults_are_in_keys(tune: Lines) -> None:
     (line, *_) = tune("--epochs", "1")
     own = settings_of(line)
     assert (own["init"], own["text"]) == ("text", "word1 word2")
@@ -60,7 +61,7 @@ def test_the_defaults_are_in_keys(tune: Run) -> None:
     assert not {"lr", "init_scale", "optimizer"} & own.keys()
 
 
-def test_a_tuning_starts_from_the_words_of_the_template(tune: Run, tiny: dict[str, str]) -> None:
+def test_a_tuning_starts_from_the_words_of_the_template(tune: Lines, tiny: dict[str, str]) -> None:
     model = load_model(resolve(tiny["a"]), "cpu")
     word1, word2 = (model.words([word])[word] for word in ("word1", "word2"))
     wanted = model.embeddings[[word2, word1, word2, word1, word2]]
@@ -68,7 +69,7 @@ def test_a_tuning_starts_from_the_words_of_the_template(tune: Run, tiny: dict[st
         torch.testing.assert_close(prompt_of(line), wanted, rtol=0, atol=1e-9)
 
 
-def test_without_a_template_it_starts_from_noise(tune: Run, mixed: str) -> None:
+def test_without_a_template_it_starts_from_noise(tune: Lines, mixed: str) -> None:
     """And its key says so: it is that of --init random. The noise has the scale asked for, whoever is tuned beside."""
     scale = ["--init-scale", "0.7", *STILL]
     first, second = tune(*scale, suite=mixed)
@@ -82,7 +83,7 @@ def test_without_a_template_it_starts_from_noise(tune: Run, mixed: str) -> None:
     torch.testing.assert_close(prompt_of(second), prompt_of(drawn[1]), rtol=0, atol=1e-6)
 
 
-def test_a_text_of_ones_own(tune: Run, ptx: Run, tiny: dict[str, str], suite: str) -> None:
+def test_a_text_of_ones_own(tune: Lines, ptx: Run, tiny: dict[str, str], suite: str) -> None:
     """What is around it is no part of the key; what it says is."""
     one, same, other = (tune("--init", f"text:{text}", *STILL) for text in ("word1 word2", " word1 word2 ", "word3"))
     assert [line["key"] for line in one] == [line["key"] for line in same]
@@ -117,7 +118,7 @@ def test_texts_of_tasks_are_one_setting_in_tables(ptx: Run, tiny: dict[str, str]
     assert "lr 0.3 std" in shown
 
 
-def test_curves_of_other_rates_stand_apart(ptx: Run, tune: Run) -> None:
+def test_curves_of_other_rates_stand_apart(ptx: Run, tune: Lines) -> None:
     for more in ([], ["--lr-scale", "0.3"], ["--init", "random"]):
         tune("--epochs", "2", *more)
     shown = ptx("table", "--curve").out
@@ -127,7 +128,7 @@ def test_curves_of_other_rates_stand_apart(ptx: Run, tune: Run) -> None:
     assert {row["init"] for row in rows} == {"cold: text", "cold: random 0.1"}
 
 
-def test_starts_in_recipes(ptx: Run, tiny: dict[str, str], suite: str, tmp_path: Path, tune: Run) -> None:
+def test_starts_in_recipes(ptx: Run, tiny: dict[str, str], suite: str, tmp_path: Path, tune: Lines) -> None:
     text = f'suite = "{suite}"\ntargets = ["{tiny["a"]}"]\nmethods = ["tuned"]\ntune.epochs = 1\n'
     for init in ("text", "text:word3 word4", "random"):
         (tmp_path / "r.toml").write_text(f'{text}tune.init = "{init}"\n')
@@ -176,7 +177,7 @@ def test_rates_come_from_calls_variables_and_files(
         api.tune(**options, lr_scale="fast")  # type: ignore[arg-type]
 
 
-def test_the_settings_of_the_paper_are_keyed_as_before(tune: Run) -> None:
+def test_the_settings_of_the_paper_are_keyed_as_before(tune: Lines) -> None:
     """Without what came later."""
     own = settings_of(tune(*PAPER_TUNING, "--epochs", "1")[0])
     assert not {"lr_scale", "schedule", "warmup", "patience", "text"} & own.keys()

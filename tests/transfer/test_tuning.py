@@ -145,8 +145,8 @@ BOTH = dataclasses.replace(TODAY, optimizer="optiprompt")
 
 @pytest.mark.parametrize(("seed", "config"), [(0, FAST), (4, FAST), (1, OPTIPROMPT), (1, TODAY), (3, TODAY), (3, BOTH)])
 def test_every_epoch_is_that_of_a_plain_loop(seed: int, config: TuneConfig) -> None:
-    """Tasks of 1 to 9 steps an epoch side by side, each on a schedule of its own, one from a prompt that is given. With patience some end
-    earlier, and some go on."""
+    """Tasks of 1 to 9 steps an epoch side by side, each on a schedule of its own, one from a prompt that is given. With
+    patience some end earlier, and some go on."""
     model = PlainModel()
     start = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(9))
     before = start.clone()

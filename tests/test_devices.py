@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from conftest import Result
+from conftest import PAPER, Result
 from families import make
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
@@ -19,6 +19,9 @@ import ptx
 from ptx.config.devices import check_device
 from ptx.errors import UsageError
 from ptx.lms import lm
+
+# Tiny random models never learn.
+pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* has not learned:UserWarning")
 
 ELSEWHERE = torch.device("cuda:7")
 TO_HOST = {"tolist", "item", "cpu", "__bool__", "__int__", "__float__", "__index__", "__repr__", "__format__"}
@@ -86,7 +89,7 @@ def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         lm._load_embeddings.cache_clear()
 
     def evaluate(**options: Any) -> pd.DataFrame:
-        options |= {"suite": suite, "tasks": ["R1"], "epochs": 1, "top_k": 6}
+        options = PAPER | options | {"suite": suite, "tasks": ["R1"], "epochs": 1, "top_k": 6}
         forget()
         here = ptx.eval(cache_dir=tmp_path / "here", **options)
         forget()
@@ -110,6 +113,7 @@ def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         {"method": "projector"},
         {"method": "discretize"},
         {"dtype": "bfloat16"},
+        {"init": "text", "lr": None, "schedule": "linear", "patience": 3},  # today's defaults
     ],
     ids=str,
 )

@@ -107,8 +107,8 @@ class TuneConfig:
     )
     patience: int = option(
         3,
-        "Stop after so many epochs in which neither loss nor dev accuracy got better, and go on while dev accuracy "
-        "does, up to three times --epochs; 0: exactly --epochs.",
+        "Stop after so many epochs in which neither loss nor dev accuracy got better; where the last of --epochs is "
+        "the best, go on for as many again, up to three times; 0: exactly --epochs.",
         at_least=0,
         before=0,
     )

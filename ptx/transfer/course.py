@@ -23,7 +23,7 @@ class Course:
         self.epoch = self.taken = 0
         self.history: list[dict[str, Any]] = []
         self._lowest, self._highest = math.inf, -math.inf
-        self._moved = self._improved = 0  # the last epochs in which anything, and in which accuracy, got better
+        self._moved = 0  # the last epoch in which anything got better
 
     @property
     def going(self) -> bool:
@@ -40,6 +40,8 @@ class Course:
         return rate(self.config, self.taken - 1, self.config.epochs * self.each, self.std)
 
     def saw(self, accuracy: float, loss: float | None = None) -> None:
+        if self.epoch == self.taken == 0:
+            self._highest = accuracy  # of the start
         self.history.append(
             {"epoch": self.epoch, "steps": self.taken, "train_loss": loss, "dev_accuracy": accuracy}
         )  # fmt: skip
@@ -48,14 +50,13 @@ class Course:
         """Plan no more epochs where loss and accuracy stand still, and another round where accuracy still rises."""
         self.epoch += 1
         self.saw(accuracy, loss)
-        if accuracy > self._highest:
-            self._improved = self.epoch
-        if accuracy > self._highest or loss < BETTER * self._lowest:
+        rising = accuracy > self._highest
+        if rising or loss < BETTER * self._lowest:
             self._moved = self.epoch
         self._highest, self._lowest = max(accuracy, self._highest), min(loss, self._lowest)
         if not (patience := self.config.patience):
             return
         if self.epoch - self._moved >= patience:
             self.planned = self.epoch
-        elif not self.going and self.epoch - self._improved < patience and self._highest > 0:
+        elif not self.going and rising:
             self.planned = min(self.planned + self.config.epochs, LONGEST * self.config.epochs)

@@ -93,11 +93,11 @@ def tune_prompts(
     A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
     stops being finite.
     """
-    embeddings, std = model.embeddings.cpu(), model.statistics[1]
+    std = model.statistics[1]
     prompts, courses = [], []
     for task in tasks:
         noise = generator(seed, task.name)
-        start = initial_prompt(embeddings, config, noise) if task.start is None else task.start.clone()
+        start = initial_prompt(model.embeddings.cpu(), config, noise) if task.start is None else task.start.clone()
         prompts.append(start.to(model.device).requires_grad_())
         courses.append(Course(config, len(task.train), std, random.Random(f"{seed} {task.name} order")))
     optimizer = torch.optim.Adam([{"params": [prompt]} for prompt in prompts])  # each at a rate of its own

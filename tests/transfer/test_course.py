@@ -15,6 +15,7 @@ from ptx.transfer.course import Course
 def course(points: list[tuple[float, float]], **settings: Any) -> int:
     """How many epochs a tuning takes whose epochs have these losses and accuracies, the last one for ever."""
     of = Course(TuneConfig(**settings), 20, 1.0, random.Random(0))
+    of.saw(0.0)
     while of.going:
         of.finish_epoch(*points[min(of.epoch, len(points) - 1)])
     return of.epoch
@@ -31,7 +32,8 @@ RISING = [(10.0 - i, i / 100) for i in range(10)]
         ([(5.0, 0.1), (4.9, 0.1), (4.8, 0.1), (4.8, 0.1)], 6),  # a loss that falls at first
         ([*RISING[:7], (4.0, 0.06)], 10),  # not long enough still within the ten that are planned
         ([*RISING[:5], (6.0, 0.04)], 8),
-        ([*RISING[:8], (3.0, 0.07)], 11),  # accuracy rose until the eighth epoch: planned to be twenty
+        ([*RISING[:8], (3.0, 0.07)], 10),  # accuracy rose until the eighth epoch, and not in the last
+        ([*RISING, (0.5, 0.09)], 13),  # it rose in the last: planned to be twenty
         ([(9 / (1 + i), i / 100) for i in range(50)], 30),  # never more than three times as many
         ([(9 / (1 + i), 0.0) for i in range(50)], 10),  # nothing is ever right: more of the same is no help
     ],

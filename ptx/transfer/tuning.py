@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ptx.config import TuneConfig
 from ptx.errors import PtxError
+from ptx.lms.batches import BYTES, batches
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel, fact_rows
 from ptx.lms.template import LAYOUTS
@@ -26,6 +28,8 @@ from ptx.suites.strict import refuse_unknown
 from ptx.transfer.course import Course
 from ptx.transfer.scoring import DevChoice, Questions
 from ptx.transfer.starts import generator, initial_prompt
+
+WITH_GRADIENTS = 3  # times the memory of a forward pass: what backward needs of it, and its own
 
 
 @dataclass(frozen=True)
@@ -173,12 +177,19 @@ def _one_epoch(
 def _backward(
     model: LanguageModel, present: Sequence[tuple[int, Sequence[tuple[Row, int]]]], prompts: Sequence[Tensor]
 ) -> Float[Tensor, " tasks"]:
-    """The mean loss of each task's batch, whose gradients are added to the prompts."""
-    rows = [row for _, batch in present for row, _ in batch]
-    answers = torch.tensor([answer for _, batch in present for _, answer in batch], device=model.device)
-    stacked = torch.cat([prompts[i].expand(len(batch), -1, -1) for i, batch in present])
-    logits = model.scores(rows, stacked)
-    each = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
-    means = torch.stack([part.mean() for part in each.split([len(batch) for _, batch in present])])
-    means.sum().backward()
-    return means.detach()
+    """The mean loss of each task's batch, whose gradients are added to the prompts.
+
+    Inputs of one length go through the network together, and as many as fit into memory: gradients add up.
+    """
+    inputs = [(n, i, row, answer) for n, (i, batch) in enumerate(present) for row, answer in batch]
+    inputs.sort(key=lambda own: len(own[2].ids))
+    shares = torch.tensor([1 / len(batch) for _, batch in present], device=model.device)
+    means = torch.zeros(len(present), device=model.device)
+    for part in batches([len(row.ids) for _, _, row, _ in inputs], model.sizes, limit=BYTES // WITH_GRADIENTS):
+        tasks, places, rows, answers = zip(*inputs[part], strict=True)
+        which = torch.tensor(tasks, device=model.device)
+        logits = model.scores(rows, torch.stack([prompts[i] for i in places]))
+        each = cross_entropy(logits, torch.tensor(answers, device=model.device), reduction="none") * shares[which]
+        each.sum().backward()
+        means.index_add_(0, which, each.detach())
+    return means

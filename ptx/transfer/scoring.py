@@ -44,6 +44,19 @@ class Questions:
         return (self.objects[number], *(self.others[number] if self.others else ()))
 
 
+def thinned(questions: Questions, most: int) -> Questions:
+    """At most so many of the questions, evenly spread; the very same if they are not more."""
+    if (n := len(questions.rows)) <= most:
+        return questions
+    places = [i * n // most for i in range(most)]
+    return Questions(
+        [questions.rows[i] for i in places],
+        questions.words,
+        None if questions.objects is None else [questions.objects[i] for i in places],
+        [questions.others[i] for i in places] if questions.others else (),
+    )
+
+
 @dataclass(frozen=True)
 class Answers:
     """Per input the places of the likeliest answers, their probabilities among the allowed ones, and the rank of the

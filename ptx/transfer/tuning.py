@@ -26,9 +26,11 @@ from ptx.lms.template import LAYOUTS
 from ptx.suites import Task
 from ptx.suites.strict import refuse_unknown
 from ptx.transfer.course import Course
-from ptx.transfer.scoring import DevChoice, Questions
+from ptx.transfer.scoring import DevChoice, Questions, thinned
 from ptx.transfer.starts import generator, initial_prompt
 
+LOOKING = 0.1  # the share of the time that goes into looks at dev
+BACKWARD = 3  # times the time of a forward pass: a gradient step
 WITH_GRADIENTS = 3  # times the memory of a forward pass: what backward needs of it, and its own
 
 
@@ -105,9 +107,10 @@ def tune_prompts(
         prompts.append(start.to(model.device).requires_grad_())
         courses.append(Course(config, len(task.train), std, random.Random(f"{seed} {task.name} order")))
     optimizer = torch.optim.Adam([{"params": [prompt]} for prompt in prompts])  # each at a rate of its own
-    choice = DevChoice(model, [task.dev for task in tasks])
+    looked_at = [thinned(task.dev, _most(task)) if config.patience else task.dev for task in tasks]
+    choice = DevChoice(model, looked_at)
     model.keep([row for task in tasks for row, _ in task.train] + [row for task in tasks for row in task.dev.rows])
-    early = _early_looks(tasks, courses)
+    early = [_early_looks(config, course, len(dev.rows)) for course, dev in zip(courses, looked_at, strict=True)]
     done = 0.0  # tasks, as far as is planned
 
     def look(among: Sequence[int]) -> dict[int, float]:
@@ -137,13 +140,27 @@ def tune_prompts(
             choice.offer(i, courses[i].epoch, score, prompts[i])
         done, before = max(done, sum(course.epoch / course.planned for course in courses)), done
         tick(done - before)
-    kept = zip(choice.chosen(), courses, strict=True)
-    return [Tuned(prompt.cpu(), score, epoch, course.history) for (score, epoch, prompt), course in kept]
+    found = choice.chosen()
+    whole = DevChoice(model, [task.dev for task in tasks])  # of all dev facts, where only some were looked at
+    some = [looked_at[i] is not task.dev for i, task in enumerate(tasks)]
+    scores = whole.score([prompt if part else None for part, (_, _, prompt) in zip(some, found, strict=True)])
+    return [
+        Tuned(prompt.cpu(), scores[i] if some[i] else score, epoch, courses[i].history)
+        for i, (score, epoch, prompt) in enumerate(found)
+    ]
 
 
-def _early_looks(tasks: Sequence[Examples], courses: Sequence[Course]) -> list[set[int]]:
-    """For each task the steps of the first epoch after which dev is looked at: 0, 1, 2, 4, 8 and so on."""
-    return [{0, *(2**n for n in range(course.each.bit_length()) if 2**n < course.each)} for course in courses]
+def _most(task: Examples) -> int:
+    """How many dev facts are looked at after an epoch: a look at one costs a third of a step with it."""
+    return max(1, int(LOOKING * BACKWARD * len(task.train)))
+
+
+def _early_looks(config: TuneConfig, course: Course, dev: int) -> set[int]:
+    """The steps of the first epoch after which `dev` facts are looked at: 0, 1, 2, 4, 8 and so on; but for the paper's
+    tuning, whose curves are compared, as many of these as leave nine tenths of the time to steps."""
+    steps = [0, *(2**n for n in range(course.each.bit_length()) if 2**n < course.each)]
+    left = LOOKING * BACKWARD * course.facts * config.epochs / max(dev, 1) - config.epochs
+    return {*steps[: max(1, int(left))]} if config.patience else {*steps}
 
 
 def _one_epoch(

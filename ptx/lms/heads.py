@@ -81,11 +81,14 @@ def _same(
     tokens: Int[Tensor, " k"],
     inputs: dict[str, Any],
 ) -> bool:
-    one = {name: value[:1] if isinstance(value, Tensor) else value for name, value in inputs.items()}
-    expected = _logits_at(network, at[:1], **one)[:, tokens]
+    one = inputs
+    if "past_key_values" not in inputs:  # which are of as many inputs as there are
+        at = at[:1]
+        one = {name: value[:1] if isinstance(value, Tensor) else value for name, value in inputs.items()}
+    expected = _logits_at(network, at, **one)[:, tokens]
     try:
         with _cut(last, tokens):
-            got = _logits_at(network, at[:1], **one)
+            got = _logits_at(network, at, **one)
     except (RuntimeError, IndexError, ValueError):
         return False
     close = torch.finfo(network.dtype).eps ** 0.5 * expected.abs().max()

@@ -140,13 +140,12 @@ def tune_prompts(
             choice.offer(i, courses[i].epoch, score, prompts[i])
         done, before = max(done, sum(course.epoch / course.planned for course in courses)), done
         tick(done - before)
-    found = choice.chosen()
-    whole = DevChoice(model, [task.dev for task in tasks])  # of all dev facts, where only some were looked at
-    some = [looked_at[i] is not task.dev for i, task in enumerate(tasks)]
-    scores = whole.score([prompt if part else None for part, (_, _, prompt) in zip(some, found, strict=True)])
+    some = [looked is not task.dev for looked, task in zip(looked_at, tasks, strict=True)]
+    best = [of[2] if part and of else None for of, part in zip(choice.best, some, strict=True)]
+    of_all = DevChoice(model, [task.dev for task in tasks]).score(best)
     return [
-        Tuned(prompt.cpu(), scores[i] if some[i] else score, epoch, courses[i].history)
-        for i, (score, epoch, prompt) in enumerate(found)
+        Tuned(prompt.cpu(), of_all[i] if some[i] else score, epoch, courses[i].history)
+        for i, (score, epoch, prompt) in enumerate(choice.chosen())
     ]
 
 
@@ -200,8 +199,8 @@ def _backward(
     """
     inputs = [(n, i, row, answer) for n, (i, batch) in enumerate(present) for row, answer in batch]
     inputs.sort(key=lambda own: len(own[2].ids))
-    shares = torch.tensor([1 / len(batch) for _, batch in present], device=model.device)
-    means = torch.zeros(len(present), device=model.device)
+    plain: dict[str, Any] = {"dtype": torch.float32, "device": model.device}
+    shares, means = torch.tensor([1 / len(batch) for _, batch in present], **plain), torch.zeros(len(present), **plain)
     for part in batches([len(row.ids) for _, _, row, _ in inputs], model.sizes, limit=BYTES // WITH_GRADIENTS):
         tasks, places, rows, answers = zip(*inputs[part], strict=True)
         which = torch.tensor(tasks, device=model.device)

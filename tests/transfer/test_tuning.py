@@ -157,7 +157,9 @@ TODAY = TuneConfig(epochs=4, batch_size=2, lr_scale=0.5, prompt_length=2, init="
 BOTH = dataclasses.replace(TODAY, optimizer="optiprompt")
 
 
-@pytest.mark.parametrize(("seed", "config"), [(0, FAST), (4, FAST), (1, OPTIPROMPT), (3, TODAY), (13, TODAY), (11, BOTH)])
+@pytest.mark.parametrize(
+    ("seed", "config"), [(0, FAST), (4, FAST), (1, OPTIPROMPT), (3, TODAY), (13, TODAY), (11, BOTH)]
+)
 def test_every_epoch_is_that_of_a_plain_loop(seed: int, config: TuneConfig) -> None:
     """Tasks of 1 to 9 steps an epoch side by side, each on a schedule of its own, one from a prompt that is given. With
     patience some end earlier, and some go on."""

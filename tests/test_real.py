@@ -27,6 +27,9 @@ from benchmarks.real import ahead, cells, data, measure, models, page, results, 
 from ptx.config import TuneConfig  # noqa: E402
 from ptx.errors import PtxError  # noqa: E402
 
+# Tiny random models hardly learn.
+pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* has not learned:UserWarning")
+
 PARTS = 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,8 @@ def write(
         stored = f"{weights.stat().st_size / 1e6:.0f} MB, SHA-256 {file_digest(weights)}"
         models[of.name] = {"model": of.name, "licence": of.licence, "made of": file, "weights": stored}
     peaks = {path.name: int(path.read_text()) for path in sorted((plan.work / "peaks").glob("*"))}
-    lacking = list(dict.fromkeys(f"{cell} {cell.row} {cell.task}" for cell in missing))
+    counts = Counter(f"{cell} {cell.row}" for cell in missing)
+    lacking = [f"{what} ({count})" for what, count in counts.items()]
     about = page.About(models, peaks, plan.left_out, shown, lacking, remark)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.csv").write_text(page.table(found), "utf-8")

@@ -75,7 +75,7 @@ def page(found: Results, about: About) -> str:
         few = ", ".join(f"{task} ({count})" for task, count in about.left_out.items())
         parts.append(f"Left out, with their usable train facts: {few}.")
     if about.missing:
-        parts.append(f"Not there: {'; '.join(about.missing)}.")
+        parts.append(f"Not there, and of how many relations: {'; '.join(about.missing)}.")
     plots = "[tuned](tuned.svg), [gap](gap.svg)" if about.tasks else "[tuned](tuned.svg)"
     parts.append(f"Every score: [table.csv](table.csv). Plots as SVG: {plots}.")
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -55,6 +55,11 @@ def left_out(config: type) -> dict[str, Any]:
     return {own.name: own.metadata[BEFORE] for own in fields(config) if BEFORE in own.metadata}
 
 
+def names_prompts(init: str) -> bool:
+    """Whether `--init` names finished prompts, and neither a text nor what is drawn."""
+    return init not in (*DRAWN, "text") and not init.startswith(TEXT)
+
+
 def _check_ranges(config: Any) -> None:
     """Raise UsageError for a value that is less than its field allows."""
     for own in fields(config):

@@ -92,12 +92,7 @@ def stored(folder: Path) -> list[Stored]:
 
 def unscaled(folder: Path) -> list[str]:
     """The factors that 8-bit floating-point numbers of a folder's safetensors files lack, by their names."""
-    found: dict[str, str] = {}
-    for file in weight_files(folder):
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="numpy") as content:
-                names = content.keys()
-                found |= {name: content.get_slice(name).get_dtype() for name in names}
+    found = {tensor.name: tensor.dtype for tensor in stored(folder)}
     scales = {f"{name}_scale_inv" for name, kind in found.items() if kind.startswith("F8_")}
     return sorted(scales - found.keys())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import DRAWN, TEXT, names_in
+from ptx.config import DRAWN, names_in, names_prompts
 from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
@@ -27,7 +27,7 @@ def initial(text: str, suite: str, store: Store, tell: Reporter) -> Initial | No
 
     Raises PtxError for a name that is none of these.
     """
-    if text in (*DRAWN, "text") or text.startswith(TEXT):
+    if not names_prompts(text):
         return None
     if is_file(text):
         return functools.partial(_start, [Path(text)], suite, tell)

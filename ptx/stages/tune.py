@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
-from ptx.config import DRAWN, TEXT, TuneConfig, keyed, left_out
+from ptx.config import DRAWN, TEXT, TuneConfig, keyed, left_out, names_prompts
 from ptx.config.dtypes import FLOAT32, Role
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
@@ -52,7 +52,7 @@ def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source
     labels = {"model": model.name, "suite": settings.suite, "task": task.name, "seed": settings.seed}
     group = (model.digest, digest(vars(asked)), own["init"], str(settings.seed), own.get("dtype", FLOAT32))
     step = Step(STAGE, own, inputs, (), labels, group, models=(model,), task=task)
-    if own["init"] in (*DRAWN, "text") or own["init"].startswith(TEXT):
+    if not names_prompts(own["init"]):
         return step
     if settings.initial is None:
         raise PtxError(f"tune.init {asked.init!r} will not do here", "write text, random or words")

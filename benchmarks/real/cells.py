@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ptx.errors import PtxError
 
 # The relations of the first trials on these models, which transfers are compared on.
 TWELVE = ("P103", "P1412", "P159", "P17", "P19", "P20", "P30", "P364", "P37", "P407", "P495", "P740")
@@ -91,25 +94,40 @@ def moved(target: str, source: str, tasks: Sequence[str], place: Place) -> Itera
 
 def ask(cell: Cell, place: Place, tell: Callable[[str], None], *, dry_run: bool = False) -> tuple[Score | None, bool]:
     """A cell's score, and whether it was in the cache; in a dry run None if it was not. Raises PtxError."""
+    rows = _evaluated([cell], place, tell, dry_run)
+    own = next(row for row in rows if row["stage"] == "eval")
+    if math.isnan(own.get("accuracy", math.nan)):
+        return None, False
+    tuning = tuple(Path(row["path"]) for row in rows if row["stage"] == "tune")
+    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning), bool(own["reused"])
+
+
+def build(cells: Sequence[Cell], place: Place) -> None:
+    """Put cells that differ in their relation alone into the cache, in one command: what serves all relations of a pair
+    of models is then done once. What fails is left to be asked for by itself."""
+    with contextlib.suppress(PtxError):
+        _evaluated(cells, place, lambda text: None)
+
+
+def _evaluated(
+    cells: Sequence[Cell], place: Place, tell: Callable[[str], None], dry_run: bool = False
+) -> list[dict[str, Any]]:
     import ptx
 
+    cell = cells[0]
     options: dict[str, Any] = {**place.options, **dict(cell.options)}
     if cell.source:
         options["sources"] = [place.models[cell.source]]
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         frame = ptx.eval(
-            target=place.models[cell.target], method=cell.method, suite=place.suite, tasks=[cell.task],
+            target=place.models[cell.target], method=cell.method, suite=place.suite, tasks=[c.task for c in cells],
             split=cell.split, anchors=place.anchors, cache_dir=place.cache, device="cpu", dry_run=dry_run, **options,
         )  # fmt: skip
     for text in dict.fromkeys(str(warning.message) for warning in warned):
         tell(f"{cell} {cell.row} {cell.task}: {text}")
-    rows = frame.to_dict("records")
-    own = next(row for row in rows if row["stage"] == "eval")
-    if math.isnan(own.get("accuracy", math.nan)):
-        return None, False
-    tuning = tuple(Path(row["path"]) for row in rows if row["stage"] == "tune")
-    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning), bool(own["reused"])
+    rows: list[dict[str, Any]] = frame.to_dict("records")
+    return rows
 
 
 def halves(tasks: Sequence[str]) -> tuple[list[str], list[str]]:

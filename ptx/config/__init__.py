@@ -128,6 +128,11 @@ class TuneConfig:
                 raise UsageError(
                     f"{flag} {value} is not between 0 and {LARGEST_LR:g}", f"choose a rate like {flag} 0.1"
                 )
+        chosen = {own.name for own in fields(self) if getattr(self, own.name) != own.default}
+        if {"lr", "lr_scale"} <= chosen:
+            raise UsageError("--lr and --lr-scale both say the rate", "leave one of them out")
+        if "warmup" in chosen and self.warmup and self.schedule == "constant":
+            raise UsageError("--warmup is a setting of --schedule linear", "leave it out, or use --schedule linear")
         if self.init.startswith(TEXT) and not self.init.removeprefix(TEXT).strip():
             raise UsageError("--init text: is followed by no text", "write it like --init 'text:is the capital of'")
 

@@ -25,6 +25,8 @@ def test_keys_are_what_they_were() -> None:
     changed = keys.differences(RECORDED["keys"], found)
     raised = {stage for stage, version in versions.items() if version != RECORDED["versions"][stage]}
     hint = "undo the change, or raise a stage's version"
+    if keys.embedded() != RECORDED["embedded"]:
+        hint = f"embedded models or suites were made anew: {RUN}"
     if raised:
         hint = f"the version of {', '.join(sorted(raised))} was raised: {RUN}"
     assert not changed, "\n".join([*changed, f"{len(changed)} command lines have other keys: {hint}"])

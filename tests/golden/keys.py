@@ -1,7 +1,7 @@
 """Command lines whose keys are golden: every cache out there has them. `python tests/golden/keys.py` writes keys.json.
 
 It is only ever run to add command lines, never to change recorded keys, and refuses to: unless the version of a stage
-was raised, by which a stage says that it computes something else now.
+was raised, by which a stage says that it computes something else now, or embedded models or suites were made anew.
 
 Everything goes through the command line, in an empty folder: nothing here knows how ptx is laid out inside. It takes a
 process of its own, which afterwards believes that the models in that folder are those of the hub.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.resources
 import io
 import json
 import os
@@ -600,6 +601,19 @@ def find() -> tuple[dict[str, list[str]], dict[str, int]]:
     return found, {meta["stage"]: meta["version"] for meta in sorted(made, key=lambda meta: meta["stage"])}
 
 
+def embedded() -> dict[str, str]:
+    """What keys have of the embedded models and suites, by folder: the digest of all files but the cards."""
+    zoo = Path(str(importlib.resources.files("ptx"))) / "zoo"
+    folders = [zoo / "facts", zoo / "topics", *sorted(zoo.glob("models/*"))]
+    return {folder.name: _digest_of(folder) for folder in folders}
+
+
+def _digest_of(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "card.json")
+    named = [(path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
 def _run(defaults: Mapping[str, Mapping[str, Any]], *args: str) -> list[dict[str, Any]]:
     """The JSON lines that a command prints; `defaults` of its options by its name."""
     out, err = io.StringIO(), io.StringIO()
@@ -644,12 +658,12 @@ def main() -> None:
     if "--show" in sys.argv:
         print(json.dumps([found, versions]))
         return
-    before = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {"versions": {}, "keys": {}}
-    changed = differences(before["keys"], found)
-    if changed and before["versions"] == versions:
+    before = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {"versions": {}, "embedded": {}, "keys": {}}
+    changed, inputs = differences(before["keys"], found), embedded()
+    if changed and (before["versions"], before["embedded"]) == (versions, inputs):
         sys.exit("\n".join([*changed, "recorded keys never change: undo that, or raise a stage's version"]))
     own = {line.text: found[line.text] for line in lines() if line.text == line.like}
-    FILE.write_text(json.dumps({"versions": versions, "keys": own}, indent=1) + "\n", "utf-8")
+    FILE.write_text(json.dumps({"versions": versions, "embedded": inputs, "keys": own}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

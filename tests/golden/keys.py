@@ -86,7 +86,6 @@ tune --model gpt2-mini --tasks P103
 = + tune --model bert-micro --tasks P103 --init-scale 0.2
 + tune --model bert-micro --tasks P103 --init "text:The native language of is"
 + tune --model bert-micro --tasks P103 --lr 0.01
-= + tune --model bert-micro --tasks P103 --lr 0.01 --lr-scale 2
 + tune --model bert-micro --tasks P103 --lr-scale 0.3
 + tune --model bert-micro --tasks P103 --schedule constant
 = + tune --model bert-micro --tasks P103 --schedule constant --warmup 0

@@ -78,7 +78,7 @@ def measured_step(model: str, place: Place, folder: Path, each: Each) -> float:
         return math.nan
     seconds = {}
     for cell in cells:
-        score, _ = ask(cell, probing, say, dry_run=True)
+        score = ask(cell, probing, say, dry_run=True)
         seconds[cell.task] = _seconds(score.tuning[0]) if score else math.nan
     longer = (seconds["many"] - seconds["few"]) / (PROBES["many"] - PROBES["few"])
     return longer if longer > 0 else seconds["many"] / PROBES["many"]

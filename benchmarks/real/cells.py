@@ -92,14 +92,14 @@ def moved(target: str, source: str, tasks: Sequence[str], place: Place) -> Itera
                 yield Cell(target, name, task, "test", source if method.sources != 0 else "", given)
 
 
-def ask(cell: Cell, place: Place, tell: Callable[[str], None], *, dry_run: bool = False) -> tuple[Score | None, bool]:
-    """A cell's score, and whether it was in the cache; in a dry run None if it was not. Raises PtxError."""
+def ask(cell: Cell, place: Place, tell: Callable[[str], None], *, dry_run: bool = False) -> Score | None:
+    """A cell's score; in a dry run None if it is not in the cache. Raises PtxError."""
     rows = _evaluated([cell], place, tell, dry_run)
     own = next(row for row in rows if row["stage"] == "eval")
     if math.isnan(own.get("accuracy", math.nan)):
-        return None, False
+        return None
     tuning = tuple(Path(row["path"]) for row in rows if row["stage"] == "tune")
-    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning), bool(own["reused"])
+    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning)
 
 
 def build(cells: Sequence[Cell], place: Place) -> None:

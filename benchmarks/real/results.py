@@ -61,7 +61,7 @@ def collect(cells: Iterable[Cell], place: Place) -> tuple[Results, list[Cell]]:
     missing = []
     for cell in cells:
         try:
-            score, _ = ask(cell, place, lambda text: None, dry_run=True)
+            score = ask(cell, place, lambda text: None, dry_run=True)
         except PtxError:  # whoever builds it says why
             score = None
         if score is None:

@@ -60,7 +60,7 @@ def here(job: Job) -> list[str]:
             what = f"{job.name} {next(numbered)}/{len(job.cells)}: {cell} {cell.row} {cell.task} {cell.split}"
             began = time.monotonic()
             try:
-                score, _ = ask(cell, job.place, say)
+                score = ask(cell, job.place, say)
             except PtxError as error:
                 failed[f"{cell} {cell.row} {cell.task}: {error.message}"] = None
                 say(f"{what} failed: {error.message} ({error.hint})")
@@ -83,12 +83,8 @@ def start(job: Job) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment = os.environ | threads | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.real.work",
-        json.dumps(dataclasses.asdict(job) | {"peak": str(job.peak)}),
-    ]
+    said = json.dumps(dataclasses.asdict(job) | {"peak": str(job.peak)})
+    command = [sys.executable, "-m", "benchmarks.real.work", said]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf-8", stdin=pipe, stdout=pipe)
 

@@ -120,7 +120,7 @@ def search(
     top_k: int | str = "8192",
     solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
-    normalize: bool = True,
+    normalize: bool = True, words: int | None = None, temperature: float = 0.05, centre: bool = True,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -140,7 +140,8 @@ def eval(
     top_k: int | str = "8192",
     solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
     ridge: float | str = "0", select: Literal["none", "dev"] = "none", weights: str | Sequence[float] = "",
-    normalize: bool = True, split: Literal["train", "dev", "test"] = "test", on: File = "",
+    normalize: bool = True, words: int | None = None, temperature: float = 0.05, centre: bool = True,
+    split: Literal["train", "dev", "test"] = "test", on: File = "",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip

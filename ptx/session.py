@@ -29,6 +29,7 @@ from ptx.prompts import given, warm
 from ptx.stages import anchors, grid
 from ptx.stages.encode import encode_step
 from ptx.stages.methods import method_named
+from ptx.stages.search import check_options
 from ptx.stages.settings import Settings
 from ptx.stages.tune import TRY, compared, lags, learned, tune_step
 from ptx.suites import load_suite
@@ -86,6 +87,7 @@ class Session:
 
     def search(self, sources: Sequence[str], target: str, method: str, prompt: str, anchors: str) -> Built:
         """Prompts for a target: of source models, or of finished prompts by key."""
+        check_options(method, self.settings.search)
         if prompt:
             if sources:
                 raise UsageError("--prompt takes the place of --sources", "leave one of them out")
@@ -112,6 +114,7 @@ class Session:
             goals = list(given.evaluations(steps, model, shared, self.settings, on=on))
         else:
             how = method or ("relative" if sources else "tuned")
+            check_options(how, self.settings.search)
             chosen = sources_for(how, sources)
             shared = self.anchors_named(anchors, [*chosen, target])
             goals = list(grid.evaluations([(how, chosen, target)], self.settings, shared))

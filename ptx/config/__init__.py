@@ -194,7 +194,9 @@ class SearchConfig:
         "both", "Where entries outside the top-k count as zero: source and target (the authors' code), or source only."
     )
     ridge: str = option(
-        "0", "Ridge penalty of the exact solver in units of B'B's mean eigenvalue, or 'gcv' to choose it label-free."
+        "0",
+        "Ridge penalty of relative's exact solver and of linear, in units of the words' mean eigenvalue (of B'B), or "
+        "'gcv' to choose it label-free.",
     )
     select: Literal["none", "dev"] = option(
         "none",
@@ -203,6 +205,15 @@ class SearchConfig:
     )
     weights: str = option("", "Weights of the sources, comma-separated; equal by default.")
     normalize: bool = option(True, "Give the prompt the mean and std of the target's word embeddings (Eq. 6).")
+    words: int | None = option(
+        None, "Words that make a vector: 4 for neighbours, 1 for hubs, 8 for omp.", at_least=1, before=None
+    )
+    temperature: float = option(
+        0.05,
+        "With several words of neighbours or hubs: the smaller, the more does the best of them count.",
+        before=0.05,
+    )
+    centre: bool = option(True, "Turn about the words' mean instead of about nought (procrustes).", before=True)
 
     def __post_init__(self) -> None:
         _check_ranges(self)
@@ -210,9 +221,17 @@ class SearchConfig:
         if self.solver == "exact" and self.steps != 2000:
             raise UsageError("--steps is a setting of Adam", "add --solver adam")
         if self.solver != "exact" and self.ridge != "0":
-            raise UsageError("--ridge is a setting of the exact solver", "leave it out, or use --solver exact")
+            what = f"--ridge is a setting of the exact solver, which --solver {self.solver} takes the place of"
+            raise UsageError(what, "leave one of them out")
+        if not 0 < self.temperature < math.inf:
+            raise UsageError(f"--temperature {self.temperature} is no number above 0", "choose one like 0.05")
         if self.solver == "ptfer":
             self._check_ptfer()
+
+    @property
+    def penalty(self) -> float | str:
+        """`--ridge` as it is in keys."""
+        return self.ridge if self.ridge == "gcv" else float(self.ridge)
 
     def _check_ptfer(self) -> None:
         """Raise UsageError for what the authors' search cannot do, and unless the choice by labels is asked for."""

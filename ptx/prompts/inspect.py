@@ -25,7 +25,7 @@ from ptx.stages.search import spelled
 from ptx.stages.table import stored_step
 from ptx.stages.tune import FILE
 from ptx.transfer.equations import combine, matching_loss, relative_representation, unit_rows
-from ptx.transfer.maps import nearest_words
+from ptx.transfer.nearest import nearest_words
 from ptx.transfer.words import shared_words
 
 

@@ -13,6 +13,7 @@ from ptx.stages import versions
 NOT_SETTINGS = {"seed", "task", "template", "text", "reads", "frame", "method", "weights", "split"}
 TUNED = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
 LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
+OWN = {"words", "temperature"}  # of a search, whose default is each method's own: methods that differ in them compare
 SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
 
 
@@ -61,7 +62,8 @@ def result_of(artifact: Artifact) -> Result:
     for stage, config in artifact.meta["config"].items():
         for name, value in config.items():
             if name not in NOT_SETTINGS:
-                settings[SAME.get(f"{stage}.{name}", f"{stage}.{name}")] = value
+                whole = f"{stage}.{config['method']} {name}" if stage == "search" and name in OWN else f"{stage}.{name}"
+                settings[SAME.get(whole, whole)] = value
         if stage in ("tune", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
         if "epochs" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt

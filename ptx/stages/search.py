@@ -2,9 +2,11 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from ptx.cache import Store
+from ptx.config import SearchConfig, left_out
 from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch
 from ptx.engine.checks import not_finite
@@ -13,7 +15,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
 from ptx.stages.anchors import shared_words
 from ptx.stages.encode import encode_step
-from ptx.stages.methods import method_named
+from ptx.stages.methods import method_named, offered
 from ptx.stages.settings import Settings
 from ptx.stages.tune import FILE
 from ptx.suites import Task
@@ -41,11 +43,12 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     words = shared_words(anchors)
     basis = anchors if "anchors" in method.needs else words
     prompts = [encode_step(step, basis, settings) if "encodings" in method.needs else step for step in tuned]
+    own: dict[str, Any] = {"method": name, **method.settings(settings, task)}
     weights = source_weights(settings.search.weights if method.sources is None else "", len(tuned))
     if len(set(weights)) > 1:
         labels["weights"] = weights  # in the order of labels["sources"]
     pairs = [*zip(prompts, weights, strict=True)]
-    if method.sources is None and settings.search.solver == "ptfer":
+    if own.get("solver") == "ptfer":
         if len(pairs) > 2:
             hint = "name two, or use --solver adam"
             raise UsageError("--solver ptfer takes one source or two, as the authors' code does", hint)
@@ -53,7 +56,6 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         pairs.sort(key=lambda pair: (pair[0].key, pair[1]))
     parents = tuple(prompt for prompt, _ in pairs)
     parents += (basis,) if {"anchors", "words"} & {*method.needs} else ()
-    own: dict[str, Any] = {"method": name, **method.settings(settings, task)}
     if method.sources is None:
         own["weights"] = [weight for _, weight in pairs]
     inputs: dict[str, Any] = {"target": target.digest}
@@ -63,6 +65,18 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         parents += (words,) if words not in parents else ()
     group = (target.digest, name, basis.key if basis in parents else "", own.get("dtype", FLOAT32))
     return Step(STAGE, own, inputs, parents, labels, group, models=(target,), task=task)
+
+
+def check_options(name: str, search: SearchConfig) -> None:
+    """Raise UsageError for a setting of a search, not at its default, that the method does not use."""
+    used, later = method_named(name).options, left_out(SearchConfig)
+    for own in fields(search):
+        value = getattr(search, own.name)
+        if value != own.default and (own.name in later if used is None else own.name not in used):
+            flag = f"--{'no-' * (value is False)}{own.name}"
+            users = [other for other in offered(searched=True) if own.name in (method_named(other).options or ())]
+            hint = f"leave it out, or use --method {' or '.join(users)}"
+            raise UsageError(f"--method {name} does not use {flag}", hint)
 
 
 def source_weights(text: str, n: int) -> list[float]:

@@ -1,18 +1,61 @@
-"""Other ways from source to target than the paper's: the nearest words, and a trained projector."""
+"""Maps from the source's embeddings to the target's, learned from the words that both have: a rotation, least squares,
+a trained projector. k words, ds and dt wide."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from ptx.transfer.equations import relative_representation, unit_rows
+from ptx.errors import PtxError
+from ptx.transfer.solvers import exact
+from ptx.transfer.target import RANK_TOLERANCE, TargetAnchors
 
-HELD_OUT = 0.1  # share of the words that choose the epoch
+HELD_OUT = 0.1  # share of the words that choose the projector's epoch
 
+Map = Callable[[Float[Tensor, "m ds"]], Float[Tensor, "m dt"]]
 Projector = Callable[[Tensor], Tensor]
+
+
+def procrustes(source: Float[Tensor, "k ds"], target: Float[Tensor, "k dt"], *, centre: bool) -> Map:
+    """The rotation that brings the source's words nearest to the target's (Schönemann, "A generalized solution of the
+    orthogonal Procrustes problem", 1966): R = UV', USV' being the thin singular value decomposition of X'Y, in float64.
+
+    Between unequal widths it is semi-orthogonal. All is then made |Y| / |X| times as long, so that lengths are the
+    target's. `centre`: means over the words are taken off before that, and the target's is put on again. Directions
+    that the words leave open are mapped to nought.
+    """
+    x, y = source.double(), target.double()
+    origin, middle = (rows.mean(0) * centre for rows in (x, y))
+    x, y = x - origin, y - middle
+    left, singular, right = torch.linalg.svd(x.T @ y, full_matrices=False)
+    solid = singular > RANK_TOLERANCE * singular[0]
+    rotation = left[:, solid] @ right[solid] * (y.norm() / x.norm())
+    return lambda v: (v.double() - origin) @ rotation + middle
+
+
+def linear(source: Float[Tensor, "k ds"], target: Float[Tensor, "k dt"], *, ridge: float | str) -> Map:
+    """W = (X'X + penalty I)^-1 X'Y, by which least squares predict the target's words (the shortest W where it is not
+    unique): v2v-lin of Lester et al., "Reducing retraining by recycling parameter-efficient prompts" (2022).
+
+    Their lin-comb is the same without ridge: of the combinations of words that give v exactly, the shortest is
+    X(X'X)^-1 v, and of the target's words that is W'v. `ridge` is in units of the mean eigenvalue of X'X; "gcv" chooses
+    it for every column of Y (`solvers.gcv`).
+    """
+    w = exact(target.T, anchors=TargetAnchors(source, unit=False), ridge=ridge).T
+    return lambda v: v.double() @ w
+
+
+def averaged(moved: Sequence[Float[Tensor, "_ _"]], weights: Sequence[float]) -> Float[Tensor, "m dt"]:
+    """One prompt of those that several sources give for a target. Raises PtxError if they differ in length."""
+    if len(lengths := sorted({len(prompt) for prompt in moved})) > 1:
+        raise PtxError(
+            f"the sources' prompts differ in length: {' and '.join(map(str, lengths))} vectors",
+            "tune all sources with the same --prompt-length",
+        )
+    return torch.stack([w * prompt for w, prompt in zip(weights, moved, strict=True)]).sum(0)
 
 
 def train_projector(
@@ -56,12 +99,3 @@ def train_projector(
 def _frozen(network: torch.nn.Module) -> Projector:
     weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
     return lambda x: torch.func.functional_call(network, weights, x.cpu().double()).detach().to(x.dtype).to(x.device)
-
-
-def nearest_words(
-    prompt: Float[Tensor, "m d"], *, embeddings: Float[Tensor, "n d"], top: int
-) -> tuple[Float[Tensor, "m top"], Int[Tensor, "m top"]]:
-    """The highest cosines of every vector to rows of `embeddings`, and the rows, the nearest first."""
-    similarities = relative_representation(prompt, anchors=unit_rows(embeddings))
-    best = similarities.topk(min(top, len(embeddings)), dim=-1)
-    return best.values, best.indices

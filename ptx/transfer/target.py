@@ -13,11 +13,11 @@ SAFE_PIVOT = 1e-8  # squared pivots of a Cholesky factor below this share of the
 
 
 class TargetAnchors:
-    """B [k, d], the anchors' embeddings with rows of unit length, and its Gram matrix, computed once for all tasks and
-    sources."""
+    """B [k, d], the anchors' embeddings with rows of unit length (or as they are) in float64, and its Gram matrix,
+    computed once for all tasks and sources."""
 
-    def __init__(self, embeddings: Float[Tensor, "k d"]) -> None:
-        self.b = unit_rows(embeddings)
+    def __init__(self, embeddings: Float[Tensor, "k d"], *, unit: bool = True) -> None:
+        self.b = unit_rows(embeddings) if unit else embeddings.double()
 
     @functools.cached_property
     def gram(self) -> Float[Tensor, "d d"]:
@@ -56,6 +56,4 @@ class TargetAnchors:
 
     def within(self, basis: Float[Tensor, "d r"]) -> "TargetAnchors":
         """The same anchors in the coordinates of a basis."""
-        inside = TargetAnchors.__new__(TargetAnchors)
-        inside.b = self.b @ basis
-        return inside
+        return TargetAnchors(self.b @ basis, unit=False)

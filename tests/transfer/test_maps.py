@@ -1,16 +1,22 @@
-"""The projector against a plain training loop, the nearest words against brute force."""
+"""The projector against a plain training loop, the closed forms against scipy's and numpy's."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.linalg import orthogonal_procrustes
 from torch import Tensor
 
+from ptx.errors import PtxError
 from ptx.transfer import maps
-from ptx.transfer.maps import nearest_words, train_projector
+from ptx.transfer.equations import relative_representation, unit_rows
+from ptx.transfer.maps import averaged, linear, procrustes, train_projector
+from ptx.transfer.solvers import exact
+from ptx.transfer.target import TargetAnchors
 
 SETTINGS = {"hidden": 7, "epochs": 3, "lr": 2e-2, "batch_size": 8, "seed": 3, "select": "none"}
 
@@ -99,14 +105,107 @@ def test_a_tenth_is_held_out() -> None:
     assert maps.HELD_OUT == 0.1
 
 
-@pytest.mark.parametrize("top", [1, 3, 20, 30])
-def test_nearest_words_equal_brute_force(top: int) -> None:
-    generator = torch.Generator().manual_seed(2)
-    prompt, embeddings = torch.randn(5, 6, generator=generator), torch.randn(20, 6, generator=generator)
-    embeddings *= torch.arange(1, 21)[:, None]  # lengths do not matter
-    values, rows = nearest_words(prompt, embeddings=embeddings, top=top)
-    for i in range(5):
-        cosines = torch.tensor([torch.cosine_similarity(prompt[i], row, dim=0).item() for row in embeddings])
-        order = sorted(range(20), key=lambda j: -cosines[j].item())[:top]
-        assert rows[i].tolist() == order
-        torch.testing.assert_close(values[i].float(), cosines[order], rtol=0, atol=1e-6)
+def spaces(ds: int, dt: int, k: int = 50) -> tuple[Tensor, Tensor, Tensor]:
+    """Words off the origin in two spaces that have something in common, and a prompt in the first."""
+    generator = torch.Generator().manual_seed(ds * 100 + dt)
+    source = 0.1 * torch.randn(k, ds, generator=generator) + 0.3
+    target = source @ torch.randn(ds, dt, generator=generator) + torch.randn(k, dt, generator=generator) - 2
+    return source, target, torch.randn(3, ds, generator=generator)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize(("ds", "dt"), [(6, 6), (6, 9), (9, 6)])
+def test_procrustes_is_scipys(ds: int, dt: int, centre: bool) -> None:
+    """scipy wants equal widths; the narrower space is given numbers that are nought, which no rotation can use."""
+    source, target, prompt = spaces(ds, dt)
+    x, y, v = (rows.double().numpy() for rows in (source, target, prompt))
+    origin, middle = (x.mean(0), y.mean(0)) if centre else (np.zeros(ds), np.zeros(dt))
+    wide = max(ds, dt)
+    padded = [np.pad(rows, ((0, 0), (0, wide - rows.shape[1]))) for rows in (x - origin, y - middle)]
+    rotation = orthogonal_procrustes(*padded)[0][:ds, :dt]
+    scale = np.sqrt(((y - middle) ** 2).sum() / ((x - origin) ** 2).sum())
+    found = procrustes(source, target, centre=centre)(prompt)
+    np.testing.assert_allclose(found.numpy(), scale * (v - origin) @ rotation + middle, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_procrustes_finds_a_rotation_again(centre: bool) -> None:
+    """Into a wider space, elsewhere, in other units: every vector arrives, not only those among the words."""
+    source, _, prompt = spaces(5, 5)
+    turned = torch.linalg.qr(torch.randn(8, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q.T
+    there = lambda v: 7 * v.double() @ turned + 4 * centre  # noqa: E731
+    found = procrustes(source, there(source), centre=centre)(prompt)
+    torch.testing.assert_close(found, there(prompt), rtol=1e-9, atol=1e-9)
+
+
+def test_procrustes_leaves_out_what_no_word_shows() -> None:
+    """Four words, less their mean, span three of six directions; the fourth, fifth and sixth go nowhere."""
+    source, target, prompt = spaces(6, 6, k=4)
+    found = procrustes(source, target, centre=True)
+    seen = torch.linalg.svd(source.double() - source.double().mean(0), full_matrices=False).Vh[:3]
+    v = prompt.double() - source.double().mean(0)
+    torch.testing.assert_close(found(prompt), found((v @ seen.T @ seen) + source.double().mean(0)))
+
+
+@pytest.mark.parametrize(("ds", "dt", "k"), [(6, 6, 50), (6, 9, 50), (9, 6, 50), (9, 6, 5)])
+def test_linear_is_numpys_least_squares(ds: int, dt: int, k: int) -> None:
+    """With fewer words than numbers, too: numpy takes the shortest."""
+    source, target, prompt = spaces(ds, dt, k)
+    w = np.linalg.lstsq(source.double().numpy(), target.double().numpy(), rcond=None)[0]
+    found = linear(source, target, ridge=0.0)(prompt)
+    np.testing.assert_allclose(found.numpy(), prompt.double().numpy() @ w, rtol=1e-7, atol=1e-7)
+
+
+def test_ridge_is_least_squares_with_rows_that_ask_for_nought() -> None:
+    """sqrt(penalty) I below X, and zeros below Y; the penalty in units of the mean eigenvalue of X'X."""
+    source, target, prompt = spaces(6, 9)
+    x, y = source.double().numpy(), target.double().numpy()
+    penalty = 0.3 * np.linalg.eigvalsh(x.T @ x).mean()
+    w = np.linalg.lstsq(np.vstack([x, np.sqrt(penalty) * np.eye(6)]), np.vstack([y, np.zeros((6, 9))]), rcond=None)[0]
+    found = linear(source, target, ridge=0.3)(prompt)
+    np.testing.assert_allclose(found.numpy(), prompt.double().numpy() @ w, rtol=1e-9, atol=1e-9)
+
+
+def test_gcv_takes_the_best_ridge_for_every_column() -> None:
+    """Scores by brute force, with the whole hat matrix, over every penalty of the grid."""
+    source, target, prompt = spaces(6, 4, k=12)
+    x, y = source.double().numpy(), target.double().numpy()
+    unit = np.linalg.eigvalsh(x.T @ x).mean()
+    wanted = []
+    for column in y.T:
+        scores = []
+        for power in np.arange(-6, 3, 0.25):
+            inverse = np.linalg.inv(x.T @ x + 10**power * unit * np.eye(6))
+            hat = x @ inverse @ x.T
+            misfit = ((column - hat @ column) ** 2).sum() / (1 - np.trace(hat) / 12) ** 2
+            scores.append((misfit, tuple(inverse @ x.T @ column)))
+        wanted.append(min(scores)[1])
+    found = linear(source, target, ridge="gcv")(prompt)
+    np.testing.assert_allclose(found.numpy(), prompt.double().numpy() @ np.array(wanted).T, rtol=1e-7, atol=1e-7)
+
+
+def test_the_shortest_combination_of_words_is_the_linear_map() -> None:
+    """Recycling's lin-comb: of all combinations of source words that are v, the shortest, of the target's words."""
+    source, target, prompt = spaces(6, 9)
+    shares = np.linalg.lstsq(source.double().numpy().T, prompt.double().numpy().T, rcond=None)[0]  # [k, m]
+    np.testing.assert_allclose(shares.T @ source.double().numpy(), prompt.numpy(), rtol=1e-6, atol=1e-6)  # it is v
+    found = linear(source, target, ridge=0.0)(prompt)
+    np.testing.assert_allclose(found.numpy(), shares.T @ target.double().numpy(), rtol=1e-7, atol=1e-7)
+
+
+def test_the_inverse_relative_projection_is_the_search_without_masks() -> None:
+    """pinv(B) r, of which `relative --mask source --top-k all` has all but the length."""
+    source, target, prompt = spaces(6, 9)
+    r = relative_representation(prompt, anchors=unit_rows(source))
+    rows = target.double().numpy()
+    inverse = np.linalg.pinv(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    found = exact(r, anchors=TargetAnchors(target))
+    np.testing.assert_allclose(found.numpy(), r.numpy() @ inverse.T, rtol=1e-7, atol=1e-7)
+
+
+def test_several_sources_are_averaged() -> None:
+    one, two = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(averaged([one, two], [0.75, 0.25]), 0.75 * one + 0.25 * two)
+    with pytest.raises(PtxError, match="prompts differ in length: 2 and 3 vectors") as raised:
+        averaged([one, two[:2]], [0.5, 0.5])
+    assert raised.value.hint == "tune all sources with the same --prompt-length"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # alone, or none (an imported prompt is named by its key).
 METHODS = {
     "random": "search", "manual": "eval", "imported": "", "direct": "search", "discretize": "search",
+    "hubs": "search", "neighbours": "search", "omp": "search", "procrustes": "search", "linear": "search",
     "projector": "search", "relative": "search", "tuned": "eval",
 }  # fmt: skip
 

@@ -34,16 +34,18 @@ class Method:
     """A way to a prompt for a target.
 
     What it `needs` are the parents of its step: the sources' prompts or their encodings, and the words that all models
-    share or the anchors chosen from these; nothing of it means nothing is trained. `settings(settings, task)` are those
-    that its result depends on; `build(steps, model, store)` yields each step of one target with what it found, or an
-    error. A method that searches for nothing has `own(target, task, settings)`: the target's own prompt, or None for
-    its manual template.
+    share or the anchors chosen from these; nothing of it means nothing is trained. `options` are the settings of a
+    search that it uses. Others are refused; only methods that are older than this check (None) pass over those that are
+    as old. `settings(settings, task)` are those that its result depends on; `build(steps, model, store)` yields each
+    step of one target with what it found, or an error. A method that searches for nothing has
+    `own(target, task, settings)`: the target's own prompt, or None for its manual template.
     """
 
     name: str
     title: str = ""  # its row in tables, if that is not its name
     sources: int | None = 0  # how many models it starts from; None: any number
     needs: tuple[Need, ...] = ()
+    options: tuple[str, ...] | None = None
     settings: Callable[[Settings, Task], Mapping[str, Any]] = lambda settings, task: {}
     build: Callable[[Sequence[Step], WordEmbeddings, Store], Iterator[tuple[Step, Found | PtxError]]] | None = None
     own: Callable[[Model, Task, Settings], Step | None] | None = None

@@ -30,7 +30,7 @@ def _settings(settings: Settings, task: Task) -> dict[str, Any]:
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
     if search.solver != "exact":
         return own | ADAM | {"steps": search.steps, "seed": settings.seed, "task": task.name}
-    return own | {"ridge": search.ridge if search.ridge == "gcv" else float(search.ridge)}
+    return own | {"ridge": search.penalty}
 
 
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
@@ -207,4 +207,11 @@ def _as_authors(
         yield step, Found(prompt, figures, seconds)
 
 
-METHOD = Method("relative", sources=None, needs=("encodings", "anchors"), settings=_settings, build=build)
+METHOD = Method(
+    "relative",
+    sources=None,
+    needs=("encodings", "anchors"),
+    options=("solver", "steps", "mask", "ridge", "select", "weights", "normalize"),
+    settings=_settings,
+    build=build,
+)

@@ -112,6 +112,11 @@ def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         {"solver": "adam", "steps": 100, "select": "dev"},
         {"method": "projector"},
         {"method": "discretize"},
+        {"method": "neighbours"},
+        {"method": "hubs"},
+        {"method": "procrustes"},
+        {"method": "linear"},
+        {"method": "omp"},
         {"dtype": "bfloat16"},
         {"init": "text", "lr": None, "schedule": "linear", "patience": 3},  # today's defaults
     ],

@@ -121,7 +121,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     EncodeConfig: {"top_k": "100"},
     SearchConfig: {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
-        "normalize": False,
+        "normalize": False, "words": 16, "temperature": 0.1, "centre": False,
     },
     EvalConfig: {"split": "dev"},
 }  # fmt: skip
@@ -133,18 +133,21 @@ NEEDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+METHODS = {"words": "neighbours", "temperature": "neighbours", "centre": "procrustes"}  # else the paper's
+
+
 STAGES = ("tune", "anchors", "encode", "search", "eval")
 
 
-def final_key(configs: dict[type, Any], seed: int = 0, dtype: str = "float32") -> str:
+def final_key(configs: dict[type, Any], seed: int = 0, dtype: str = "float32", method: str = "relative") -> str:
     settings = Settings(seed=seed, dtype=dtype, **dict(zip(STAGES, configs.values(), strict=True)))
     task = settings.chosen_tasks()[0]
     anchors = anchors_step(["bert-micro", "roberta-micro"], settings)
     tuned = [tune_step(resolve(name), task, settings) for name in ("bert-micro", "roberta-micro")]
     target = resolve("albert-micro")
-    prompt = search_step("relative", tuned, target, task, anchors, settings)
-    assert encode_step(tuned[0], anchors, settings) in prompt.parents
-    return eval_step("relative", prompt, target, task, anchors, settings).key
+    prompt = search_step(method, tuned, target, task, anchors, settings)
+    assert encode_step(tuned[0], anchors, settings) in prompt.parents or method != "relative"
+    return eval_step(method, prompt, target, task, anchors, settings).key
 
 
 def test_every_setting_is_part_of_the_key() -> None:
@@ -154,8 +157,9 @@ def test_every_setting_is_part_of_the_key() -> None:
         for name, value in others.items():
             base = {**defaults, config: config(**NEEDS.get(name, {}))}
             changed = {**base, config: dataclasses.replace(base[config], **{name: value})}
-            assert final_key(changed) != final_key(base), name
-            assert final_key(dict(changed)) == final_key(changed)
+            method = METHODS.get(name, "relative")
+            assert final_key(changed, method=method) != final_key(base, method=method), name
+            assert final_key(dict(changed), method=method) == final_key(changed, method=method)
     assert len({final_key(defaults), final_key(defaults, seed=1), final_key(defaults, dtype="bfloat16")}) == 3
 
 

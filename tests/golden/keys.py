@@ -204,6 +204,34 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method project
 search --sources bert-micro --target roberta-micro --tasks P103 --method projector --select dev --layout prefix
 search --sources bert-micro --target roberta-micro --tasks P103 --method projector --select dev --dtype bfloat16
 search --sources bert-micro --target roberta-micro --tasks P103 --method projector --select dev --dtype float16
+search --sources bert-micro --target roberta-micro --tasks P103 --method neighbours
+= search --sources bert-micro --target roberta-micro --tasks P103 --method neighbours --words 4 --temperature 5e-2 \
+    --count 100 --weights 3
+search --sources bert-micro --target roberta-micro --tasks P103 --method neighbours --words 16
+search --sources bert-micro --target roberta-micro --tasks P103 --method neighbours --temperature 0.1
+search --sources bert-micro --target roberta-micro --tasks P103 --method neighbours --words 1
+= search --sources bert-micro --target roberta-micro --tasks P103 --method neighbours --words 1 --temperature 0.1
+search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method neighbours --weights 2,1
+= search --sources roberta-micro,bert-micro --target albert-micro --tasks P103 --method neighbours --weights 1,2
+search --sources bert-micro --target roberta-micro --tasks P103 --method hubs
+= search --sources bert-micro --target roberta-micro --tasks P103 --method hubs --words 1 --temperature 0.1 --count 100
+search --sources bert-micro --target roberta-micro --tasks P103 --method hubs --words 4
+search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method hubs
+search --sources bert-micro --target roberta-micro --tasks P103 --method procrustes
+= search --sources bert-micro --target roberta-micro --tasks P103 --method procrustes --centre --top-k 48% --count 100
+search --sources bert-micro --target roberta-micro --tasks P103 --method procrustes --no-centre
+search --sources bert-micro --target roberta-micro --tasks P103 --method procrustes --no-normalize
+search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method procrustes --weights 2,1
+= search --sources roberta-micro,bert-micro --target albert-micro --tasks P103 --method procrustes --weights 1,2
+search --sources bert-micro --target roberta-micro --tasks P103 --method linear
+= search --sources bert-micro --target roberta-micro --tasks P103 --method linear --ridge 0.0 --top-k 48% --count 100
+search --sources bert-micro --target roberta-micro --tasks P103 --method linear --ridge 0.1
+search --sources bert-micro --target roberta-micro --tasks P103 --method linear --ridge gcv
+search --sources bert-micro --target roberta-micro --tasks P103 --method linear --no-normalize
+search --sources bert-micro --target roberta-micro --tasks P103 --method omp
+= search --sources bert-micro --target roberta-micro --tasks P103 --method omp --words 8 --top-k 48% --count 100
+search --sources bert-micro --target roberta-micro --tasks P103 --method omp --words 16
+search --sources bert-micro --target roberta-micro --tasks P103 --method omp --no-normalize
 search --target roberta-micro --tasks P103 --method random
 = search --target roberta-micro --tasks P103 --method random --layout prefix --epochs 2 --dtype bfloat16
 search --target roberta-micro --tasks P103 --method random --seed 1
@@ -243,6 +271,8 @@ eval --sources roberta-micro,bert-micro --target albert-micro --tasks P103 --wei
 eval --sources bert-micro --target roberta-micro --tasks P103 --method direct
 eval --sources bert-micro --target roberta-micro --tasks P103 --method discretize
 eval --sources bert-micro --target roberta-micro --tasks P103 --method projector
+eval --sources bert-micro --target roberta-micro --tasks P103 --method neighbours
+eval --sources bert-micro --target roberta-micro --tasks P103 --method procrustes
 eval --sources bert-micro --target gpt2-micro --tasks P103
 eval --sources gpt2-micro --target bert-micro --tasks P103 --method projector
 eval --sources gpt2-micro --target gpt2-mini --tasks P103

@@ -124,7 +124,8 @@ def search(
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another method."""
+    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another `method`: direct,
+    discretize, hubs, neighbours, omp, procrustes, linear or projector; random needs no sources."""
     given = names_in(text_of(sources)), target, method, text_of(prompt), str(anchors)
     return _built(locals(), lambda session: session.search(*given))
 
@@ -145,7 +146,8 @@ def eval(
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """Score prompts on a target: accuracy (P@1) per task. `method` is relative with sources, else tuned.
+    """Score prompts on a target: accuracy (P@1) per task. `method` is relative with sources, else tuned; or one of
+    `search`, or manual.
 
     `prompt` names finished prompts by key or file; with a `suite` given, they are scored on its tasks.
     """

@@ -220,9 +220,6 @@ class SearchConfig:
         _number("--ridge", self.ridge, "gcv")
         if self.solver == "exact" and self.steps != 2000:
             raise UsageError("--steps is a setting of Adam", "add --solver adam")
-        if self.solver != "exact" and self.ridge != "0":
-            what = f"--ridge is a setting of the exact solver, which --solver {self.solver} takes the place of"
-            raise UsageError(what, "leave one of them out")
         if not 0 < self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature} is no number above 0", "choose one like 0.05")
         if self.solver == "ptfer":

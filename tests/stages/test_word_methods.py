@@ -13,12 +13,14 @@ from conftest import PAPER, PAPER_TUNING
 from scipy.linalg import orthogonal_procrustes
 from scipy.special import softmax
 
+from ptx import api
 from ptx.errors import PtxError
 from ptx.formats import read_prompt
 from ptx.lms import lm
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, resolve
+from ptx.stages.methods import offered
 from ptx.stages.tune import FILE
 
 Array = np.ndarray
@@ -234,6 +236,25 @@ def test_options_that_a_method_does_not_use(ptx, tiny, command: str, line: str, 
     assert result.code == 2
     assert message in " ".join(result.err.split())
     assert hint in " ".join(result.err.split())
+
+
+def test_a_solver_is_no_matter_of_linear(ptx, tiny, suite) -> None:
+    """In a recipe, which has other methods as well; of these `relative` has no ridge but by the exact one."""
+    recipe = (
+        f'suite = "{suite}"\ntasks = ["R1"]\nsources = [["{tiny["a"]}"]]\ntargets = ["{tiny["b"]}"]\n'
+        "tune = { epochs = 1 }\nsearch = { ridge = 0.1, solver = 'adam', steps = 3, select = 'dev' }\n"
+    )
+    Path("own.toml").write_text(f'methods = ["linear"]\n{recipe}')
+    assert ptx("run", "own.toml", "--jobs", "1").code == 0
+    Path("own.toml").write_text(f'methods = ["linear", "relative"]\n{recipe}')
+    refused = ptx("run", "own.toml", "--jobs", "1")
+    assert refused.code != 0
+    assert "--ridge is a setting of the exact solver" in refused.err
+
+
+def test_python_says_what_there_is() -> None:
+    """Every method that searches."""
+    assert [name for name in offered(searched=True) if name not in (api.search.__doc__ or "")] == []
 
 
 def test_an_option_without_a_method_that_uses_it(ptx, tiny) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, UsageError
 from ptx.stages.methods.method import Found, Method
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def _settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own = {"solver": search.solver, "mask": search.mask, "select": search.select, "normalize": search.normalize}
     if search.solver != "exact":
+        if search.ridge != "0":  # not in the config: what solver there is does not matter to other methods with a ridge
+            raise UsageError("--ridge is a setting of the exact solver", "leave it out, or use --solver exact")
         return own | ADAM | {"steps": search.steps, "seed": settings.seed, "task": task.name}
     return own | {"ridge": search.penalty}
 

@@ -22,6 +22,7 @@ Solver = Literal["exact", "adam", "ptfer"]
 BEFORE = "before"
 DRAWN = ("random", "words")  # what `--init` says where neither a prompt nor a text is given
 TEXT = "text:"  # what stands before a text
+TRAIN_INPUTS, DRAWN_INPUTS = "train", "words"  # what `--inputs` says where it is no file
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
 
 
@@ -198,10 +199,11 @@ class SearchConfig:
         "Ridge penalty of relative's exact solver and of linear, in units of the words' mean eigenvalue (of B'B), or "
         "'gcv' to choose it label-free.",
     )
-    select: Literal["none", "dev"] = option(
+    select: Literal["none", "dev", "agree"] = option(
         "none",
-        "'dev' keeps the step of Adam or PTfer, or the epoch of the projector, that is best on *labelled target* dev "
-        "facts, as the authors' code does.",
+        "'agree' keeps the one of a method's variants whose answers to unlabelled --inputs agree most with the "
+        "sources'; 'dev' keeps the step of Adam or PTfer, or the epoch of the projector, that is best on *labelled "
+        "target* dev facts, as the authors' code does.",
     )
     weights: str = option("", "Weights of the sources, comma-separated; equal by default.")
     normalize: bool = option(True, "Give the prompt the mean and std of the target's word embeddings (Eq. 6).")
@@ -214,6 +216,29 @@ class SearchConfig:
         before=0.05,
     )
     centre: bool = option(True, "Turn about the words' mean instead of about nought (procrustes).", before=True)
+    length: float = option(
+        0.5, "With residual: how much of what tuning added to the text is added in the target.", before=0.5
+    )
+    map: Literal["relative", "top-k"] = option(
+        "relative",
+        "With residual: moved by the relative map over all anchors, or over the --top-k highest.",
+        before="relative",
+    )
+    texts: str = option(
+        "", "With text, residual or auto: a file of further texts, one a line, [X] and [Y] or not.", before=""
+    )
+    inputs: str = option(
+        "train",
+        "Unlabelled inputs that source and target answer, to choose by agreement and to forecast: the subjects of the "
+        "'train' facts (objects are not read), random shared 'words', or a file of subjects, one a line.",
+    )
+    candidates: str = option(
+        "",
+        "With --method auto: the methods to choose among, comma-separated, with settings of the search or none: "
+        "residual,text,relative:top_k=64:ridge=1; by default all that need neither labels nor gradients.",
+        before="",
+    )
+    forecast: bool = switch("--forecast", help="Say which accuracy to expect, from agreement on --inputs.")
 
     def __post_init__(self) -> None:
         _check_ranges(self)
@@ -222,6 +247,8 @@ class SearchConfig:
             raise UsageError("--steps is a setting of Adam", "add --solver adam")
         if not 0 < self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature} is no number above 0", "choose one like 0.05")
+        if not 0 <= self.length < math.inf:
+            raise UsageError(f"--length {self.length} is no share", "give a number like --length 0.5; 0 is the text")
         if self.solver == "ptfer":
             self._check_ptfer()
 

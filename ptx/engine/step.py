@@ -93,6 +93,8 @@ class Step:
             return dict(self.stored.meta["config"])
         whole: dict[str, Any] = {}
         for parent in self.parents:
+            if parent.stage.name == self.stage.name and not self.stage.parents_as:
+                continue  # what it was chosen from: its settings are not those of the whole
             whole |= {self.stage.parents_as + stage: settings for stage, settings in parent.config.items()}
         return whole | {self.stage.name: dict(self.settings)}
 
@@ -106,17 +108,22 @@ class Step:
             whole |= parent.stages
         return whole | {self.stage.name: self.stage.version}
 
+    @functools.cached_property
+    def depth(self) -> int:
+        """How many steps are before it, one behind the other."""
+        return 1 + max((parent.depth for parent in self.parents), default=-1)
+
     def parents_at(self, stage: str) -> list[Step]:
         return [parent for parent in self.parents if parent.stage.name == stage]
 
 
 def closure(goals: Iterable[Step]) -> list[Step]:
-    """The goals and everything upstream, once each, in the order of the stages."""
+    """The goals and everything upstream, once each, in the order of the stages, within a stage after what is chosen
+    from."""
     seen: dict[tuple[str, str], Step] = {}
     waiting = list(goals)
     for step in waiting:  # grows while it is read
         if (step.stage.name, step.key) not in seen:
             seen[step.stage.name, step.key] = step
             waiting.extend(step.parents)
-    # A chosen subset of anchors comes after the set it is chosen from.
-    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage.name), len(step.parents)))
+    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage.name), step.depth))

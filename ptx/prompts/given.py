@@ -11,9 +11,9 @@ from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model, resolve
 from ptx.stages.anchors import shared_words
+from ptx.stages.choice import prompt_step
 from ptx.stages.eval import eval_step
 from ptx.stages.methods import method_named
-from ptx.stages.search import search_step
 from ptx.stages.settings import Settings
 from ptx.stages.table import stored_step
 from ptx.suites import Task, load_suite
@@ -140,7 +140,7 @@ def searches(steps: Sequence[Step], method: str, target: Model, anchors: Step, s
             )
         own = settings_for(of_task[0], settings)
         (task,) = own.chosen_tasks(*(["dev"] if settings.search.select == "dev" else []))
-        yield search_step(method, of_task, target, task, anchors, own)
+        yield prompt_step(method, of_task, target, task, anchors, own)
 
 
 def prompt_steps(text: str, target: Model, store: Store, settings: Settings, tell: Reporter) -> list[Step]:

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from ptx.engine.step import Step
 from ptx.lms.models import resolve
 from ptx.stages.anchors import shared_words
+from ptx.stages.choice import prompt_step
 from ptx.stages.eval import eval_step
 from ptx.stages.methods import method_named
 from ptx.stages.methods.method import Method
-from ptx.stages.search import search_step
 from ptx.stages.settings import Settings
 from ptx.stages.tune import tune_step
 from ptx.suites import Task
@@ -30,7 +30,7 @@ def searches(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterat
     for name, sources, target in cells:
         for task in settings.chosen_tasks("train", "dev"):
             tuned = [tune_step(resolve(source), task, settings) for source in sources]
-            yield search_step(name, tuned, resolve(target), task, anchors, settings)
+            yield prompt_step(name, tuned, resolve(target), task, anchors, settings)
 
 
 def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterator[Step]:
@@ -42,7 +42,7 @@ def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Ite
                 prompt = method.own(target, task, settings)
             else:
                 tuned = [tune_step(resolve(source), task, settings) for source in sources]
-                prompt = search_step(name, tuned, target, task, anchors, settings)
+                prompt = prompt_step(name, tuned, target, task, anchors, settings)
             yield eval_step(name, prompt, target, scored, shared_words(anchors), settings)
 
 

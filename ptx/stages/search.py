@@ -16,7 +16,9 @@ from ptx.lms.models import Model
 from ptx.stages.anchors import shared_words
 from ptx.stages.encode import encode_step
 from ptx.stages.methods import method_named, offered
+from ptx.stages.methods.method import Method
 from ptx.stages.settings import Settings
+from ptx.stages.texts import texts_step
 from ptx.stages.tune import FILE
 from ptx.suites import Task
 
@@ -32,18 +34,11 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     if len({step.key for step in tuned}) < len(tuned):
         what = f"of the sources {' and '.join(sources)} for {task.name}, two are one: the same prompt, by equal files"
         raise PtxError(what, "name it once; a copy or a link of a model is that model")
-    labels: dict[str, Any] = {
-        "target": target.name,
-        "sources": sources,
-        "method": name,
-        "suite": settings.suite,
-        "task": task.name,
-        "seed": settings.seed,
-    }
+    labels = labels_of(name, sources, target, task, settings)
     words = shared_words(anchors)
     basis = anchors if "anchors" in method.needs else words
-    prompts = [encode_step(step, basis, settings) if "encodings" in method.needs else step for step in tuned]
-    own: dict[str, Any] = {"method": name, **method.settings(settings, task)}
+    prompts = [_needed(method, step, task, basis, settings) for step in tuned]
+    own: dict[str, Any] = {"method": name, **method.settings(settings, task), **method.given(tuned, task, settings)}
     weights = source_weights(settings.search.weights if method.sources is None else "", len(tuned))
     if len(set(weights)) > 1:
         labels["weights"] = weights  # in the order of labels["sources"]
@@ -72,11 +67,32 @@ def check_options(name: str, search: SearchConfig) -> None:
     used, later = method_named(name).options, left_out(SearchConfig)
     for own in fields(search):
         value = getattr(search, own.name)
+        if own.name in ("inputs", "forecast") or (own.name, value) == ("select", "agree"):
+            continue  # of every choice by agreement
         if value != own.default and (own.name in later if used is None else own.name not in used):
             flag = f"--{'no-' * (value is False)}{own.name}"
             users = [other for other in offered(searched=True) if own.name in (method_named(other).options or ())]
             hint = f"leave it out, or use --method {' or '.join(users)}"
             raise UsageError(f"--method {name} does not use {flag}", hint)
+
+
+def labels_of(name: str, sources: Sequence[str], target: Model, task: Task, settings: Settings) -> dict[str, Any]:
+    """What names a search for people."""
+    return {
+        "target": target.name,
+        "sources": list(sources),
+        "method": name,
+        "suite": settings.suite,
+        "task": task.name,
+        "seed": settings.seed,
+    }
+
+
+def _needed(method: Method, tuned: Step, task: Task, basis: Step, settings: Settings) -> Step:
+    """What a method starts from in a source."""
+    if "texts" in method.needs:
+        return texts_step(tuned.models[0], task, shared_words(basis), settings)
+    return encode_step(tuned, basis, settings) if "encodings" in method.needs else tuned
 
 
 def source_weights(text: str, n: int) -> list[float]:
@@ -106,12 +122,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.lms.lm import load_embeddings, load_model
 
     watch = Stopwatch()
-    # Only a choice on labelled dev facts needs more of the target than its word embeddings.
-    labelled = any(step.settings.get("select") == "dev" for step in steps)
+    # Only a choice, on labelled dev facts or by agreement, needs more of the target than its word embeddings.
+    asked = any(step.settings.get("select") == "dev" or step.parents_at("answers") for step in steps)
     target = steps[0].models[0]
     dtype = next((step.settings["dtype"] for step in steps if "dtype" in step.settings), FLOAT32)
-    model = load_model(target, device, dtype) if labelled else load_embeddings(target, device)
-    for name, of_method in itertools.groupby(steps, key=lambda step: step.settings["method"]):
+    model = load_model(target, device, dtype) if asked else load_embeddings(target, device)
+    for name, of_method in itertools.groupby(steps, key=_builder):
         method = method_named(name)
         assert method.build is not None
         for step, found in method.build(list(of_method), model, store):
@@ -121,6 +137,11 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             else:
                 seconds = watch.lap() if found.seconds is None else found.seconds
                 yield step, Payload({FILE: to_bytes(found.prompt)}, found.metrics, seconds)
+
+
+def _builder(step: Step) -> str:
+    """The method that builds a step: a choice among several is `auto`'s, whichever they are."""
+    return "auto" if step.parents_at("answers") else str(step.settings["method"])
 
 
 def blame(step: Step, where: str) -> PtxError:
@@ -136,6 +157,6 @@ STAGE = Stage(
     "search",
     version=2,
     build=build,
-    columns=("sources", "target", "method", "task", "matching_loss", "search_loss"),
+    columns=("sources", "target", "method", "task", "matching_loss", "search_loss", "chosen", "agreement", "forecast"),
     blame=blame,
 )

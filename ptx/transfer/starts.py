@@ -33,13 +33,22 @@ def initial_prompt(
 def text_prompt(model: WordEmbeddings, text: str, m: int) -> Float[Tensor, "m d"]:
     """The embeddings of a text's tokens in the middle of a sentence: its last m, or all of them over and over, so that
     the text's end is the prompt's (PEFT repeats from the beginning). Raises PtxError for a text without tokens."""
-    ids = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
+    return model.embeddings[(_tokens(model, text) * m)[-m:]].clone()
+
+
+def whole_text(model: WordEmbeddings, text: str) -> Float[Tensor, "m d"]:
+    """The same of all its tokens, each once."""
+    return model.matrix[_tokens(model, text)].float()
+
+
+def _tokens(model: WordEmbeddings, text: str) -> list[int]:
+    ids: list[int] = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
     if not ids:
         raise PtxError(
             f"the tokenizer of {model.name} finds nothing in {text!r}", f"write it like --init '{TEXT}is in'"
         )
     model.check_ids(ids, text)
-    return model.embeddings[(ids * m)[-m:]].clone()
+    return ids
 
 
 def random_prompt(m: int, d: int, statistics: tuple[float, float], generator: torch.Generator) -> Float[Tensor, "m d"]:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 # In the order of rows in tables; each is a file beside this one. Which commands offer it: `search` and `eval`, `eval`
 # alone, or none (an imported prompt is named by its key).
 METHODS = {
-    "random": "search", "manual": "eval", "imported": "", "direct": "search", "discretize": "search",
+    "random": "search", "manual": "eval", "text": "search", "imported": "", "direct": "search", "discretize": "search",
     "hubs": "search", "neighbours": "search", "omp": "search", "procrustes": "search", "linear": "search",
-    "projector": "search", "relative": "search", "tuned": "eval",
+    "projector": "search", "relative": "search", "residual": "search", "auto": "search", "tuned": "eval",
 }  # fmt: skip
 
 

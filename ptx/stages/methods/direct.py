@@ -38,4 +38,4 @@ def _exists(sources: Sequence[str], target: str) -> bool:
     return len({model.digest for model in models}) > 1 == len(set(map(embedding_width, models)))
 
 
-METHOD = Method("direct", sources=1, needs=("prompts",), build=build, exists=_exists)
+METHOD = Method("direct", sources=1, needs=("prompts",), build=build, exists=_exists, variants=({},))

@@ -26,4 +26,4 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
         yield step, Found(embeddings[nearest.to(embeddings.device)], {"words": [words[i] for i in nearest.tolist()]})
 
 
-METHOD = Method("discretize", sources=1, needs=("encodings", "words"), build=build)
+METHOD = Method("discretize", sources=1, needs=("encodings", "words"), build=build, variants=({},))

@@ -41,4 +41,5 @@ METHOD = Method(
     options=OPTIONS,
     settings=lambda asked, task: settings_of(asked, words=1),
     build=build,
+    variants=({},),
 )

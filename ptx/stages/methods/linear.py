@@ -30,4 +30,5 @@ METHOD = Method(
     options=("ridge", "weights", "normalize"),
     settings=lambda asked, task: {"ridge": asked.search.penalty, "normalize": asked.search.normalize},
     build=build,
+    variants=({"ridge": "0.1"},),
 )

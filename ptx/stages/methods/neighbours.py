@@ -28,4 +28,5 @@ METHOD = Method(
     options=OPTIONS,
     settings=lambda asked, task: settings_of(asked, words=4),
     build=build,
+    variants=({"words": 2}, {"words": 4}, {"words": 16}),
 )

@@ -36,4 +36,5 @@ METHOD = Method(
     options=("words", "weights", "normalize"),
     settings=lambda asked, task: {"words": asked.search.words or 8, "normalize": asked.search.normalize},
     build=build,
+    variants=({},),
 )

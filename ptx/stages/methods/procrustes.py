@@ -30,4 +30,5 @@ METHOD = Method(
     options=("centre", "weights", "normalize"),
     settings=lambda asked, task: {"centre": asked.search.centre, "normalize": asked.search.normalize},
     build=build,
+    variants=({},),
 )

@@ -216,4 +216,5 @@ METHOD = Method(
     options=("solver", "steps", "mask", "ridge", "select", "weights", "normalize"),
     settings=_settings,
     build=build,
+    variants=({}, {"top_k": "64"}, {"top_k": "16", "ridge": "1"}),
 )

@@ -1,0 +1,161 @@
+"""Of several ways to a prompt the one by which the target answers most like the sources: `--method auto`, and
+`--select agree` among the variants of one method. Each candidate is a search of its own, kept and reused as any.
+
+`--forecast` asks the same of a single candidate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ptx.config import EncodeConfig, SearchConfig, listed
+from ptx.config.dtypes import FLOAT32
+from ptx.engine.step import Step
+from ptx.errors import PtxError, UsageError
+from ptx.lms.frames import framed
+from ptx.lms.models import Model
+from ptx.stages.anchors import shared_words
+from ptx.stages.answers import answers_step
+from ptx.stages.methods import METHODS, method_named
+from ptx.stages.search import STAGE, labels_of, search_step, source_weights
+from ptx.stages.settings import Settings
+from ptx.suites import Task
+
+OWN = ("select", "weights", "texts", "inputs", "candidates", "forecast")  # of the whole choice, not of a candidate
+Variant = tuple[str, Mapping[str, Any]]  # a method, and settings that differ from those asked for
+
+
+def prompt_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
+    """The target's prompt for one task, by a method (see search_step) or by a choice among candidates."""
+    search = settings.search
+    if search.candidates and name != "auto":
+        raise UsageError("--candidates are what --method auto chooses among", "add --method auto, or leave it out")
+    if name == "auto" and search.select != "none":
+        raise UsageError(f"--method auto chooses by agreement, not by --select {search.select}", "leave --select out")
+    if name != "auto" and search.select != "agree" and not search.forecast:
+        return search_step(name, tuned, target, task, anchors, settings)
+    if not tuned:
+        hint = "leave out --select and --forecast, or choose another --method"
+        raise UsageError(f"--method {name} has no source whose answers could be agreed with", hint)
+    how = "" if name == "auto" else "agree" if search.select == "agree" else "forecast"
+    select: Any = "none" if how == "agree" else search.select
+    plain = dataclasses.replace(search, select=select, candidates="", forecast=False)
+    plainly = dataclasses.replace(settings, search=plain)
+    found = dict(_searches(_asked(name, how, search), tuned, target, task, anchors, plainly))
+    return _choice(name, how, found, tuned, target, task, shared_words(anchors), settings)
+
+
+def _choice(
+    name: str, how: str, found: Mapping[str, Step], tuned: Sequence[Step], target: Model, task: Task, words: Step,
+    settings: Settings,
+) -> Step:  # fmt: skip
+    labels = labels_of(name, [step.labels["model"] for step in tuned], target, task, settings)
+    labels |= {"candidates": list(found)} | ({"how": how} if how else {})
+    weights = source_weights(settings.search.weights, len(tuned))
+    if len(set(weights)) > 1:
+        labels["weights"] = weights
+    answers = [answers_step(step, task, words, settings) for step in tuned]
+    pairs = sorted(zip(answers, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
+    own: dict[str, Any] = {"method": name, "layout": settings.tune.layout, "weights": [weight for _, weight in pairs]}
+    own |= {how: True} if how else {"candidates": settings.search.candidates or "all"}
+    own |= {**settings.computed(target, "target"), **framed(target)}
+    parents = (*found.values(), *(step for step, _ in pairs))
+    group = (target.digest, "answered", words.key, own.get("dtype", FLOAT32))
+    return Step(STAGE, own, {"target": target.digest}, parents, labels, group, models=(target,), task=task)
+
+
+def _searches(
+    asked: Sequence[Variant], tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
+) -> Iterator[tuple[str, Step]]:
+    """Candidates by name, each once; of a method that takes one source, one of each. What cannot be done is left out,
+    and said. Raises PtxError if nothing is left."""
+    keys: set[str] = set()
+    problem: PtxError | None = None
+    for name, variant in asked:
+        method = method_named(name)
+        for part in [[step] for step in tuned] if method.sources == 1 else [tuned]:
+            sources = [step.labels["model"] for step in part]
+            whose = f" from {sources[0]}" if len(part) < len(tuned) else ""
+            try:
+                if not method.exists(sources, target.name):
+                    raise PtxError(
+                        f"{name} cannot be between {sources[0]} and {target.name}", "name other --candidates"
+                    )
+                step = search_step(name, part, target, task, anchors, _varied(settings, variant))
+            except UsageError:
+                raise
+            except PtxError as error:
+                problem = error
+                if name != "direct":  # that most widths differ needs no word
+                    settings.tell(f"{name} is no candidate: {error.message}")
+                continue
+            if step.key not in keys:
+                keys.add(step.key)
+                yield spelled(name, variant) + whose, step
+    if not keys and problem is not None:
+        raise problem
+
+
+def spelled(name: str, variant: Mapping[str, Any]) -> str:
+    """A candidate as `--candidates` takes it."""
+    return ":".join([name, *(f"{setting}={value}" for setting, value in variant.items())])
+
+
+def _varied(settings: Settings, variant: Mapping[str, Any]) -> Settings:
+    encode = {name: value for name, value in variant.items() if name in _names(EncodeConfig)}
+    search = {name: value for name, value in variant.items() if name not in encode}
+    return dataclasses.replace(
+        settings,
+        encode=dataclasses.replace(settings.encode, **encode),
+        search=dataclasses.replace(settings.search, **search),
+    )
+
+
+def _asked(name: str, how: str, search: SearchConfig) -> list[Variant]:
+    if how == "forecast":
+        return [(name, {})]
+    if how == "agree":
+        if len(variants := method_named(name).variants) < 2:
+            raise UsageError(f"--method {name} has no variants to choose among", "leave --select out, or use auto")
+        return [(name, variant) for variant in variants]
+    if search.candidates:
+        return [variant for part in listed(search.candidates) for variant in _parsed(part)]
+    return [(each, variant) for each in METHODS for variant in method_named(each).variants]
+
+
+def _parsed(text: str) -> list[Variant]:
+    """What one of `--candidates` means: a method with all its variants, or with the settings given."""
+    name, *given = text.split(":")
+    offered = [each for each in METHODS if method_named(each).variants]
+    if name not in offered:
+        raise UsageError(f"--candidates: {name!r} is nothing to choose", f"choose among {', '.join(offered)}")
+    if not given:
+        return [(name, variant) for variant in method_named(name).variants]
+    return [(name, dict(_setting(text, part) for part in given))]
+
+
+def _setting(text: str, part: str) -> tuple[str, Any]:
+    from pydantic import TypeAdapter, ValidationError
+
+    kinds = {
+        setting: kind
+        for config in (SearchConfig, EncodeConfig)
+        for setting, kind in typing.get_type_hints(config).items()
+        if setting not in OWN
+    }
+    setting, _, value = part.partition("=")
+    setting = setting.replace("-", "_")
+    if setting not in kinds:
+        raise UsageError(f"--candidates {text}: no setting {setting!r}", f"its settings are {', '.join(kinds)}")
+    try:
+        return setting, TypeAdapter(kinds[setting]).validate_python(value)
+    except ValidationError as error:
+        why = error.errors()[-1]["msg"]
+        raise UsageError(f"--candidates {text}: {value!r} will not do for {setting}", f"{why}") from None
+
+
+def _names(config: type) -> set[str]:
+    return {own.name for own in dataclasses.fields(config)}

@@ -1,0 +1,99 @@
+"""`auto`: of many ways the one by which the target answers unlabelled inputs most like the sources (stages/choice.py
+names the candidates, transfer/agreement.py counts). One forward pass a candidate and input; no label, no gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ptx.errors import PtxError
+from ptx.stages.methods.method import Found, Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ptx.cache import Store
+    from ptx.engine.step import Step
+    from ptx.lms.embeddings import WordEmbeddings
+    from ptx.lms.lm import LanguageModel
+    from ptx.transfer.agreement import Answered
+
+
+def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
+    """See Method. Also of what `--select agree` and `--forecast` ask, whatever the method."""
+    from ptx.lms.lm import LanguageModel
+
+    assert isinstance(model, LanguageModel)
+    for step in steps:
+        try:
+            yield step, _chosen(step, model, store)
+        except PtxError as error:
+            yield step, error
+
+
+def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
+    from ptx.stages.answers import allowed, read_answers
+    from ptx.stages.tune import read_prompt
+    from ptx.transfer.agreement import agreement, averaged, first_choice, most_agreeing
+
+    sources = step.parents_at("answers")
+    words, asked = allowed(sources[0], store), [read_answers(source, store) for source in sources]
+    mean = averaged([of.answered for of in asked], step.settings["weights"], len(words))
+    prompts = [read_prompt(candidate, store) for candidate in step.parents_at("search")]
+    distinct, place = _places(step, model, words)
+    wanted = [place[words[i]] for i in first_choice(mean).tolist()]
+    predicted = _answers(step, model, prompts, asked[0].inputs, distinct)
+    agreements = [agreement(of, wanted) for of in predicted]
+    best = most_agreeing(agreements)
+    names = step.labels["candidates"]
+    figures = {
+        "chosen": names[best],
+        "agreement": agreements[best],
+        "inputs": len(asked[0].inputs),
+        "agreements": dict(zip(names, agreements, strict=True)),
+        **_forecast(agreements[best], sources, [of.answered for of in asked], step.settings["weights"], store),
+    }
+    return Found(prompts[best], figures)
+
+
+def _places(step: Step, model: LanguageModel, words: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """The words that answer in the target, and the place of every word among them."""
+    assert step.task is not None
+    if step.task.labels:
+        model.label_ids(step.task)
+        return words, {word: i for i, word in enumerate(words)}
+    return model.distinct(words)
+
+
+def _answers(
+    step: Step, model: LanguageModel, prompts: Sequence[Tensor], inputs: Sequence[str], words: tuple[str, ...]
+) -> list[list[int]]:
+    """The first choices of each prompt; of prompts that are the same, found once."""
+    from ptx.stages.answers import rows_of
+    from ptx.transfer.scoring import Questions, answer
+
+    assert step.task is not None
+    asked: dict[bytes, tuple[Questions, Tensor]] = {}
+    rows = {m: rows_of(model, step.task, inputs, step.settings["layout"], m) for m in {*map(len, prompts)}}
+    same = [prompt.numpy().tobytes() for prompt in prompts]
+    for name, prompt in zip(same, prompts, strict=True):
+        asked.setdefault(name, (Questions(rows[len(prompt)], words, None), model.fit(prompt)))
+    answers = dict(zip(asked, answer(model, [*asked.values()], ranked=False), strict=True))
+    return [answers[name].predicted for name in same]
+
+
+def _forecast(
+    agreed: float, sources: Sequence[Step], answered: Sequence[Answered], weights: Sequence[float], store: Store
+) -> dict[str, Any]:
+    """The accuracy to expect, from that of the sources on their own dev facts; nothing where that is not known."""
+    return {}
+
+
+METHOD = Method(
+    "auto",
+    title="auto (unlabelled inputs)",
+    sources=None,
+    options=("weights", "texts", "candidates"),
+    uses="unlabelled inputs",
+    build=build,
+)

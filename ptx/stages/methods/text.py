@@ -1,0 +1,36 @@
+"""`text`: the target's embeddings of a text in words. Of several the one with which the sources answer best on their
+own train facts (shorter-known as prompt selection: Perez, Kiela and Cho, "True Few-Shot Learning with Language Models",
+2021, choose by cross-validation)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ptx.errors import PtxError
+from ptx.stages.methods.method import Found, Method
+
+if TYPE_CHECKING:
+    from ptx.cache import Store
+    from ptx.engine.step import Step
+    from ptx.lms.embeddings import WordEmbeddings
+
+
+def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
+    """See Method."""
+    from ptx.stages.texts import accuracies
+    from ptx.transfer.starts import whole_text
+
+    for step in steps:
+        sources, weights = step.parents_at("texts"), step.settings["weights"]
+        texts = sources[0].settings["texts"]
+        every = [accuracies(source, store) for source in sources]
+        means = [sum(w * score for w, score in zip(weights, of, strict=True)) for of in zip(*every, strict=True)]
+        best = max(range(len(texts)), key=lambda i: (means[i], -i))
+        try:
+            yield step, Found(whole_text(model, texts[best]), {"text": texts[best], "source_accuracy": means[best]})
+        except PtxError as error:
+            yield step, error
+
+
+METHOD = Method("text", sources=None, needs=("texts",), options=("texts", "weights"), build=build, variants=({},))

@@ -1,0 +1,96 @@
+"""`texts`: how well a source answers its own train facts behind each of several texts, by which one is chosen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ptx.cache import Store
+from ptx.config.dtypes import FLOAT32
+from ptx.engine.build import Stopwatch, payload_of
+from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.errors import PtxError
+from ptx.lms.frames import framed
+from ptx.lms.models import Model
+from ptx.lms.template import words_of
+from ptx.stages.anchors import read_words
+from ptx.stages.settings import Settings
+from ptx.suites import Task
+from ptx.suites.lines import subjects_of
+
+FILE = "texts.jsonl"
+FACTS = 512  # train facts that are asked at most, evenly spread
+
+
+def texts_of(task: Task, settings: Settings) -> list[str]:
+    """The texts that a prompt for a task may be: the words of its manual template, of paraphrases that the suite has,
+    and of the lines of `--texts`. Raises PtxError if there is none."""
+    named = [task.template or "", *getattr(task, "paraphrases", ())]
+    if settings.search.texts:
+        named += subjects_of(Path(settings.search.texts))
+    found = [words_of(text) if re.search(r"\[[XY]\]", text) else text.strip() for text in named]
+    if not any(found):
+        hint = "add --texts FILE, with one text a line, such as: is the capital of"
+        raise PtxError(f"task {task.name} has no manual template, and so no text", hint)
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def texts_step(model: Model, task: Task, words: Step, settings: Settings) -> Step:
+    """The texts of a task on one of the sources, which answers among `words`, the shared ones."""
+    own: dict[str, Any] = {"texts": texts_of(task, settings), "layout": settings.tune.layout}
+    own |= {**settings.computed(model, "source"), **framed(model)}
+    inputs = {"model": model.digest, "facts": task.digest("train")}
+    labels = {"model": model.name, "suite": settings.suite, "task": task.name}
+    parents = () if task.labels else (words,)
+    group = (model.digest, "" if task.labels else words.key, own.get("dtype", FLOAT32))
+    return Step(STAGE, own, inputs, parents, labels, group, models=(model,), task=task)
+
+
+def accuracies(step: Step, store: Store) -> list[float]:
+    """Of a finished step, in the order of its texts."""
+    lines = payload_of(step, store, FILE).read_text("utf-8").splitlines()
+    return [json.loads(line)["accuracy"] for line in lines]
+
+
+def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
+    """See engine.step.Stage."""
+    from ptx.lms.lm import load_model
+
+    watch = Stopwatch()
+    model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
+    shared = steps[0].parents_at("anchors")
+    words = tuple(read_words(shared[0], store)) if shared else ()
+    for step in steps:
+        try:
+            scores = _scores(step, model, words)
+        except PtxError as error:
+            yield step, error
+        else:
+            texts = step.settings["texts"]
+            best = max(range(len(texts)), key=lambda i: (scores[i], -i))
+            lines = [{"text": text, "accuracy": score} for text, score in zip(texts, scores, strict=True)]
+            file = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            yield step, Payload({FILE: file}, {"text": texts[best], "train_accuracy": scores[best]}, watch.lap())
+        tick(1)
+
+
+def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
+    from ptx.transfer.scoring import accuracy, answer, facts_to_score, thinned
+    from ptx.transfer.starts import whole_text
+
+    assert step.task is not None
+    prompts = [whole_text(model, text) for text in step.settings["texts"]]
+    layout = step.settings["layout"]
+    asked = [
+        facts_to_score(model, step.task, "train", words, layout=layout, prompt_length=len(prompt)).questions
+        for prompt in prompts
+    ]
+    asked = [thinned(questions, FACTS) for questions in asked]
+    answers = answer(model, [*zip(asked, prompts, strict=True)], ranked=False)
+    return [accuracy(questions, of) for questions, of in zip(asked, answers, strict=True)]
+
+
+STAGE = Stage("texts", version=1, build=build, columns=("model", "task", "text", "train_accuracy"))

@@ -1,0 +1,51 @@
+"""Agreement: how often a model with a candidate prompt answers unlabelled inputs as the sources do with theirs.
+
+It needs no label: of several candidates it tells the one that does what the source's prompt does. n inputs, k words
+that may answer, of which b are kept. Of equals the first counts everywhere: of words the more frequent one (shared
+words are in that order), of candidates the one named first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one source answers: per input the places of its b likeliest words, their log-probabilities among all k
+    allowed ones, and the probability of the other k - b together."""
+
+    places: Int[Tensor, "n b"]
+    logs: Float[Tensor, "n b"]
+    rest: Float[Tensor, " n"]
+
+
+def averaged(answers: Sequence[Answered], weights: Sequence[float], k: int) -> Float[Tensor, "n k"]:
+    """The sources' probabilities of all k words, averaged by their weights; of words that a source did not keep, its
+    equal share of the rest."""
+    mean = torch.zeros(len(answers[0].places), k, dtype=torch.float64)
+    for of, weight in zip(answers, weights, strict=True):
+        share = of.rest.double() / max(1, k - of.places.shape[1])
+        own = share[:, None].expand(-1, k).scatter(1, of.places.long(), of.logs.double().exp())
+        mean += weight * own
+    return mean
+
+
+def first_choice(probabilities: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:
+    """The place of the likeliest word of each row, the first of equals."""
+    k = probabilities.shape[-1]
+    likeliest = probabilities == probabilities.amax(-1, keepdim=True)
+    return torch.where(likeliest, torch.arange(k), k).amin(-1)
+
+
+def agreement(candidate: Sequence[int], source: Sequence[int]) -> float:
+    """The share of inputs with the same first choice."""
+    return sum(one == other for one, other in zip(candidate, source, strict=True)) / len(source)
+
+
+def most_agreeing(agreements: Sequence[float]) -> int:
+    """The number of the candidate that is kept, the first of equals."""
+    return max(range(len(agreements)), key=lambda i: (agreements[i], -i))

@@ -1,0 +1,305 @@
+"""`residual` and `text`, what sources answer to unlabelled inputs, and choosing by agreement."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import PAPER_TUNING, write_suite, write_topics
+from safetensors.torch import load_file
+
+from ptx.cache import Store
+from ptx.config import SearchConfig, TuneConfig
+from ptx.formats import read_prompt
+from ptx.lms.lm import load_model
+from ptx.lms.models import resolve
+from ptx.stages.anchors import anchors_step
+from ptx.stages.answers import FILE as ANSWERS
+from ptx.stages.answers import INPUTS, answers_step, build
+from ptx.stages.settings import Settings
+from ptx.stages.tune import FILE, tune_step
+from ptx.suites import Fact
+from ptx.transfer.starts import text_prompt, whole_text
+
+TEXT = "word1 word2"  # the words of the suite's templates
+
+
+@pytest.fixture
+def search(ptx, tiny, suite):
+    def run(source: str, target: str, *args: str):
+        models = [tiny.get(name, name) for name in source.split(",")]
+        common = ["--suite", suite, "--epochs", "2", "--json", "--prompt-length", "3"]
+        return ptx("search", "--sources", ",".join(models), "--target", tiny[target], *common, *args)
+
+    return run
+
+
+def prompt_of(line: dict[str, Any]) -> torch.Tensor:
+    return read_prompt(Path(line["path"]) / FILE)
+
+
+def goals(result: Any, method: str) -> list[dict[str, Any]]:
+    assert result.code == 0, result.err
+    return [line for line in result.at("search") if line["method"] == method]
+
+
+def answers_by_hand(model: Any, prompt: torch.Tensor, subjects: list[str], words: list[str]) -> list[str]:
+    """One forward pass for each subject, of all words the likeliest."""
+    ids = model.word_ids(words)
+    rows = model.rows("[X] [V] [Y] .", subjects, prompt_length=len(prompt))
+    with torch.no_grad():
+        scores = [model.logits(model.collate([row]), prompt[None])[0, ids] for row in rows]
+    return [words[int(of.argmax())] for of in scores]
+
+
+def words_of(result: Any) -> list[str]:
+    return (Path(result.at("anchors")[0]["path"]) / "words.csv").read_text().split()[1:]
+
+
+# residual and text
+
+
+def test_residual_on_its_own_model(search, tiny) -> None:
+    """All that was added gives the source's prompt again, nothing of it the text, half of it what lies between."""
+    model = load_model(resolve(tiny["a"]), "cpu")
+    found = {length: search("a", "a", "--method", "residual", "--length", length) for length in ("0", "0.5", "1")}
+    for none, half, whole, tuned in zip(
+        *(goals(of, "residual") for of in found.values()), found["1"].at("tune"), strict=True
+    ):
+        text = text_prompt(model, TEXT, 3)
+        assert torch.equal(prompt_of(none), text)
+        torch.testing.assert_close(prompt_of(whole), prompt_of(tuned), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(prompt_of(half), (text + prompt_of(tuned)) / 2, rtol=1e-4, atol=1e-5)
+        assert half["text"] == TEXT
+
+
+def test_of_several_sources_the_moved_differences_are_averaged(search, tiny) -> None:
+    text = text_prompt(load_model(resolve(tiny["narrow"]), "cpu"), TEXT, 3)
+    shared = ["--method", "residual", "--length", "1", "--tasks", "R1"]
+    anchors = ["--anchors", search("a,b", "narrow", *shared).at("anchors")[0]["key"]]
+    one, other, both = (
+        prompt_of(goals(search(source, "narrow", *shared, *anchors, *more), "residual")[0]) - text
+        for source, more in (("a", ()), ("b", ()), ("a,b", ("--weights", "3,1")))
+    )
+    torch.testing.assert_close(both, 0.75 * one + 0.25 * other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_prompt_from_noise_takes_the_nearest_text_of_its_task(search, tiny, tmp_path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("word3 word4 word5\n[X] word6 word7 [Y] .\n")
+    result = search(
+        "a", "narrow", "--method", "residual", "--tasks", "R1", "--texts", str(texts), *PAPER_TUNING, "--length", "0"
+    )
+    (line,) = goals(result, "residual")
+    model = load_model(resolve(tiny["a"]), "cpu")
+    tuned = prompt_of(result.at("tune")[0])
+    far = {
+        t: (tuned - text_prompt(model, t, 3)).norm(dim=-1).mean() for t in (TEXT, "word3 word4 word5", "word6 word7")
+    }
+    assert line["text"] == min(far, key=lambda text: far[text])
+
+
+def test_a_prompt_without_a_text_is_refused(ptx, tiny, tmp_path) -> None:
+    """In `auto` it is left out, and said."""
+    folder = write_suite(tmp_path / "bare", ("R1",))
+    (folder / "relations.jsonl").unlink()
+    common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", str(folder), "--epochs", "1"]
+    result = ptx("search", *common, "--method", "residual")
+    assert result.code == 1
+    assert "the prompt for R1 did not start from a text that ptx knows, and the task has none" in result.err
+    assert "--texts FILE" in result.err
+    result = ptx("search", *common, "--method", "text")
+    assert "task R1 has no manual template, and so no text" in result.err
+    result = ptx("search", *common, "--method", "auto", "--json")
+    (line,) = goals(result, "auto")
+    assert {name.split(":")[0] for name in line["agreements"]} == {"discretize", "relative"}
+    assert "residual is no candidate: the prompt for R1 did not start from a text" in " ".join(result.err.split())
+
+
+def test_sources_from_different_texts_are_refused(ptx, tiny, suite) -> None:
+    keys = [
+        ptx("tune", "--model", tiny[name], "--suite", suite, "--tasks", "R1", "--epochs", "1", "--json", "--init", init)
+        .lines[0]["key"]
+        for name, init in (("a", "text:word1 word2"), ("b", "text:word3"))
+    ]  # fmt: skip
+    result = ptx("search", "--prompt", ",".join(keys), "--target", tiny["narrow"], "--method", "residual")
+    assert result.code == 1
+    assert "the prompts for R1 started from different texts, 'word1 word2' and 'word3'" in result.err
+
+
+def test_text_is_the_one_that_the_source_answers_best(search, tiny, suite, tmp_path) -> None:
+    """Counted by hand on the source's train facts; the target's labels play no part."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"word{i} word{i + 1} word{i + 2}\n" for i in range(3, 30)) + "[X] word40 is [Y] .\n")
+    result = search("a", "narrow", "--method", "text", "--tasks", "R1", "--texts", str(texts))
+    (line,) = goals(result, "text")
+    model, words = load_model(resolve(tiny["a"]), "cpu"), words_of(result)
+    facts = [json.loads(text) for text in (Path(suite) / "R1" / "train.jsonl").read_text().splitlines()]
+    subjects, objects = [fact["sub_label"] for fact in facts], [fact["obj_label"] for fact in facts]
+
+    def right(text: str) -> float:
+        found = answers_by_hand(model, whole_text(model, text), subjects, words)
+        return sum(a == b for a, b in zip(found, objects, strict=True)) / len(objects)
+
+    every = [TEXT, *texts.read_text().splitlines()[:-1], "word40 is"]
+    scores = {text: right(text) for text in every}
+    assert len(set(scores.values())) > 1
+    assert line["text"] == max(every, key=lambda text: scores[text])
+    assert line["source_accuracy"] == pytest.approx(scores[line["text"]])
+    assert torch.equal(prompt_of(line), whole_text(load_model(resolve(tiny["narrow"]), "cpu"), line["text"]))
+    assert not result.at("tune")  # nothing is trained
+
+
+# answers
+
+
+def answers(tiny: dict[str, str], suite: str, store: Store, objects: list[str], **asked: Any) -> dict[str, bytes]:
+    """The files and the key of a source's answers, its task having these objects in turn."""
+    settings = Settings(suite, tune=TuneConfig(epochs=1), search=SearchConfig(**asked))
+    model = resolve(tiny["a"])
+    task = settings.chosen_tasks()[0]
+    tuned, words = tune_step(model, task, settings), anchors_step([tiny["a"], tiny["b"]], settings)
+    facts = [Fact(fact.subject, objects[i % len(objects)]) for i, fact in enumerate(task.splits["train"])]
+    other = dataclasses.replace(task, splits={**task.splits, "train": tuple(facts)})
+    step = answers_step(tuned, other, words, settings)
+    ((_, payload),) = build([step], store, "cpu", lambda amount: None)
+    return {**payload.files, "key": step.key.encode()}
+
+
+def test_objects_are_never_read(ptx, search, tiny, suite) -> None:
+    """The same prompt gives the same answers, under the same key, whatever the objects of the train facts are."""
+    ptx("tune", "--model", tiny["a"], "--suite", suite, "--epochs", "1")
+    ptx("anchors", "--models", f"{tiny['a']},{tiny['b']}")
+    store = Store(Path("cache"), print)
+    one, other = (answers(tiny, suite, store, objects) for objects in (["France", "Peru"], ["Kenya"]))
+    assert one == other
+    drawn = answers(tiny, suite, store, ["Kenya"], inputs="words")
+    assert drawn["key"] != one["key"]
+    assert drawn[INPUTS] != one[INPUTS]
+
+
+def test_answers_are_probabilities_among_shared_words(search, tiny, suite) -> None:
+    result = search("a", "narrow", "--method", "auto", "--candidates", "text", "--tasks", "R1")
+    (line,) = result.at("answers")
+    words, subjects = words_of(result), [f"name{i}" for i in range(24)]
+    model, prompt = load_model(resolve(tiny["a"]), "cpu"), prompt_of(result.at("tune")[0])
+    assert [json.loads(text) for text in (Path(line["path"]) / INPUTS).read_text().splitlines()] == subjects
+    stored = load_file(Path(line["path"]) / ANSWERS)
+    assert stored["logs"].dtype == torch.float16
+    rows = model.rows("[X] [V] [Y] .", subjects, prompt_length=3)
+    with torch.no_grad():
+        scores = torch.cat([model.logits(model.collate([row]), prompt[None])[:, model.word_ids(words)] for row in rows])
+    wanted = scores.double().log_softmax(-1).sort(dim=-1, descending=True)
+    torch.testing.assert_close(stored["logs"].double(), wanted.values, rtol=2e-3, atol=2e-3)
+    assert torch.equal(stored["places"][:, 0].long(), wanted.indices[:, 0])
+    torch.testing.assert_close(stored["rest"], torch.zeros(24), atol=1e-5, rtol=0)
+
+
+# auto, and --select agree
+
+
+@pytest.mark.parametrize(("source", "target"), [("a", "narrow"), ("next", "a"), ("a", "next"), ("a,next", "b")])
+def test_auto_keeps_the_candidate_that_agrees_most(search, tiny, source, target) -> None:
+    """Agreement counted by hand, candidate by candidate."""
+    result = search(source, target, "--method", "auto", "--tasks", "R1")
+    (line,) = goals(result, "auto")
+    words, subjects = words_of(result), [f"name{i}" for i in range(24)]
+    names = source.split(",")
+    mean = torch.zeros(24, len(words), dtype=torch.float64)
+    for name, tuned in zip(names, result.at("tune"), strict=True):
+        model, prompt = load_model(resolve(tuned["model"]), "cpu"), prompt_of(tuned)
+        rows = model.rows("[X] [V] [Y] .", subjects, prompt_length=3)
+        with torch.no_grad():
+            scores = [model.logits(model.collate([r]), prompt[None])[0, model.word_ids(words)] for r in rows]
+        mean += torch.stack(scores).double().softmax(-1) / len(names)
+        assert tuned["model"] == tiny[name]
+    wanted = [words[i] for i in mean.argmax(-1).tolist()]
+    model = load_model(resolve(tiny[target]), "cpu")
+    own = json.loads((Path(line["path"]) / "meta.json").read_text())
+    found = {}
+    for name, parent in zip(line["candidates"], own["parents"], strict=False):
+        prompt = read_prompt(Path("cache/v1") / parent["stage"] / parent["key"] / FILE)
+        answered = answers_by_hand(model, prompt, subjects, words)
+        found[name] = sum(a == b for a, b in zip(answered, wanted, strict=True)) / 24
+        if name == line["chosen"]:
+            assert torch.equal(prompt_of(line), prompt)
+    assert line["agreements"] == pytest.approx(found)
+    assert line["agreement"] == max(line["agreements"].values())
+    best = [name for name in line["candidates"] if line["agreements"][name] == line["agreement"]]
+    assert line["chosen"] == best[0]
+    assert {name.split(":")[0] for name in line["candidates"]} >= {"text", "residual", "relative"}
+
+
+def test_candidates_are_searches_of_their_own(search) -> None:
+    """Found again, by themselves and by other choices."""
+    chosen = search("a", "narrow", "--method", "auto", "--candidates", "residual:length=1,relative:top_k=20,text")
+    for line in goals(chosen, "auto"):
+        assert line["candidates"] == ["residual:length=1.0", "relative:top_k=20", "text"]
+    anchors = ["--anchors", chosen.at("anchors")[0]["key"]]
+    for method, more in (("residual", ["--length", "1"]), ("relative", ["--top-k", "20"]), ("text", [])):
+        again = search("a", "narrow", "--method", method, *more, *anchors)
+        assert all(line["reused"] for line in goals(again, method))
+    agreed = search("a", "narrow", "--method", "residual", "--select", "agree", *anchors)
+    assert {len(line["candidates"]) for line in goals(agreed, "residual") if "candidates" in line} == {11}
+    assert all(line["reused"] for line in agreed.at("answers"))
+    other = search("a", "b", "--method", "auto", "--candidates", "text", *anchors)
+    assert all(line["reused"] for line in other.at("answers"))  # they never name the target
+
+
+def test_inputs_of_ones_own(search, tmp_path) -> None:
+    """Their text is in the key, not the file's place; without train facts they are all there is."""
+    one, copy, other = (tmp_path / name for name in ("one.txt", "copy.txt", "other.txt"))
+    for path in (one, copy):
+        path.write_text("name1\nname2\n")
+    other.write_text("name3\n")
+    keys = [
+        goals(search("a", "b", "--method", "auto", "--inputs", str(path), "--tasks", "R1"), "auto")[0]
+        for path in (one, copy, other)
+    ]
+    assert keys[0]["key"] == keys[1]["key"] != keys[2]["key"]
+    assert [line["inputs"] for line in keys] == [2, 2, 1]
+    missing = search("a", "b", "--method", "auto", "--inputs", "nothing.txt")
+    assert (missing.code, "no file nothing.txt" in missing.err) == (1, True)
+
+
+def test_imported_prompts_are_sources(ptx, search, tiny, suite, tmp_path) -> None:
+    tuned = search("a", "b", "--method", "relative", "--tasks", "R1").at("tune")[0]
+    made = ["--model", tiny["a"], "--task", "R1", "--suite", suite, "--json"]
+    key = ptx("import", str(Path(tuned["path"]) / FILE), *made).lines[0]["key"]
+    result = ptx("search", "--prompt", key, "--target", tiny["narrow"], "--method", "auto", "--json")
+    (line,) = goals(result, "auto")
+    assert {name.split(":")[0] for name in line["candidates"]} == {"text", "discretize", "relative", "residual"}
+
+
+def test_labels_are_answered_among_themselves(ptx, tiny, tmp_path) -> None:
+    folder = write_topics(tmp_path / "moods")
+    common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", str(folder), "--epochs", "1", "--json"]
+    result = ptx("eval", *common, "--method", "auto")
+    assert result.code == 0, result.err
+    (line,) = result.at("answers")
+    assert load_file(Path(line["path"]) / ANSWERS)["places"].shape == (24, 2)
+    drawn = ptx("search", *common, "--method", "auto", "--inputs", "words")
+    assert goals(drawn, "auto")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--method", "auto", "--select", "dev"], "--method auto chooses by agreement, not by --select dev"),
+        (["--method", "text", "--select", "agree"], "--method text has no variants to choose among"),
+        (["--candidates", "text"], "--candidates are what --method auto chooses among"),
+        (["--method", "auto", "--candidates", "manual"], "'manual' is nothing to choose"),
+        (["--method", "auto", "--candidates", "residual:size=1"], "no setting 'size'"),
+        (["--method", "auto", "--candidates", "residual:length=far"], "'far' will not do for length"),
+        (["--method", "auto", "--candidates", "residual:length=-1"], "--length -1.0 is no share"),
+        (["--method", "auto", "--candidates", "relative:mask=none"], "'none' will not do for mask"),
+    ],
+)
+def test_what_cannot_be_asked(search, args, message) -> None:
+    result = search("a", "b", *args)
+    assert result.code == 2
+    assert message in " ".join(result.err.split())

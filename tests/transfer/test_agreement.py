@@ -1,0 +1,42 @@
+"""Agreement against counting by hand, and which of equals counts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ptx.transfer.agreement import Answered, agreement, averaged, first_choice, most_agreeing
+
+
+def answered(probabilities: list[list[float]], kept: int) -> Answered:
+    """What a source with these probabilities stores."""
+    p = torch.tensor(probabilities, dtype=torch.float64)
+    best = p.topk(kept, dim=-1)
+    return Answered(best.indices.int(), best.values.log(), (1 - best.values.sum(-1)).float())
+
+
+def test_probabilities_are_averaged_by_weight() -> None:
+    one, other = [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7]], [[0.1, 0.8, 0.1], [0.5, 0.4, 0.1]]
+    mean = averaged([answered(one, 3), answered(other, 3)], [0.75, 0.25], 3)
+    wanted = [[0.75 * a + 0.25 * b for a, b in zip(x, y, strict=True)] for x, y in zip(one, other, strict=True)]
+    torch.testing.assert_close(mean, torch.tensor(wanted, dtype=torch.float64))
+
+
+def test_words_that_were_not_kept_share_the_rest() -> None:
+    mean = averaged([answered([[0.6, 0.25, 0.1, 0.05]], 2)], [1.0], 4)
+    torch.testing.assert_close(mean.float(), torch.tensor([[0.6, 0.25, 0.075, 0.075]]))
+
+
+def test_of_equal_words_the_first_is_the_choice() -> None:
+    assert first_choice(torch.tensor([[0.2, 0.4, 0.4], [0.5, 0.5, 0.0], [0.1, 0.2, 0.7]])).tolist() == [1, 0, 2]
+
+
+def test_agreement_is_a_share() -> None:
+    assert agreement([1, 2, 3, 4], [1, 0, 3, 0]) == 0.5
+    with pytest.raises(ValueError, match="argument 2"):
+        agreement([1, 2], [1, 2, 3])
+
+
+def test_of_equal_candidates_the_first_stays() -> None:
+    assert most_agreeing([0.2, 0.5, 0.5, 0.1]) == 1
+    assert most_agreeing([0.0, 0.0]) == 0

@@ -1,0 +1,123 @@
+"""Tokens of two models matched by letters, and what tuning added to a text, moved: against loops and identities."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import COUNTRIES, FILLER, SUBJECTS, make_causal_model, make_model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptx.errors import PtxError
+from ptx.lms.lm import load_embeddings
+from ptx.lms.models import resolve
+from ptx.transfer.residual import moved, placed, scale, shares, tokens_of
+from ptx.transfer.starts import text_prompt
+from ptx.transfer.target import TargetAnchors
+
+TEXT = "word1 word2 word3"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model that knows the text's words as one token each."""
+    return load_embeddings(resolve(str(make_model(tmp_path_factory.mktemp("whole"), seed=1))), "cpu")
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One that spells word2 in five letters."""
+    words = [word for word in [*COUNTRIES, *FILLER, *SUBJECTS] if word != "word2"]
+    return load_embeddings(resolve(str(make_model(tmp_path_factory.mktemp("pieces"), width=8, words=words))), "cpu")
+
+
+def cuts(text: str, places: set[int]) -> list[tuple[int, int]]:
+    ends = sorted({0, len(text), *places})
+    return [*itertools.pairwise(ends)]
+
+
+@given(st.sets(st.integers(1, 11)), st.sets(st.integers(1, 11)))
+def test_shares_are_counted_letter_by_letter(one: set[int], other: set[int]) -> None:
+    target, source = cuts("a" * 12, one), cuts("a" * 12, other)
+    wanted = torch.zeros(len(target), len(source), dtype=torch.float64)
+    for i, (start, end) in enumerate(target):
+        for letter in range(start, end):
+            (j,) = [j for j, (first, last) in enumerate(source) if first <= letter < last]
+            wanted[i, j] += 1 / (end - start)
+    torch.testing.assert_close(shares(target, source), wanted)
+
+
+def test_a_token_without_letters_goes_with_the_nearest() -> None:
+    assert shares([(0, 0), (0, 3), (8, 8)], [(0, 3), (3, 8)]).tolist() == [[1, 0], [1, 0], [0, 1]]
+
+
+def test_spaces_do_not_count(whole: Any, pieces: Any, tmp_path: Path) -> None:
+    assert tokens_of(whole.tokenizer, TEXT)[1:] == ([(0, 5), (5, 10), (10, 15)], 15)
+    assert tokens_of(pieces.tokenizer, TEXT)[1] == [(0, 5), *((i, i + 1) for i in range(5, 10)), (10, 15)]
+    causal = load_embeddings(resolve(str(make_causal_model(tmp_path))), "cpu")
+    assert tokens_of(causal.tokenizer, " word1  word2")[1:] == ([(0, 5), (5, 10)], 10)
+
+
+def test_slow_tokenizers_are_read_by_what_their_tokens_spell(whole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = tokens_of(whole.tokenizer, TEXT)
+    monkeypatch.setattr(type(whole.tokenizer), "is_fast", False)
+    assert tokens_of(whole.tokenizer, TEXT) == wanted
+
+
+@pytest.mark.parametrize(("n", "words"), [(3, "123"), (2, "23"), (1, "3"), (4, "3123"), (5, "23123"), (7, "3123123")])
+def test_the_target_has_the_same_letters(whole: Any, pieces: Any, n: int, words: str) -> None:
+    """The last tokens of the text over and over, word2 as five tokens in the target or in the source."""
+    known = {word: tokens_of(pieces.tokenizer, f"word{word}")[0] for word in "123"}
+    ids, (share,) = placed(TEXT, [(whole, n)], pieces)
+    assert ids == [token for word in words for token in known[word]]
+    rows = [i for i, word in enumerate(words) for _ in known[word]]
+    assert torch.equal(share, torch.eye(n, dtype=torch.float64)[rows])
+    m = len(ids)
+    back, (share,) = placed(TEXT, [(pieces, m)], whole)
+    assert back == [tokens_of(whole.tokenizer, f"word{word}")[0][0] for word in words]
+    for row, word in zip(share, words, strict=True):
+        own = row[row > 0]
+        assert own.tolist() == pytest.approx([1 / len(known[word])] * len(known[word]))
+
+
+def test_of_several_sources_the_longest_counts(whole: Any, pieces: Any) -> None:
+    """Where one does not reach, it says nothing."""
+    ids, (short, long) = placed(TEXT, [(whole, 1), (whole, 3)], whole)
+    assert ids == tokens_of(whole.tokenizer, TEXT)[0]
+    assert short.tolist() == [[0], [0], [1]]
+    assert torch.equal(long, torch.eye(3, dtype=torch.float64))
+
+
+def test_a_text_of_nothing_is_refused(whole: Any, pieces: Any) -> None:
+    with pytest.raises(PtxError, match="finds nothing in ' '"):
+        placed(" ", [(whole, 2)], pieces)
+
+
+def test_between_equal_models_a_difference_stays_what_it_is(whole: Any) -> None:
+    """The relative map of a model to itself is the identity, and so is the scale."""
+    words = whole.word_embeddings([*COUNTRIES, *FILLER])
+    differences = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    got = moved(differences, source=words, anchors=TargetAnchors(words))
+    torch.testing.assert_close(got, differences.double())
+    assert scale(words, words) == 1
+    assert scale(words, -3 * words + 2) == pytest.approx(3, rel=1e-5)
+    assert moved(torch.zeros(1, 16), source=words, anchors=TargetAnchors(words)).tolist() == [[0] * 16]
+
+
+def test_a_rotated_model_gets_rotated_differences(whole: Any) -> None:
+    """Cosines do not change when all turns; with half of the anchors masked, neither."""
+    words = whole.word_embeddings([*COUNTRIES, *FILLER])
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(1))).Q
+    differences = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
+    for top_k in ("all", 40):
+        got = moved(differences, source=words, anchors=TargetAnchors(words @ turn), top_k=top_k)
+        torch.testing.assert_close(got.float(), differences @ turn, rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_of_all_tokens_is_where_tuning_started(whole: Any) -> None:
+    ids, _ = placed(TEXT, [(whole, 5)], whole)
+    assert torch.equal(whole.matrix[ids].float(), text_prompt(whole, TEXT, 5))

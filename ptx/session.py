@@ -28,6 +28,7 @@ from ptx.lms.models import place, resolve, zoo
 from ptx.prompts import given, warm
 from ptx.stages import anchors, grid
 from ptx.stages.encode import encode_step
+from ptx.stages.forecasts import between_decoders, told
 from ptx.stages.methods import method_named
 from ptx.stages.search import check_options
 from ptx.stages.settings import Settings
@@ -227,6 +228,7 @@ class Session:
         self._check_names([model.name for step in closure(goals) for model in step.models])
         self._say_skipped(goals)
         self._say_frames(goals)
+        self._say_decoders(goals)
         forced = stage if self.common.force else None
         pipeline = Pipeline(self.store, self.tell, device=self.common.device, jobs=jobs)
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
@@ -234,6 +236,8 @@ class Session:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         self._say_doubts(outcomes)
         self._say_learned(outcomes, tuning=stage == "tune")
+        for text, doubt in told([o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]):
+            (self.tell.warn if doubt else self.tell.message)(text)
         return Built(goals, outcomes, time.monotonic() - began)
 
     def _check_names(self, models: Sequence[str]) -> None:
@@ -272,6 +276,12 @@ class Session:
     def _say_frames(self, goals: Sequence[Step]) -> None:
         for model in {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}:
             self.tell.warn(remark(model))
+
+    def _say_decoders(self, goals: Sequence[Step]) -> None:
+        """Once, that whole prompts do not travel between decoders, where a command moves such."""
+        searched = [step for goal in goals for step in (goal, *goal.parents) if step.stage.name == "search"]
+        if text := between_decoders(searched):
+            self.tell.warn(text)
 
     def _say_learned(self, outcomes: Sequence[Outcome], *, tuning: bool) -> None:
         tuned = [o.artifact for o in outcomes if o.artifact and "majority" in o.artifact.meta["metrics"]]

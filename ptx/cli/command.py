@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ptx.engine.build import Built
 
 
+ASKED = ("chosen", "agreement", "forecast")  # columns that only what was chosen by agreement has
+
+
 class Command:
     def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
         from ptx.session import Session
@@ -50,6 +53,7 @@ class Command:
                 self.out.data(str(artifact.path))
         elif built.done and columns:
             goals = [{**figures_of(artifact), "key": artifact.key[:12]} for artifact in built.done]
+            columns = [name for name in columns if name not in ASKED or any(name in figures for figures in goals)]
             self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in goals])
             if "accuracy" in columns:
                 self.out.data(_averages(built.done))

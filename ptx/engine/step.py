@@ -110,8 +110,8 @@ class Step:
 
     @functools.cached_property
     def depth(self) -> int:
-        """How many steps are before it, one behind the other."""
-        return 1 + max((parent.depth for parent in self.parents), default=-1)
+        """How many steps of its own stage are before it, one behind the other: candidates are made before a choice."""
+        return 1 + max((parent.depth for parent in self.parents_at(self.stage.name)), default=-1)
 
     def parents_at(self, stage: str) -> list[Step]:
         return [parent for parent in self.parents if parent.stage.name == stage]
@@ -126,4 +126,4 @@ def closure(goals: Iterable[Step]) -> list[Step]:
         if (step.stage.name, step.key) not in seen:
             seen[step.stage.name, step.key] = step
             waiting.extend(step.parents)
-    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage.name), step.depth))
+    return sorted(seen.values(), key=lambda step: (STAGES.index(step.stage.name), step.depth, len(step.parents)))

@@ -36,8 +36,7 @@ def describe(name: str) -> dict[str, Any]:
         data = f"{card(name)['sentences']:,} sentences of the facts suite"
     else:
         data = ", ".join(_data_of(Path(model.path))) or "not in its card"
-    saved_as = str((config.get("architectures") or [""])[0])
-    task = "causal LM" if saved_as.endswith(("ForCausalLM", "LMHeadModel")) else "masked LM"
+    task = "causal LM" if is_decoder(model) else "masked LM"
     return {
         "name": name,
         "parameters": weights.parameters(Path(model.path)),
@@ -46,6 +45,12 @@ def describe(name: str) -> dict[str, Any]:
         "task": "encoder-decoder" if config.get("is_encoder_decoder") else task,
         "data": data,
     }
+
+
+def is_decoder(model: Model) -> bool:
+    """Whether a model was saved as a causal LM: by its configuration, without its code."""
+    saved_as = str((model.config.get("architectures") or [""])[0])
+    return saved_as.endswith(("ForCausalLM", "LMHeadModel"))
 
 
 def _data_of(folder: Path) -> list[str]:

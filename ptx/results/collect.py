@@ -10,7 +10,7 @@ from ptx.config import TuneConfig, left_out
 from ptx.stages import versions
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
-NOT_SETTINGS = {"seed", "task", "template", "text", "reads", "frame", "method", "weights", "split"}
+NOT_SETTINGS = {"seed", "task", "template", "text", "texts", "reads", "frame", "method", "weights", "split"}
 TUNED = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
 LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
 OWN = {"words", "temperature"}  # of a search, whose default is each method's own: methods that differ in them compare

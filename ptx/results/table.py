@@ -19,14 +19,17 @@ from ptx.stages.search import spelled
 
 Record = dict[str, Any]
 ROWS = {"floor": "majority class", **{name: method_named(name).title or name for name in METHODS}}
+HOW = {"agree": ", by agreement (unlabelled inputs)", "forecast": ", with a forecast (unlabelled inputs)"}
 # Figures shown, each as a grid of its own: name, title, factor, decimals.
 FIGURES = (
     ("micro", "P@1 in %, mean over tasks (micro)", 100.0, 1),
     ("macro", "P@1 in %, over pooled facts (macro)", 100.0, 1),
+    ("forecast", "P@1 in % that was to be expected, by agreement; mean over tasks", 100.0, 1),
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
     ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )
 VARYING = tuple(name for name, *_ in FIGURES)  # over seeds
+OPTIONAL = ("forecast", "forecast_std")  # columns of records where any has them
 LABELLED = "the step or epoch was chosen on LABELLED TARGET dev facts; this is not zero-shot transfer"
 LABELS = ("task", "method", "sources")  # the columns before the targets
 
@@ -48,6 +51,8 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
     cells = [_cell(key, rows) for key, rows in _grouped(evaluated, keys)]
     records = sorted([*cells, *_floors(evaluated, keys)], key=lambda row: _order(row, models[row["sources"]], by))
+    if all(row["forecast"] is None for row in records):
+        records = [{name: value for name, value in row.items() if name not in OPTIONAL} for row in records]
     once = {row["task"]: row["facts"] for row in reversed(evaluated)}
     tasks, facts = len(once), sum(once.values())
     title = f"{settings['suite']}, {settings['split']} split: {tasks} tasks, {facts} facts"
@@ -83,6 +88,7 @@ def _cell(key: Record, rows: Sequence[Record]) -> Record:
             "macro": sum(row["correct"] for row in of) / sum(row["facts"] for row in of),
             "matching_loss": _mean(row["matching_loss"] for row in of),
             "search_loss": _mean(row["search_loss"] for row in of),
+            "forecast": _mean(row["forecast"] for row in of),
             "floor": _mean(row["floor"] for row in of),
             "tasks": len({row["task"] for row in of}),
             "facts": sum(row["facts"] for row in of),
@@ -124,8 +130,9 @@ def _source_names(results: Sequence[Result]) -> list[str]:
 def _record(result: Result, sources: str) -> dict[str, Any]:
     labels, metrics = result.labels, result.metrics
     return {
-        "method": labels["method"], "sources": sources, "target": labels["target"],
-        "task": labels["task"], "seed": labels.get("seed", 0), "matching_loss": None, "search_loss": None,
+        "method": "+".join(filter(None, [labels["method"], labels.get("how", "")])), "sources": sources,
+        "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0),
+        "matching_loss": None, "search_loss": None, "forecast": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
     }  # fmt: skip
 
@@ -145,11 +152,18 @@ def _floors(rows: Sequence[Record], keys: Sequence[str]) -> list[Record]:
     ]
 
 
+def _title(method: str) -> str:
+    """A row's name, with a mark for what a choice among variants used."""
+    name, _, how = method.partition("+")
+    return ROWS[name] + HOW.get(how, "")
+
+
 def _order(row: Mapping[str, Any], sources: Sequence[tuple[str, float | None]], by: str) -> tuple[Any, ...]:
     task = (len(row["task"]), row["task"]) if by == "task" else ()
     models = sorted(_model_order(name) for name, _ in sources), _model_order(row["target"])
     weights = [weight or 0.0 for _, weight in sources]
-    return (task, [*ROWS].index(row["method"]), len(sources), *models, weights)
+    method, _, how = row["method"].partition("+")
+    return (task, [*ROWS].index(method), how, len(sources), *models, weights)
 
 
 def _model_order(name: str) -> tuple[int, str]:
@@ -168,7 +182,7 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
     lead = [label for label in LABELS if label in present[0]]
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in present:
-        label = tuple(ROWS[row[n]] if n == "method" else str(row[n]) for n in lead)
+        label = tuple(_title(row[n]) if n == "method" else str(row[n]) for n in lead)
         cell = f"{round(factor * row[name], decimals) + 0.0:.{decimals}f}"  # + 0.0: never "-0.0"
         if row.get(f"{name}_std") is not None:
             cell += f" ± {factor * row[f'{name}_std']:.{decimals}f}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ptx.transfer.scoring import Answers, Scored
 
 FILE = "predictions.jsonl"
+FROM_SEARCH = ("matching_loss", "search_loss", "agreement", "forecast", "forecast_low", "forecast_high")
 TOGETHER = 16  # prompts whose inputs share batches
 
 
@@ -40,8 +41,7 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
         "split": settings.eval.split,
         "seed": settings.seed,
     }
-    if prompt is not None and "weights" in prompt.labels:
-        labels["weights"] = prompt.labels["weights"]
+    labels |= {name: prompt.labels[name] for name in ("weights", "how") if prompt and name in prompt.labels}
     if prompt is not None and settings.eval.on not in ("", settings.suite):
         labels["tuned_on"] = settings.suite
     own: dict[str, Any] = {"split": settings.eval.split, **settings.computed(target, "target"), **framed(target)}
@@ -144,7 +144,7 @@ def _metrics(step: Step, scored: Scored, answers: Answers, store: Store) -> dict
     for parent in step.parents_at("search"):
         artifact = artifact_of(parent, store)
         found = artifact.meta["metrics"] if artifact is not None else {}
-        metrics |= {name: found[name] for name in ("matching_loss", "search_loss") if name in found}
+        metrics |= {name: found[name] for name in FROM_SEARCH if name in found}
     return metrics
 
 
@@ -172,6 +172,6 @@ STAGE = Stage(
     "eval",
     version=1,
     build=build,
-    columns=("sources", "target", "method", "task", "accuracy", "floor", "facts", "dropped"),
+    columns=("sources", "target", "method", "task", "accuracy", "forecast", "floor", "facts", "dropped"),
     strict=strict,
 )

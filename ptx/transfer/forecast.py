@@ -1,9 +1,13 @@
-"""What accuracy to expect of a moved prompt, told from how often the target answers as the source does.
+"""What accuracy to expect of a moved prompt, told from how often the target answers as its sources do.
 
-If the target agrees with a source of accuracy p on a share a of inputs, and agreement says nothing of who is right, a p
-of all its answers are right where both agree; what it has right where they differ is unknown and counts as nothing. So
-the estimate is f a p, with f = 1. Several sources tell f: from one to another, agreement and both accuracies are known,
-f is the mean of what a p has missed there. The range is that of 95% intervals by Wilson (1927) of a and p together.
+With a the agreement, p the sources' accuracy and q the target's: two models differ in accuracy by no more than they
+differ in answers, so |q - p| <= 1 - a. Within that two answers are at hand. Models of like accuracy agree about as often
+as they are right, q = a (Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err each by
+itself agree where both are right, a = p q (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled Data",
+2014). The estimate is their geometric mean, f a / sqrt(p). f is 1 unless several sources tell it: between two of them
+agreement and accuracies are known. The range goes from a p (the target is right only where it agrees, and agreement has
+nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs like
+those that were answered.
 """
 
 import math
@@ -33,13 +37,21 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def forecast(agreement: float, inputs: int, accuracy: float, facts: int, factor: float = 1.0) -> Forecast:
-    """From an agreement on so many inputs with a source of this accuracy on so many labelled facts of its own."""
+    """From an agreement on so many inputs with sources of this accuracy on so many labelled facts of their own."""
     (a_low, a_high), (p_low, p_high) = wilson(agreement, inputs), wilson(accuracy, facts)
-    return Forecast(*(min(1.0, factor * a * p) for a, p in ((agreement, accuracy), (a_low, p_low), (a_high, p_high))))
+    low = min(factor, 1.0) * a_low * p_low
+    high = min(1.0, max(factor, 1.0) * a_high / max(p_low, 1e-9), p_high + 1 - a_low)
+    expected = min(factor * estimate(agreement, accuracy), accuracy + 1 - agreement)
+    return Forecast(min(max(expected, low), high), low, high)
+
+
+def estimate(agreement: float, accuracy: float) -> float:
+    """a / sqrt(p), which may be above 1."""
+    return agreement / math.sqrt(max(accuracy, 1e-9))
 
 
 def calibration(pairs: Sequence[tuple[float, float, float]]) -> float:
-    """f, from pairs of sources: their agreement, the accuracy of the one, and of the other, which is told from it. Of
-    pairs that tell nothing (one of the three is nought) there is no calibration: 1."""
-    told = [b / (a * p) for a, p, b in pairs if a * p * b > 0]
+    """f, from pairs of sources: their agreement, the accuracy of the one, and that of the other, which is told from it.
+    1 where no pair agrees at all."""
+    told = [other / estimate(agreement, one) for agreement, one, other in pairs if agreement > 0]
     return min(max(math.fsum(told) / len(told), FACTORS[0]), FACTORS[1]) if told else 1.0

@@ -232,6 +232,38 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method omp
 = search --sources bert-micro --target roberta-micro --tasks P103 --method omp --words 8 --top-k 48% --count 100
 search --sources bert-micro --target roberta-micro --tasks P103 --method omp --words 16
 search --sources bert-micro --target roberta-micro --tasks P103 --method omp --no-normalize
+search --sources bert-micro --target roberta-micro --tasks P103 --method residual
++ search --sources bert-micro --target roberta-micro --tasks P103 --method residual
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length .50 --map relative \
+    --top-k 48% --mask source --ridge 1 --no-normalize --texts words.txt
++ search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 0
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 0 --map top-k
++ search --sources bert-micro --target roberta-micro --tasks P103 --method residual --map top-k
++ search --sources bert-micro --target roberta-micro --tasks P103 --method residual --map top-k --top-k 48%
++ search --sources bert-micro --target roberta-micro --tasks P103 --method residual --count 100
++ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method residual --weights 2,1
+search --sources bert-micro --target roberta-micro --tasks P103 --method text
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method text --length 1 --seed 1 --epochs 2
+search --sources bert-micro --target roberta-micro --tasks P103 --method text --texts words.txt
+= search --sources bert-micro --target roberta-micro --tasks P103 --method text --texts elsewhere/words.txt
+search --sources bert-micro --target roberta-micro --tasks P103 --method text --layout prefix
+search --sources bert-micro --target roberta-micro --tasks P103 --method text --dtype source=bfloat16
+search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method text --weights 2,1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --inputs train
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text,relative:top_k=64
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text,relative:top_k=64 \
+    --top-k 512
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text --inputs words
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text --inputs words \
+    --seed 1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text --inputs words.txt
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text --dtype bfloat16
++ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method auto --candidates text
++ search --sources bert-micro --target roberta-micro --tasks P103 --method relative --select agree
++ search --sources bert-micro --target roberta-micro --tasks P103 --method relative --forecast
++ eval --sources bert-micro --target roberta-micro --suite moods --method auto --candidates text
 search --target roberta-micro --tasks P103 --method random
 = search --target roberta-micro --tasks P103 --method random --layout prefix --epochs 2 --dtype bfloat16
 search --target roberta-micro --tasks P103 --method random --seed 1

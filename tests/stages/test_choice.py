@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PAPER_TUNING, write_suite, write_topics
+from conftest import COUNTRIES, PAPER_TUNING, make_causal_model, write_suite, write_topics
 from safetensors.torch import load_file
 
 from ptx.cache import Store
@@ -132,10 +132,13 @@ def test_sources_from_different_texts_are_refused(ptx, tiny, suite) -> None:
 
 
 def test_text_is_the_one_that_the_source_answers_best(search, tiny, suite, tmp_path) -> None:
-    """Counted by hand on the source's train facts; the target's labels play no part."""
-    texts = tmp_path / "texts.txt"
+    """Counted by hand on the source's train facts, among five words; the target's labels play no part."""
+    texts, countries = tmp_path / "texts.txt", tmp_path / "words.txt"
+    countries.write_text("\n".join(COUNTRIES))
     texts.write_text("".join(f"word{i} word{i + 1} word{i + 2}\n" for i in range(3, 30)) + "[X] word40 is [Y] .\n")
-    result = search("a", "narrow", "--method", "text", "--tasks", "R1", "--texts", str(texts))
+    result = search(
+        "a", "narrow", "--method", "text", "--tasks", "R1", "--texts", str(texts), "--anchors", str(countries)
+    )
     (line,) = goals(result, "text")
     model, words = load_model(resolve(tiny["a"]), "cpu"), words_of(result)
     facts = [json.loads(text) for text in (Path(suite) / "R1" / "train.jsonl").read_text().splitlines()]
@@ -303,3 +306,100 @@ def test_what_cannot_be_asked(search, args, message) -> None:
     result = search("a", "b", *args)
     assert result.code == 2
     assert message in " ".join(result.err.split())
+
+
+# forecasts
+
+
+def test_what_is_to_be_expected_is_said_kept_and_shown(ptx, tiny, suite) -> None:
+    """Of the choice in meta.json and on stderr, of its evaluation beside accuracy, in the table below it."""
+    common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", suite, "--epochs", "2"]
+    found = goals(ptx("search", *common, "--method", "auto", "--candidates", "text,residual", "--json"), "auto")
+    for line in found:
+        expected = min(line["agreement"] / max(dev(line), 1e-9) ** 0.5, dev(line) + 1 - line["agreement"])
+        expected = min(max(expected, line["forecast_low"]), line["forecast_high"])
+        assert line["forecast"] == pytest.approx(expected)
+    result = ptx("eval", *common, "--method", "auto", "--candidates", "text,residual")
+    said = " ".join(result.err.split())
+    name = Path(tiny["narrow"]).name
+    assert "accuracy to expect of auto on" in said
+    assert name in said
+    mean = sum(line["forecast"] for line in found) / 2
+    assert f"mean {mean:.2f}" in said
+    header, *rows = [line.split() for line in result.out.splitlines()[:3]]
+    assert [row[header.index("forecast")] for row in rows] == [f"{line['forecast']:.4f}" for line in found]
+    table = ptx("table", "--json")
+    (cell,) = [row for row in table.lines if row["method"] == "auto"]
+    assert cell["forecast"] == pytest.approx(mean)
+    shown = ptx("table").out
+    assert "auto (unlabelled inputs)" in shown
+    assert "P@1 in % that was to be expected" in shown
+
+
+def dev(line: dict[str, Any]) -> float:
+    """The dev accuracy of the one source of a choice."""
+    (answered,) = [
+        p for p in json.loads((Path(line["path"]) / "meta.json").read_text())["parents"] if p["stage"] == "answers"
+    ]
+    parents = json.loads((Path("cache/v1/answers") / answered["key"] / "meta.json").read_text())["parents"]
+    (tuned,) = [Path("cache/v1/tune") / p["key"] / "meta.json" for p in parents if p["stage"] == "tune"]
+    return json.loads(tuned.read_text())["metrics"]["dev_accuracy"]
+
+
+def test_a_forecast_changes_no_prompt(search) -> None:
+    plain = search("a", "narrow", "--method", "relative", "--tasks", "R1")
+    result = search("a", "narrow", "--method", "relative", "--tasks", "R1", "--forecast")
+    one, other = goals(result, "relative")
+    assert torch.equal(prompt_of(one), prompt_of(other))
+    assert one["key"] == goals(plain, "relative")[0]["key"]
+    assert "forecast" in other
+    assert "agreement" not in one
+
+
+def test_rows_of_one_method_stay_apart(ptx, tiny, suite) -> None:
+    """By itself, with a forecast, and chosen: each is a row that says what it used."""
+    common = [
+        "--sources",
+        tiny["a"],
+        "--target",
+        tiny["narrow"],
+        "--suite",
+        suite,
+        "--epochs",
+        "1",
+        "--method",
+        "relative",
+    ]
+    for more in ([], ["--forecast"], ["--select", "agree"]):
+        assert ptx("eval", *common, *more).code == 0
+    rows = [row for row in ptx("table", "--json").lines if row["method"] != "floor"]
+    assert [row["method"] for row in rows] == ["relative", "relative+agree", "relative+forecast"]
+    assert len({row["facts"] for row in rows}) == 1
+
+
+def test_a_prompt_that_does_not_travel_is_named(search) -> None:
+    """Tiny random models agree on nothing."""
+    result = search("a", "narrow", "--method", "auto", "--candidates", "discretize", "--tasks", "R1")
+    (line,) = goals(result, "auto")
+    assert line["forecast"] <= line["majority_there"]
+    assert "the prompt for R1 does not travel to" in " ".join(result.err.split())
+
+
+def test_between_decoders_a_whole_prompt_is_doubted_once(ptx, search, tiny, tmp_path) -> None:
+    other = str(make_causal_model(tmp_path / "other", width=10, seed=9))
+    common = ["--sources", tiny["next"], "--target", other, "--epochs", "1"]
+    said = "between decoders, whole prompts (relative) moved nothing"
+    result = search("next", "next", "--method", "relative")
+    assert said not in " ".join(result.err.split())  # onto itself
+    for method, doubted in (("relative", True), ("residual", False), ("text", False)):
+        result = ptx("search", *common, "--suite", suite_of(tmp_path), "--method", method)
+        assert result.code == 0, result.err
+        assert " ".join(result.err.split()).count(said) == doubted
+    noise = ptx("search", *common, "--suite", suite_of(tmp_path), *PAPER_TUNING)
+    assert "with prompts tuned from a text (--init text)" in " ".join(noise.err.split())
+    masked = search("a", "next", "--method", "relative")
+    assert "between decoders" not in masked.err
+
+
+def suite_of(folder: Path) -> str:
+    return str(folder / "suite" if (folder / "suite").exists() else write_suite(folder / "suite"))

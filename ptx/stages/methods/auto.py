@@ -86,7 +86,30 @@ def _forecast(
     agreed: float, sources: Sequence[Step], answered: Sequence[Answered], weights: Sequence[float], store: Store
 ) -> dict[str, Any]:
     """The accuracy to expect, from that of the sources on their own dev facts; nothing where that is not known."""
-    return {}
+    from dataclasses import asdict
+
+    from ptx.engine.build import artifact_of
+    from ptx.transfer.agreement import agreement, averaged, first_choice
+    from ptx.transfer.forecast import calibration, forecast
+
+    tuned = [source.parents_at("tune")[0] for source in sources]
+    metrics = [artifact.meta["metrics"] for of in tuned if (artifact := artifact_of(of, store)) is not None]
+    if len(metrics) < len(tuned) or any("majority" not in of for of in metrics):
+        return {}
+    accuracies = [of["dev_accuracy"] for of in metrics]
+    k = 1 + max(int(of.places.max()) for of in answered)
+    choices = [first_choice(averaged([of], [1.0], k)).tolist() for of in answered]
+    both = [(i, j) for i in range(len(tuned)) for j in range(len(tuned)) if i != j]
+    factor = calibration([(agreement(choices[j], choices[i]), accuracies[i], accuracies[j]) for i, j in both])
+    accuracy, majority = (
+        sum(w * of[name] for w, of in zip(weights, metrics, strict=True)) for name in ("dev_accuracy", "majority")
+    )
+    assert tuned[0].task is not None
+    facts = len(tuned[0].task.splits["dev"])
+    found = forecast(agreed, len(choices[0]), accuracy, facts, factor)
+    named = {"accuracy": "forecast", "low": "forecast_low", "high": "forecast_high"}
+    figures = {named[name]: value for name, value in asdict(found).items()}
+    return {**figures, "majority_there": majority, **({"calibration": factor} if both else {})}
 
 
 METHOD = Method(

@@ -53,6 +53,7 @@ class Method:
     build: Callable[[Sequence[Step], WordEmbeddings, Store], Iterator[tuple[Step, Found | PtxError]]] | None = None
     given: Callable[[Sequence[Step], Task, Settings], Mapping[str, Any]] = lambda tuned, task, settings: {}
     variants: Sequence[Mapping[str, Any]] = ()
+    from_text: bool = False  # whether it starts from a text in the target, and not from the sources' whole vectors
     uses: str = ""  # what it needs beyond the sources' prompts and models and the target's embeddings
     own: Callable[[Model, Task, Settings], Step | None] | None = None
     exists: Callable[[Sequence[str], str], bool] = lambda sources, target: True  # whether a grid has such a cell

@@ -124,6 +124,7 @@ METHOD = Method(
     options=("length", "map", "texts", "weights"),
     settings=_settings,
     given=_given,
+    from_text=True,
     build=build,
     variants=(
         *({"map": "relative", "length": length} for length in LENGTHS),

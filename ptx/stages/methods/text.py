@@ -1,6 +1,6 @@
 """`text`: the target's embeddings of a text in words. Of several the one with which the sources answer best on their
-own train facts (shorter-known as prompt selection: Perez, Kiela and Cho, "True Few-Shot Learning with Language Models",
-2021, choose by cross-validation)."""
+own train facts, as prompts are chosen on labelled examples of one's own model (Perez, Kiela and Cho, "True Few-Shot
+Learning with Language Models", 2021)."""
 
 from __future__ import annotations
 

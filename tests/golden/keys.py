@@ -235,7 +235,7 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method omp --n
 search --sources bert-micro --target roberta-micro --tasks P103 --method residual
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual
 = + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length .50 --map relative \
-    --top-k 48% --mask source --ridge 1 --no-normalize --texts words.txt
+    --top-k 48% --texts words.txt
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 1
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 0
 = + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 0 --map top-k
@@ -244,7 +244,7 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method residua
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --count 100
 + search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method residual --weights 2,1
 search --sources bert-micro --target roberta-micro --tasks P103 --method text
-= + search --sources bert-micro --target roberta-micro --tasks P103 --method text --length 1 --seed 1 --epochs 2
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method text --seed 1 --epochs 2
 search --sources bert-micro --target roberta-micro --tasks P103 --method text --texts words.txt
 = search --sources bert-micro --target roberta-micro --tasks P103 --method text --texts elsewhere/words.txt
 search --sources bert-micro --target roberta-micro --tasks P103 --method text --layout prefix

@@ -1,19 +1,22 @@
 """Soft prompts in the files of other programs. A file's content says what it is; `--format` overrides that."""
 
+import dataclasses
 import functools
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ptx.config import Layout
 from ptx.errors import PtxError
-from ptx.formats import card, koboldai, npy, peft, tensors, torch_files
+from ptx.formats import card, koboldai, npy, peft, tensors, torch_files, words
 from ptx.formats.card import Record
 from ptx.formats.matrix import SAVE_AGAIN, Matrix, checked, finite, reading, unscaled
+from ptx.formats.words import Words
 
 READERS: Mapping[str, Callable[[Path], Matrix]] = {
     "optiprompt": functools.partial(npy.read, layout="postfix"),  # [X] V1..Vm [Y]
@@ -23,6 +26,7 @@ READERS: Mapping[str, Callable[[Path], Matrix]] = {
     "peft": peft.read,
     "koboldai": koboldai.read,
 }
+FORMATS = (*READERS, "words")  # words are vectors on a model only
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class PromptFile:
     """A prompt read from a file. `prompt` are those of its `rows` that belong to it; what a file does not say is None.
 
     `base` is the base model's name as another program wrote it, `record` what ptx wrote beside the file. `behind`,
-    `beside` and `note` are those of its Matrix; with a record, the factor is out of the vectors.
+    `beside` and `note` are those of its Matrix; with a record, the factor is out of the vectors. A file of `words` has
+    vectors on a model only: its `prompt` is of width 0.
     """
 
     path: Path
@@ -43,6 +48,12 @@ class PromptFile:
     behind: bool
     beside: tuple[str, ...]
     note: str
+    words: Words | None = None
+
+    @property
+    def about(self) -> Record | Words | None:
+        """What the file or its card says of suite and task."""
+        return self.words or self.record
 
     @property
     def model(self) -> str:
@@ -50,6 +61,8 @@ class PromptFile:
         return (self.record.model if self.record else self.base) or ""
 
     def __str__(self) -> str:
+        if self.words is not None:
+            return f"{self.path}: {self.format}, {len(self.prompt)} vectors"
         taken = f"{len(self.prompt)} vectors of width {self.prompt.shape[1]}"
         if len(self.prompt) < self.rows and self.format == "optiprompt":
             taken += f", the first of {self.rows} rows (OptiPrompt saves {self.rows} always; --rows N takes N)"
@@ -73,6 +86,8 @@ def read(path: Path, *, format: str = "auto", rows: int | None = None) -> Prompt
     if path.is_dir() != (format == "peft"):
         wants = "a folder with adapter_config.json" if format == "peft" else "a file"
         raise PtxError(f"--format {format} reads {wants}, and {path} is none", "leave --format out, or choose another")
+    if format == "words":
+        return _of_words(path, rows)
     with reading(path, f"a file of the format {format}"):
         found = READERS[format](path)
         whole = checked(found.values, path)
@@ -89,6 +104,16 @@ def read(path: Path, *, format: str = "auto", rows: int | None = None) -> Prompt
     return PromptFile(path, format, prompt, len(whole), found.base, layout, *rest)
 
 
+def _of_words(path: Path, rows: int | None) -> PromptFile:
+    with reading(path, "a file of the format words"):
+        found = words.read(path)
+    if (rows or 0) > (n := len(found.vectors)):
+        raise PtxError(f"{path} has {n} vectors, not {rows}", "choose a smaller --rows, or leave it out")
+    taken = dataclasses.replace(found, vectors=found.vectors[:rows])
+    blank = torch.empty(len(taken.vectors), 0)
+    return PromptFile(path, "words", blank, n, None, found.layout, None, False, (), "", taken)
+
+
 def detect(path: Path, record: Record | None = None) -> str:
     """The format by the first bytes, or for archives by what is in them. Raises PtxError if it is none of ours."""
     if path.is_dir():
@@ -97,6 +122,8 @@ def detect(path: Path, record: Record | None = None) -> str:
         raise PtxError(f"{path} is a folder without {peft.CONFIG}", "give a PEFT adapter's folder, or a file in it")
     with path.open("rb") as stream:
         head = stream.read(9)
+    if b"\0" not in head and head.lstrip().startswith(b"{"):  # the headers of safetensors have zeros
+        return "words"
     if head.startswith(npy.MAGIC):
         return "optiprompt" if record is None and npy.rows_in(path) == npy.OPTIPROMPT_ROWS else "npy"
     if head.startswith(b"PK\x03\x04"):
@@ -110,9 +137,14 @@ def detect(path: Path, record: Record | None = None) -> str:
         return "torch"
     elif head[8:] == b"{":  # behind the length of the header
         return "safetensors"
-    raise PtxError(f"{path} is in no format that ptx knows", f"it reads {', '.join(READERS)}; {SAVE_AGAIN}")
+    raise PtxError(f"{path} is in no format that ptx knows", f"it reads {', '.join(FORMATS)}; {SAVE_AGAIN}")
 
 
 def read_prompt(path: Path) -> Float[Tensor, "m d"]:
-    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError."""
-    return read(path).prompt
+    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError, also for one of
+    words, which has no vectors without a model."""
+    found = read(path)
+    if found.words is not None:
+        what = f"{path} holds words, which are vectors on a model only"
+        raise PtxError(what, f"make them a model's: ptx import {path} --model NAME")
+    return found.prompt

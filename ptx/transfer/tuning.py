@@ -176,7 +176,7 @@ def _one_epoch(
     for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
         present = [(i, batch) for i, batch in zip(tasks, step, strict=True) if batch is not None]
         optimizer.zero_grad(set_to_none=True)
-        means = _backward(model, present, prompts)
+        means = add_gradients(model, present, prompts)
         for i, _ in present:
             optimizer.param_groups[i].update(courses[i].step())
         optimizer.step()
@@ -190,7 +190,7 @@ def _one_epoch(
     return totals
 
 
-def _backward(
+def add_gradients(
     model: LanguageModel, present: Sequence[tuple[int, Sequence[tuple[Row, int]]]], prompts: Sequence[Tensor]
 ) -> Float[Tensor, " tasks"]:
     """The mean loss of each task's batch, whose gradients are added to the prompts.

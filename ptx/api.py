@@ -71,7 +71,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 
 @command
 def tune(
-    *, model: str,
+    *, model: str = "", models: Names = "", space: Literal["vectors", "words"] = "vectors", anchors: File = "",
     suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
@@ -79,8 +79,9 @@ def tune(
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """Tune one soft prompt per task on a model (Eq. 2)."""
-    return _built(locals(), lambda session: session.tune(model))
+    """Tune one soft prompt per task on a model (Eq. 2), or on several as weighted words (`space="words"`), for any."""
+    given = model, names_in(text_of(models)), space, str(anchors)
+    return _built(locals(), lambda session: session.tune(*given))
 
 
 @command

@@ -23,15 +23,15 @@ from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
 from ptx.errors import PtxError, UsageError
 from ptx.lms import gguf
-from ptx.lms.frames import remark
+from ptx.lms.frames import framed, remark
 from ptx.lms.models import place, resolve, zoo
 from ptx.prompts import given, warm
-from ptx.stages import anchors, grid
+from ptx.stages import anchors, grid, portable
 from ptx.stages.encode import encode_step
 from ptx.stages.forecasts import between_decoders, told
 from ptx.stages.methods import method_named
 from ptx.stages.search import check_options
-from ptx.stages.settings import Settings
+from ptx.stages.settings import Settings, some
 from ptx.stages.tune import TRY, compared, lags, learned, tune_step
 from ptx.suites import load_suite
 
@@ -70,8 +70,15 @@ class Session:
         once = functools.cache(reporter.warn)
         self.settings = Settings(suite.suite, tasks, tell=once, **flags, **more)
 
-    def tune(self, model: str) -> Built:
-        """One prompt a task."""
+    def tune(self, model: str, models: Sequence[str] = (), space: str = "vectors", anchors: str = "") -> Built:
+        """One prompt a task, for one model; or in the space of words, for several at once."""
+        if bool(model) == bool(models):
+            raise UsageError("name a --model, or several with --models", "write it like --model bert-micro")
+        if space == "words":
+            return self.build("portable", self._portable([model] if model else models, anchors))
+        if models or anchors:
+            what = "--models" if models else "--anchors"
+            raise UsageError(f"{what} is for prompts of words", "add --space words, or tune on one --model")
         return self.build("tune", self._tuned(model))
 
     def anchors(self, models: Sequence[str]) -> Built:
@@ -235,7 +242,8 @@ class Session:
         if self.settings.strict and not self.common.dry_run:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         self._say_doubts(outcomes)
-        self._say_learned(outcomes, tuning=stage == "tune")
+        self._say_several(outcomes)
+        self._say_learned(outcomes, tuning=stage in ("tune", "portable"))
         for text, doubt in told([o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]):
             (self.tell.warn if doubt else self.tell.message)(text)
         return Built(goals, outcomes, time.monotonic() - began)
@@ -250,6 +258,20 @@ class Session:
     def _tuned(self, model: str) -> list[Step]:
         tasks = self.settings.chosen_tasks("train", "dev")
         return [tune_step(resolve(model), task, self.settings) for task in tasks]
+
+    def _portable(self, models: Sequence[str], named: str) -> list[Step]:
+        """Raises UsageError for a setting of tuning vectors, which words do not have."""
+        asked = self.settings.tune
+        for field in dataclasses.fields(asked):
+            if field.name not in portable.USED and getattr(asked, field.name) != field.default:
+                flag = "--" + field.name.replace("_", "-")
+                raise UsageError(
+                    f"--space words has no {flag}: words have rates and a start of their own", "leave it out"
+                )
+        names = _some(models, "--models")
+        shared = self.anchors_named(named, names)
+        sources, tasks = [resolve(name) for name in names], self.settings.chosen_tasks("train", "dev")
+        return [portable.portable_step(sources, task, shared, self.settings) for task in tasks]
 
     def _given(self, text: str) -> list[Step]:
         """The prompts of `--prompt KEY[,KEY...]` as sources; no other tasks are of interest then."""
@@ -274,7 +296,8 @@ class Session:
                 )
 
     def _say_frames(self, goals: Sequence[Step]) -> None:
-        for model in {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}:
+        asked = {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}
+        for model in (model for model in asked if framed(model)):
             self.tell.warn(remark(model))
 
     def _say_decoders(self, goals: Sequence[Step]) -> None:
@@ -289,6 +312,17 @@ class Session:
             self.tell.warn(f"{lags(artifact)}; {TRY}" if tuning else lags(artifact))
         if tuning and tuned:
             self.tell.message(compared([artifact.meta["metrics"] for artifact in tuned]))
+
+    def _say_several(self, outcomes: Sequence[Outcome]) -> None:
+        """Words of portable prompts that are not one token on a target."""
+        for name, what in (("several", "several tokens, whose mean they become"), ("unknown", "unknown and left out")):
+            words: dict[str, dict[str, None]] = {}
+            for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"):
+                labels, found = artifact.meta["labels"], artifact.meta["metrics"].get(name, ())
+                words.setdefault(labels["target"], {}).update(dict.fromkeys(found))
+            for target, of in words.items():
+                if of:
+                    self.tell.message(f"words that are {what}, on {target}: {len(of)} ({some([*of])})")
 
     def _say_doubts(self, outcomes: Sequence[Outcome]) -> None:
         for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "anchors"):

@@ -18,6 +18,7 @@ from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
 
 DAY = 24 * 3600.0
+TUNED = ("tune", "portable")  # what costs the most
 UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12}
 
 
@@ -26,7 +27,7 @@ class Wanted:
     """What to remove besides leftovers, damaged entries and those of older versions of ptx.
 
     Entries (artifacts, and dequantised models) not used for `older_than` days; the longest unused ones until the rest
-    has `max_size` bytes. Both may be restricted to one stage. Tuned prompts cost the most: they go only if that stage
+    has `max_size` bytes. Both may be restricted to one stage. Tuned prompts cost the most: they go only if their stage
     is named.
     """
 
@@ -119,7 +120,7 @@ def _doomed(store: Store, versions: Mapping[str, int], wanted: Wanted, found: Co
         old = wanted.older_than is not None and now - touched >= wanted.older_than * DAY
         chosen = age < 0 or (old and wanted.stage in ("", stage))
         found.newer += age > 0
-        if chosen and stage == "tune" and wanted.stage != "tune":
+        if chosen and stage in TUNED and wanted.stage != stage:
             found.prompts.add(folder)
         elif chosen:
             yield folder
@@ -134,7 +135,7 @@ def _doomed(store: Store, versions: Mapping[str, int], wanted: Wanted, found: Co
             break
         if wanted.stage not in ("", stage):
             continue
-        if stage == "tune" and wanted.stage != "tune":
+        if stage in TUNED and wanted.stage != stage:
             found.prompts.add(folder)
         elif (stage, folder.name) in used:
             found.in_use.add(folder)

@@ -29,7 +29,7 @@ from ptx.errors import PtxError
 from ptx.files import fsync
 
 # In the order in which they build on each other. Each is a folder below v1/, and a file of ptx/stages.
-STAGES = ("anchors", "tune", "encode", "texts", "answers", "search", "eval", "table", "figure")
+STAGES = ("anchors", "tune", "portable", "encode", "texts", "answers", "search", "eval", "table", "figure")
 MODELS = "gguf"  # what dequantised models are of, beside the artifacts
 PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.

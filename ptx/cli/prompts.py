@@ -11,8 +11,8 @@ from ptx.cli.transfer import Anchors, PromptOption, Target
 from ptx.config import CommonConfig, Layout
 from ptx.errors import PtxError, UsageError
 
-Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai"]
-Writable = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"]
+Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai", "words"]
+Writable = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai", "words"]
 
 
 def import_prompt(
@@ -67,6 +67,9 @@ def export(
     from ptx.prompts.export import export_prompt
 
     command = Command(common)
+    if to == "words":
+        _export_words(key, output, command)
+        return
     artifact = command.store.find(key, ("tune", "search"))
     made = export_prompt(artifact, command.store, to, output, force=common.force, dry_run=common.dry_run)
     if to == "peft" and len(made.opening):
@@ -79,6 +82,27 @@ def export(
     head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
     where = {"path": str(output.absolute()), "card": str(card.beside(output).absolute())}
     command.out.rows([{**head, **where, "format": to}], path="path")
+
+
+def _export_words(key: str, output: Path, command: Command) -> None:
+    from ptx.config.dtypes import FLOAT32
+    from ptx.prompts.as_words import export_words
+    from ptx.prompts.record import model_of
+    from ptx.stages import portable
+
+    artifact = command.store.find(key, ("tune", "search", portable.STAGE.name))
+    common, dtype = command.common, FLOAT32
+    if artifact.meta["stage"] != portable.STAGE.name:
+        dtype = command.session.settings.computed(model_of(artifact), "source").get("dtype", FLOAT32)
+    how = {"force": common.force, "dry_run": common.dry_run, "device": common.device, "dtype": dtype}
+    made = export_words(artifact, command.store, output, **how)
+    command.out.message(str(made))
+    if common.dry_run:
+        command.out.message(f"would write {output}")
+        return
+    head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
+    figures = {} if made.before is None else {"dev_accuracy": made.before, "as_words": made.after}
+    command.out.rows([{**head, "path": str(output.absolute()), "format": "words", **figures}], path="path")
 
 
 def inspect(

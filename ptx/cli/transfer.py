@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     EvalMethod = str
 else:
     SearchMethod, EvalMethod = Literal[tuple(offered(searched=True))], Literal[tuple(offered())]
+Space = Literal["vectors", "words"]
 Model = Annotated[str, typer.Option(help="An embedded name, a paper alias, a hub id, or a folder.", show_default=False)]
 Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
 Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
@@ -35,10 +36,21 @@ PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt 
 Prompts = Annotated[str, typer.Option(help="Keys of tuned or imported prompts, comma-separated, in place of models.")]
 
 
-def tune(model: Model, suite: SuiteConfig, tune: TuneConfig, common: CommonConfig) -> None:
-    """Tune one soft prompt per task on a model (Eq. 2)."""
+def tune(
+    suite: SuiteConfig, tune: TuneConfig, common: CommonConfig,
+    model: Model = "",
+    models: Annotated[str, typer.Option(help="With --space words: models, comma-separated.")] = "",
+    space: Annotated[
+        Space,
+        typer.Option(
+            help="What is learned: vectors of one model, or weights of words, for several models at once and any other."
+        ),
+    ] = "vectors",
+    anchors: Annotated[str, typer.Option(help="With --space words: which words, as for search.")] = "",
+) -> None:  # fmt: skip
+    """Tune one soft prompt per task on a model (Eq. 2), or on several as weighted words, for any model."""
     command = Command(common, suite, tune=tune)
-    command.finish(command.session.tune(model))
+    command.finish(command.session.tune(model, names_in(models), space, anchors))
 
 
 def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:

@@ -17,7 +17,7 @@ def bad_value(step: Step, payload: Payload) -> PtxError | None:
 
 def not_finite(step: Step, where: str, advice: str = "") -> PtxError:
     labels = step.labels
-    model = labels.get("target") or labels.get("model") or ""
+    model = labels.get("target") or labels.get("model") or "+".join(labels.get("sources", ()))
     of = " ".join(part for part in (step.stage.name, labels.get("method", ""), labels.get("task", "")) if part)
     return PtxError(
         f"{of} on {model}: NaN or infinite values in {where}; nothing of it is kept",

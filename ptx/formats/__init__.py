@@ -141,8 +141,8 @@ def detect(path: Path, record: Record | None = None) -> str:
 
 
 def read_prompt(path: Path) -> Float[Tensor, "m d"]:
-    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError, also for one of
-    words, which has no vectors without a model."""
+    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError, for a file of
+    words too."""
     found = read(path)
     if found.words is not None:
         what = f"{path} holds words, which are vectors on a model only"

@@ -72,7 +72,7 @@ class Words:
 
 
 def mixture(scale: float, weights: Mapping[str, float]) -> Mixture:
-    """A vector as it is written: weights that sum to one, the heaviest first, rounded; those that vanish are left out."""
+    """A vector as it is written: weights that sum to one, the heaviest first, rounded; what vanishes is left out."""
     total = sum(weights.values())
     shares = sorted(((round(weight / total, DIGITS), word) for word, weight in weights.items()), reverse=True)
     return Mixture(float(f"{scale:.{DIGITS}g}"), {word: share for share, word in shares if share > 0})
@@ -109,13 +109,14 @@ def read(path: Path) -> Words:
         what = "says no format" if said is None else f"is of the format {str(said)[:40]!r}"
         raise PtxError(f"{path} {what}; ptx reads {VERSION!r}", AGAIN)
     found: Words = validated(Words, values, str(path))
-    if strange := next((word for of in found.vectors for word in of.words if not _plain(word)), None):
+    if strange := next((word for of in found.vectors for word in of.words if not plain(word)), None):
         raise PtxError(f"{path}: {strange!r} is no word", "a word has no spaces or control characters in it")
     return found
 
 
-def _plain(word: str) -> bool:
-    return word.isprintable() and not any(letter.isspace() for letter in word)
+def plain(word: str) -> bool:
+    """Whether a word may stand in such a file."""
+    return 0 < len(word) <= MAX_LETTERS and word.isprintable() and not any(letter.isspace() for letter in word)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

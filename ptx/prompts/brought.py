@@ -8,14 +8,17 @@ from ptx.errors import PtxError
 from ptx.formats import PromptFile
 from ptx.formats.matrix import some, unscaled
 from ptx.lms.families import factor_by_class
+from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model
+from ptx.transfer.mixtures import Embedded, embedded
 
 
 def say_read(found: PromptFile, layout: str, model: Model, tell: Reporter) -> None:
     """Tell what was read for a model, what was done to it, and what was left out."""
     factor = factor_of(found, model)
     divided = f"divided by {factor:.6g}, which the embedding layer of {model.name} multiplies by" if factor != 1 else ""
-    tell.message("; ".join(filter(None, [f"{found}", f"layout {layout}", found.note, divided])))
+    words = str(on_model(found, model)) if found.words is not None else ""
+    tell.message("; ".join(filter(None, [f"{found}", f"layout {layout}", found.note, divided, words])))
     if found.beside:
         tell.warn(left_out(found))
 
@@ -31,8 +34,16 @@ def factor_of(found: PromptFile, model: Model) -> float:
 
 def in_front(found: PromptFile, model: Model) -> Float[Tensor, "m d"]:
     """The vectors in the scale of the model's word-embedding matrix, as ptx has them: what the embedding layer
-    turns into the file's vectors."""
+    turns into the file's vectors, or what the file's words are on the model."""
+    if found.words is not None:
+        return on_model(found, model).prompt
     return unscaled(found.prompt, factor_of(found, model))
+
+
+def on_model(found: PromptFile, model: Model) -> Embedded:
+    """A file of words on a model. Raises PtxError for words that it does not know."""
+    assert found.words is not None
+    return embedded(load_embeddings(model, "cpu"), found.words.vectors)
 
 
 def check_alone(found: PromptFile) -> None:

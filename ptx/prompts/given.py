@@ -1,8 +1,9 @@
 """Prompts that the user names: what KEY_OR_FILE means, whether the prompt fits a model, and what is made of it."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ptx.cache import Artifact, Store
 from ptx.config import names_in
@@ -10,6 +11,7 @@ from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model, resolve
+from ptx.stages import portable
 from ptx.stages.anchors import shared_words
 from ptx.stages.choice import prompt_step
 from ptx.stages.eval import eval_step
@@ -28,11 +30,15 @@ def is_file(name: str) -> bool:
 
 
 def find(name: str, store: Store, stages: tuple[str, ...] = PROMPTS) -> Artifact | Path:
-    """What KEY_OR_FILE means: a file, or the artifact of a prompt; of an evaluation, that of the prompt it scored.
+    """What KEY_OR_FILE means: a file, or the artifact of a prompt; of an evaluation, that of the prompt it scored; of a
+    portable prompt, which is for any model, its file.
 
     Raises PtxError if there is none, or none of these `stages`.
     """
-    return Path(name) if is_file(name) else prompt_of(store.find(name, stages), store)
+    if is_file(name):
+        return Path(name)
+    found = store.find(name, tuple(dict.fromkeys((*stages, portable.STAGE.name))))
+    return found.path / portable.FILE if found.meta["stage"] == portable.STAGE.name else prompt_of(found, store)
 
 
 def prompt_of(artifact: Artifact, store: Store) -> Artifact:
@@ -79,7 +85,13 @@ def task_of(artifact: Artifact) -> Task:
 
 def layout_of(artifact: Artifact) -> str | None:
     """The layout that a prompt was made for; a drawn one has none."""
-    return artifact.meta["config"].get("tune", {}).get("layout")
+    return tuned_with(artifact.meta["config"]).get("layout")
+
+
+def tuned_with(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of the tuning that a prompt comes from; none for a drawn one."""
+    found: Mapping[str, Any] = config.get("tune") or config.get(portable.STAGE.name, {})
+    return found
 
 
 def keys(text: str) -> list[str]:
@@ -92,11 +104,14 @@ def keys(text: str) -> list[str]:
 
 def sources(text: str, store: Store) -> list[Step]:
     """Tuned and imported prompts to search with. Raises PtxError if a model has changed since, or for another stage."""
-    return [_source(store.find(part, PROMPTS[::-1])) for part in keys(text)]
+    return [_source(store.find(part, (*PROMPTS[::-1], portable.STAGE.name))) for part in keys(text)]
 
 
 def _source(artifact: Artifact) -> Step:
     labels = artifact.meta["labels"]
+    if artifact.meta["stage"] == portable.STAGE.name:
+        hint = f"evaluate it as it is, or: ptx import {artifact.path / portable.FILE} --model NAME"
+        raise PtxError(f"{artifact.key[:12]} is a portable prompt, which any model reads without a search", hint)
     if artifact.meta["stage"] != "tune":
         raise PtxError(
             f"{artifact.key[:12]} was itself found by a search, for {labels['target']}",
@@ -111,7 +126,7 @@ def _source(artifact: Artifact) -> Step:
 
 def settings_for(step: Step, settings: Settings) -> Settings:
     """The settings of a command, with those that a stored prompt brings along: suite, task, layout, length."""
-    own = step.config.get("tune", {})
+    own = tuned_with(step.config)
     tune = {name: own[name] for name in ("layout", "prompt_length") if name in own}
     return dataclasses.replace(
         settings,
@@ -126,6 +141,9 @@ def searches(steps: Sequence[Step], method: str, target: Model, anchors: Step, s
     """One search per task, from all prompts given for it. Raises PtxError for prompts that do not go together."""
     if method_named(method).sources == 0:
         raise UsageError(f"--method {method} takes no --prompt", "leave it out, or use --method relative")
+    if portable.STAGE.name in method_named(method).needs:
+        hint = "name --sources; a portable prompt that is there: `ptx import prompt.words.json --model NAME`"
+        raise UsageError(f"--method {method} learns a prompt of its own on all sources", hint)
     by_task: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
         by_task.setdefault((step.labels["suite"], step.labels["task"]), []).append(step)
@@ -161,7 +179,7 @@ def _from_file(path: Path, target: Model, settings: Settings, tell: Reporter) ->
     from ptx.prompts import brought, imported
 
     found = formats.read(path)
-    if len(settings.tasks) != 1 and (settings.tasks or found.record is None):
+    if len(settings.tasks) != 1 and (settings.tasks or found.about is None):
         raise UsageError("a prompt file does not say which task it is for", "add --tasks with one task")
     suite, task = (settings.suite, settings.tasks[0]) if settings.tasks else ("", "")
     layout = None if settings.tune.layout == "postfix" else settings.tune.layout  # the default

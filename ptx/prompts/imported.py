@@ -25,7 +25,7 @@ from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit, hub_id, local_gguf, pinned, resolve, zoo
-from ptx.prompts.brought import check_alone, in_front, say_read
+from ptx.prompts.brought import check_alone, in_front, on_model, say_read
 from ptx.stages import tune
 from ptx.stages.tune import FILE
 from ptx.suites import Task, load_suite
@@ -83,11 +83,11 @@ def origin(
     Raises PtxError for a contradiction or an incomplete adapter, UsageError if nobody says which model or task it is
     for.
     """
-    record = found.record
+    about = found.about
     model = model or found.model
-    suite = suite or (record.suite if record else "facts")
+    suite = suite or (about.suite if about else "facts")
     tasks = load_suite(suite).tasks
-    task = task or (record.task if record else tasks[0].name if len(tasks) == 1 else "")
+    task = task or (about.task if about else tasks[0].name if len(tasks) == 1 else "")
     for flag, value in (("model", model), ("task", task)):
         if not value:
             raise UsageError(f"{found.path} does not say which {flag} it is for", f"add --{flag} NAME")
@@ -175,7 +175,9 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             metrics["model_mean"], metrics["model_std"] = model.statistics
             if _far(metrics["std"] / metrics["model_std"]) and (factor := factor_by_class(step.models[0])) != 1:
                 metrics["factor"] = factor
-            if found.record is not None:
+            if found.words is not None:
+                metrics |= {"origin": found.words.origin(), "several": on_model(found, step.models[0]).several}
+            elif found.record is not None:
                 metrics["origin"] = found.record.to_dict()
             elif found.layout == step.settings["layout"] == "prefix":
                 added, _ = added_frame(step.models[0])  # ptx puts a prompt behind the frame

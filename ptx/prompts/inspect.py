@@ -145,7 +145,7 @@ def _sources(artifact: Artifact, store: Store, device: str, warn: Callable[[str]
                 sides.append(_side_of(found, model, device, "run the command that made it again"))
             except PtxError as error:
                 warn(error.message)
-    if len(sides) < len(artifact.meta["labels"]["sources"]):
+    if len(sides) < len(artifact.meta["labels"]["sources"]) and artifact.meta["labels"]["method"] != "portable":
         warn("not all of the source's prompts are shown: the cache lacks them, or a model has changed since")
     order = artifact.meta["labels"]["sources"]
     return sorted(sides, key=lambda side: order.index(side.model.name) if side.model.name in order else len(order))

@@ -8,11 +8,13 @@ from typing import Any
 from ptx import __version__, formats
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
+from ptx.formats import words
 from ptx.formats.card import Record
 from ptx.lms.models import Model, hub_commit, resolve
 from ptx.lms.template import LAYOUTS
 from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
+from ptx.stages import portable
 from ptx.stages.tune import FILE
 
 # What the card of an imported prompt said about its making stays true.
@@ -40,7 +42,7 @@ def record_of(artifact: Artifact, store: Store) -> Record:
         "dev_accuracy": meta["metrics"].get("dev_accuracy"),
         "matching_loss": meta["metrics"].get("matching_loss"),
         "evaluations": _evaluations(artifact, store),
-        "sources": [] if tuned == [artifact] else [_source(source) for source in tuned],
+        "sources": [] if tuned == [artifact] else [named for source in tuned for named in _sources(source)],
         "settings": meta["config"],
     }
     origin = meta["metrics"].get("origin", {})
@@ -61,16 +63,20 @@ def record_of(artifact: Artifact, store: Store) -> Record:
 def _tuned_ancestors(artifact: Artifact, store: Store) -> Iterator[Artifact]:
     for parent in artifact.meta["parents"]:
         found = store.read(parent["stage"], parent["key"])
-        if found is not None and found.meta["stage"] == "tune":
+        if found is not None and found.meta["stage"] in ("tune", portable.STAGE.name):
             yield found
         elif found is not None:
             yield from _tuned_ancestors(found, store)
 
 
-def _source(tuned: Artifact) -> dict[str, Any]:
+def _sources(tuned: Artifact) -> list[dict[str, Any]]:
+    """The model that a prompt was tuned on; of a portable one, all of them."""
     meta = tuned.meta
+    if meta["stage"] == portable.STAGE.name:
+        of: list[dict[str, Any]] = words.read(tuned.path / portable.FILE).origin()["sources"]
+        return [{**source, "key": tuned.key} for source in of]
     dev = {name: value for name, value in meta["metrics"].items() if name == "dev_accuracy"}
-    return {"model": meta["labels"]["model"], "model_digest": meta["inputs"]["model"], "key": tuned.key, **dev}
+    return [{"model": meta["labels"]["model"], "model_digest": meta["inputs"]["model"], "key": tuned.key, **dev}]
 
 
 def _evaluations(artifact: Artifact, store: Store) -> list[dict[str, Any]]:

@@ -14,7 +14,10 @@ NOT_SETTINGS = {"seed", "task", "template", "text", "texts", "reads", "frame", "
 TUNED = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
 LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
 OWN = {"words", "temperature"}  # of a search, whose default is each method's own: methods that differ in them compare
-SAME = {"search.prompt_length": "tune.prompt_length", "eval.layout": "tune.layout", "search.layout": "tune.layout"}
+SAME = {
+    "search.prompt_length": "tune.prompt_length", "portable.prompt_length": "tune.prompt_length",
+    "eval.layout": "tune.layout", "search.layout": "tune.layout", "portable.layout": "tune.layout",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def result_of(artifact: Artifact) -> Result:
             if name not in NOT_SETTINGS:
                 whole = f"{stage}.{config['method']} {name}" if stage == "search" and name in OWN else f"{stage}.{name}"
                 settings[SAME.get(whole, whole)] = value
-        if stage in ("tune", "eval"):
+        if stage in ("tune", "portable", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
         if "epochs" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt
             if "lr_scale" in config:

@@ -72,6 +72,17 @@ def shared_words(anchors: Step) -> Step:
     return anchors.parents[0] if anchors.parents else anchors
 
 
+def same_words(anchors: Step, models: Sequence[str], settings: Settings) -> Step:
+    """What the anchors of a command are for these models alone: its artifact or file, or by default all that they
+    share."""
+    shared = shared_words(anchors)
+    if shared.stored is not None:
+        return shared
+    if shared.file is not None:
+        return shared_words(word_file_step(shared.file, models, settings))
+    return shared_words(default_anchors(models, settings)[0])
+
+
 def allowed_words(models: Sequence[str], words: Sequence[str] = (), *, keep: bool = False) -> tuple[set[str], str]:
     """The words that predictions would be restricted to in commands that name these models, and whose they are."""
     from ptx.lms.embeddings import load_tokenizer

@@ -1,10 +1,11 @@
 """Which artifacts a cell (method, sources, target) needs. All keys are known before anything is built.
 
 anchors      tune
-     \\      /  |
-     encode     |         what belongs to the source never names the target
-         \\     |
-         search            from encodings, from prompts, or from neither: as the method needs (stages/methods)
+   | \\      /  |
+   | encode     |         what belongs to the source never names the target
+   |     \\     |
+portable - search         from encodings, from prompts, from a portable one of all sources, or from none of these: as
+            |             the method needs (stages/methods)
             |
           eval             also of tuned prompts and of manual templates
 """
@@ -18,6 +19,7 @@ from ptx.stages.choice import prompt_step
 from ptx.stages.eval import eval_step
 from ptx.stages.methods import method_named
 from ptx.stages.methods.method import Method
+from ptx.stages.portable import portable_step
 from ptx.stages.settings import Settings
 from ptx.stages.tune import tune_step
 from ptx.suites import Task
@@ -29,7 +31,7 @@ def searches(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterat
     """The searched prompts of every cell, for every task that can be tuned on."""
     for name, sources, target in cells:
         for task in settings.chosen_tasks("train", "dev"):
-            tuned = [tune_step(resolve(source), task, settings) for source in sources]
+            tuned = _tuned(method_named(name), sources, task, anchors, settings)
             yield prompt_step(name, tuned, resolve(target), task, anchors, settings)
 
 
@@ -41,9 +43,17 @@ def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Ite
             if method.own is not None:
                 prompt = method.own(target, task, settings)
             else:
-                tuned = [tune_step(resolve(source), task, settings) for source in sources]
+                tuned = _tuned(method, sources, task, anchors, settings)
                 prompt = prompt_step(name, tuned, target, task, anchors, settings)
             yield eval_step(name, prompt, target, scored, shared_words(anchors), settings)
+
+
+def _tuned(method: Method, sources: Sequence[str], task: Task, anchors: Step, settings: Settings) -> list[Step]:
+    """A prompt of each source, or the one that they learned together."""
+    models = [resolve(source) for source in sources]
+    if "portable" in method.needs:
+        return [portable_step(models, task, anchors, settings)]
+    return [tune_step(model, task, settings) for model in models]
 
 
 def _tasks(settings: Settings, method: Method) -> list[tuple[Task, Task]]:

@@ -24,13 +24,16 @@ from ptx.suites import Task
 
 
 def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
-    """The target's prompt for one task, by the method `name` from as many tuned prompts as it takes."""
+    """The target's prompt for one task, by the method `name` from as many tuned prompts as it takes, or from the one
+    that its sources learned together."""
     method = method_named(name)
+    weighed = method.sources is None and "portable" not in method.needs
     labelled = settings.search.select == "dev"
     if labelled and not method.has_epochs and settings.search.solver == "exact":
         hint = "add --solver adam or --method projector"
         raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
-    sources = [step.labels["model"] for step in tuned]
+    named = ([step.labels["model"]] if "model" in step.labels else step.labels["sources"] for step in tuned)
+    sources = [*itertools.chain.from_iterable(named)]
     if len({step.key for step in tuned}) < len(tuned):
         what = f"of the sources {' and '.join(sources)} for {task.name}, two are one: the same prompt, by equal files"
         raise PtxError(what, "name it once; a copy or a link of a model is that model")
@@ -39,7 +42,7 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     basis = anchors if "anchors" in method.needs else words
     prompts = [_needed(method, step, task, basis, settings) for step in tuned]
     own: dict[str, Any] = {"method": name, **method.settings(settings, task), **method.given(tuned, task, settings)}
-    weights = source_weights(settings.search.weights if method.sources is None else "", len(tuned))
+    weights = source_weights(settings.search.weights if weighed else "", len(tuned))
     if len(set(weights)) > 1:
         labels["weights"] = weights  # in the order of labels["sources"]
     pairs = [*zip(prompts, weights, strict=True)]
@@ -51,7 +54,7 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         pairs.sort(key=lambda pair: (pair[0].key, pair[1]))
     parents = tuple(prompt for prompt, _ in pairs)
     parents += (basis,) if {"anchors", "words"} & {*method.needs} else ()
-    if method.sources is None:
+    if weighed:
         own["weights"] = [weight for _, weight in pairs]
     inputs: dict[str, Any] = {"target": target.digest}
     if own.get("select") == "dev":

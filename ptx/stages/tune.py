@@ -151,8 +151,9 @@ def learned(artifact: Artifact) -> bool:
 def lags(artifact: Artifact) -> str:
     """That a prompt has not learned."""
     labels, metrics = artifact.meta["labels"], artifact.meta["metrics"]
+    model = labels.get("model") or " and ".join(labels["sources"])
     shown = f"{metrics['dev_accuracy']:.1%} on dev, no more than always the same answer ({metrics['majority']:.1%})"
-    return f"the prompt for {labels['task']} on {labels['model']} has not learned: {shown}"
+    return f"the prompt for {labels['task']} on {model} has not learned: {shown}"
 
 
 def compared(metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -166,14 +167,14 @@ def compared(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def strict(step: Step, artifact: Artifact, store: Store) -> None:
-    """Raise PtxError if the tuning left facts out, since their objects are not one token in the model."""
+    """Raise PtxError if the tuning left facts out, since their objects are not one token in a model."""
     from ptx.lms.embeddings import load_tokenizer, one_token_words
     from ptx.suites.strict import refuse_unknown
 
     assert step.task is not None
-    model, task = step.models[0], step.task
-    objects = {answer for split in ("train", "dev") for fact in task.splits[split] for answer in fact.answers}
-    refuse_unknown(task, one_token_words(load_tokenizer(model.path), objects), model.name)
+    objects = {a for split in ("train", "dev") for fact in step.task.splits[split] for a in fact.answers}
+    for model in step.models:
+        refuse_unknown(step.task, one_token_words(load_tokenizer(model.path), objects), model.name)
 
 
 STAGE = Stage(

@@ -9,14 +9,14 @@ any other model their embeddings take the place of X_n (mixtures.py): no search,
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import TuneConfig
 from ptx.errors import PtxError
 from ptx.formats.words import MOST, Mixture, mixture
 from ptx.lms.inputs import Row
@@ -26,9 +26,7 @@ from ptx.transfer.scoring import DevChoice
 from ptx.transfer.starts import generator
 from ptx.transfer.tuning import Examples, add_gradients
 
-# The std of Z at first, and the rates of Z and s. At lr 0.3 some sixty words carry weight and do not travel; at 3.0
-# hardly more than one does.
-START, LR, SCALE_LR = 0.01, 1.0, 0.02
+START = 0.01  # the std of Z at first
 
 Batch = Sequence[tuple[Row, int]]
 
@@ -60,25 +58,25 @@ def learn_words(
     models: Sequence[LanguageModel],
     words: Sequence[str],
     tasks: Sequence[Sequence[Examples]],
-    config: TuneConfig,
+    settings: Mapping[str, Any],
     *,
-    seed: int = 0,
     tick: Callable[[float], None] = lambda share: None,
 ) -> list[Learned]:
     """A prompt for each task, of which every model has its own examples: of all epochs the one whose mean dev accuracy
     over the models is best, as it is trimmed. `tick` is told after each epoch what was done in it, in tasks.
 
-    Of `config` the epochs, the batch size and the prompt's length count. Raises PtxError when a loss stops being
+    `settings`: prompt_length, epochs, batch_size, lr of Z, scale_lr of s, seed. Raises PtxError when a loss stops being
     finite.
     """
     rows, places = [model.word_embeddings(words) for model in models], {word: i for i, word in enumerate(words)}
-    learners = [_Learner(of, config, seed, rows[0].new_zeros(config.prompt_length, len(words))) for of in tasks]
+    blank = rows[0].new_zeros(settings["prompt_length"], len(words))
+    learners = [_Learner(of, settings, blank) for of in tasks]
     adam = torch.optim.Adam([group for learner in learners for group in learner.groups])
     choices = [DevChoice(model, [of[n].dev for of in tasks]) for n, model in enumerate(models)]
     for n, model in enumerate(models):
         model.keep([row for of in tasks for row in (*(row for row, _ in of[n].train), *of[n].dev.rows)])
     best: list[Learned | None] = [None] * len(tasks)
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, settings["epochs"] + 1):
         for step in itertools.zip_longest(*(learner.batches() for learner in learners)):
             adam.zero_grad(set_to_none=True)
             present = [(learner, batches) for learner, batches in zip(learners, step, strict=True) if batches]
@@ -101,7 +99,7 @@ def learn_words(
             before = best[i]
             if before is None or sum(each) > sum(before.dev_accuracies):
                 best[i] = Learned(candidate, each, epoch)
-        tick(len(tasks) / config.epochs)
+        tick(len(tasks) / settings["epochs"])
     for model in models:
         model.keep([])
     return [learned for learned in best if learned is not None]
@@ -110,12 +108,12 @@ def learn_words(
 class _Learner:
     """What is learned for one task, and the order of each model's train facts: one order where they know the same."""
 
-    def __init__(self, task: Sequence[Examples], config: TuneConfig, seed: int, blank: Float[Tensor, "m k"]) -> None:
-        self.name, self.size = task[0].name, config.batch_size
+    def __init__(self, task: Sequence[Examples], settings: Mapping[str, Any], blank: Float[Tensor, "m k"]) -> None:
+        self.name, self.size, seed = task[0].name, settings["batch_size"], settings["seed"]
         noise = torch.randn(*blank.shape, generator=generator(seed, self.name))
         self.z = (START * noise).to(blank).requires_grad_()
         self.s = blank.new_zeros(len(blank)).requires_grad_()
-        self.groups = [{"params": [self.z], "lr": LR}, {"params": [self.s], "lr": SCALE_LR}]
+        self.groups = [{"params": [self.z], "lr": settings["lr"]}, {"params": [self.s], "lr": settings["scale_lr"]}]
         self.facts = [(of.train, random.Random(f"{seed} {self.name} order")) for of in task]
         self.loss = blank.new_zeros(())  # the sum of all so far
 
@@ -130,9 +128,7 @@ class _Learner:
         return all(bool(torch.isfinite(part).all()) for part in (self.loss, self.z, self.s))
 
 
-def _backward(
-    model: LanguageModel, words: Float[Tensor, "k d"], present: Sequence[tuple[_Learner, Batch]]
-) -> None:
+def _backward(model: LanguageModel, words: Float[Tensor, "k d"], present: Sequence[tuple[_Learner, Batch]]) -> None:
     """Add the gradients of one model's losses: first those of the vectors, as in tuning, then those of the weights."""
     if not present:
         return

@@ -28,7 +28,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found.words == WORDS
     assert found.words is not None
     assert to_bytes(found.words) == path.read_bytes()
-    assert (found.format, found.layout, found.model, str(found)) == ("words", "postfix", "", f"{path}: words, 2 vectors")
+    assert (found.format, found.layout, found.model, str(found)) == (
+        "words",
+        "postfix",
+        "",
+        f"{path}: words, 2 vectors",
+    )
     assert found.words.vectors[0].words == {"in": 0.5556, "lies": 0.4444}
     assert found.words.vectors[0].scale == 1.235
 
@@ -42,7 +47,7 @@ def test_people_read_it() -> None:
 
 def test_a_usual_prompt_takes_less_than_two_kilobytes() -> None:
     """Five vectors of eight words of eleven letters each, from three models."""
-    weights = {f"established"[:-1] + "abcdefgh"[i]: 1 + i / 7 for i in range(8)}
+    weights = {"establishe" + "abcdefgh"[i]: 1 + i / 7 for i in range(8)}
     models = [Source("organisation/model-name-135m", f"{i}" * 64, 0.7123) for i in range(3)]
     prompt = Words(VERSION, "facts", "P1412", "postfix", [mixture(1.2345, weights)] * 5, "[X] spoke in [Y] .", models)
     assert len(to_bytes(prompt)) < 2000

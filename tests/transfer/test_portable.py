@@ -14,7 +14,6 @@ from plain import WORDS, PlainModel
 from scipy.optimize import nnls
 from torch import Tensor
 
-from ptx.config import TuneConfig
 from ptx.errors import PtxError
 from ptx.formats.words import Mixture, mixture
 from ptx.lms.embeddings import load_tokenizer
@@ -27,7 +26,7 @@ from ptx.transfer.scoring import Questions
 from ptx.transfer.starts import generator
 from ptx.transfer.tuning import Examples
 
-CONFIG = TuneConfig(epochs=3, batch_size=2, prompt_length=2)
+SETTINGS = {"epochs": 3, "batch_size": 2, "prompt_length": 2, "lr": 1.0, "scale_lr": 0.02, "seed": 3}
 
 
 def facts(name: str, count: int, dev: int = 9) -> Examples:
@@ -56,13 +55,13 @@ def slow_loss(models, z, s, batches) -> float:
     return total
 
 
-def slow_learning(models, of, config, seed) -> list[tuple[list[Mixture], list[float]]]:
+def slow_learning(models, of, settings) -> list[tuple[list[Mixture], list[float]]]:
     """The trimmed prompt and its dev accuracies after each epoch."""
-    m, k = config.prompt_length, len(WORDS)
+    m, k, seed, size = settings["prompt_length"], len(WORDS), settings["seed"], settings["batch_size"]
     noise = generator(seed, of[0].name)
     z = (0.01 * torch.randn(m, k, generator=noise)).double().tolist()
     numbers = [*itertools.chain(*z), *[0.0] * m]
-    rates = [1.0] * (m * k) + [0.02] * m
+    rates = [settings["lr"]] * (m * k) + [settings["scale_lr"]] * m
     mean, square = [0.0] * len(numbers), [0.0] * len(numbers)
     orders = [random.Random(f"{seed} {of[0].name} order") for _ in of]
     taken, found = 0, []
@@ -70,10 +69,10 @@ def slow_learning(models, of, config, seed) -> list[tuple[list[Mixture], list[fl
     def loss(values: list[float], batches) -> float:
         return slow_loss(models, [values[i * k : (i + 1) * k] for i in range(m)], values[m * k :], batches)
 
-    for _ in range(config.epochs):
+    for _ in range(settings["epochs"]):
         shuffled = [order.sample(own.train, len(own.train)) for order, own in zip(orders, of, strict=True)]
-        for first in range(0, max(map(len, shuffled)), config.batch_size):
-            batches = [own[first : first + config.batch_size] for own in shuffled]
+        for first in range(0, max(map(len, shuffled)), size):
+            batches = [own[first : first + size] for own in shuffled]
             gradient = []
             for i in range(len(numbers)):
                 up, down = [*numbers], [*numbers]
@@ -110,8 +109,8 @@ def test_learning_is_the_slow_loop() -> None:
     """Two models that know different facts, so that one of them rests in the last steps."""
     models = [PlainModel(1), PlainModel(2)]
     of = [facts("R1", 7), facts("R1", 4)]
-    (learned,) = learn_words(models, WORDS, [of], CONFIG, seed=3)
-    every = slow_learning(models, of, CONFIG, 3)
+    (learned,) = learn_words(models, WORDS, [of], SETTINGS)
+    every = slow_learning(models, of, SETTINGS)
     means = [sum(scores) for _, scores in every]
     assert learned.epoch == means.index(max(means)) + 1
     wanted, scores = every[learned.epoch - 1]
@@ -123,9 +122,9 @@ def test_tasks_do_not_depend_on_those_beside_them() -> None:
     models = [PlainModel(1), PlainModel(2)]
     tasks = [[facts(name, count), facts(name, count)] for name, count in (("R1", 7), ("R2", 12), ("R3", 1))]
     shares: list[float] = []
-    together = learn_words(models, WORDS, tasks, CONFIG, tick=shares.append)
+    together = learn_words(models, WORDS, tasks, SETTINGS, tick=shares.append)
     for task, learned in zip(tasks, together, strict=True):
-        (alone,) = learn_words(models, WORDS, [task], CONFIG)
+        (alone,) = learn_words(models, WORDS, [task], SETTINGS)
         close(alone.prompt, learned.prompt)
         assert (alone.epoch, alone.dev_accuracies) == (learned.epoch, learned.dev_accuracies)
     assert sum(shares) == pytest.approx(3)
@@ -135,7 +134,7 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
     model = PlainModel(1)
     model.readout = model.readout * float("inf")
     with pytest.raises(PtxError, match="learning R1 as words on plain diverged: the loss or weights of epoch 1"):
-        learn_words([model], WORDS, [[facts("R1", 3)]], CONFIG)
+        learn_words([model], WORDS, [[facts("R1", 3)]], SETTINGS)
 
 
 def test_vectors_are_scaled_means_of_words() -> None:
@@ -160,7 +159,7 @@ def test_what_is_trimmed_is_what_is_scored() -> None:
     """The dev accuracies are those of the words that are kept, not of all that have weight."""
     model = PlainModel(1)
     task = facts("R1", 12, dev=40)
-    (learned,) = learn_words([model], WORDS, [[task]], CONFIG)
+    (learned,) = learn_words([model], WORDS, [[task]], SETTINGS)
     prompt = mixed(learned.prompt, model.matrix, {word: i for i, word in enumerate(WORDS)})
     right = [int(model.plainly(r, prompt).argmax()) == a for r, a in zip(task.dev.rows, task.dev.objects, strict=True)]
     assert learned.dev_accuracies == [sum(right) / 40]

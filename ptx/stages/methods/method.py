@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ptx.stages.settings import Settings
     from ptx.suites import Task
 
-Need = Literal["prompts", "encodings", "texts", "words", "anchors"]
+Need = Literal["prompts", "encodings", "portable", "texts", "words", "anchors"]
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Found:
 class Method:
     """A way to a prompt for a target.
 
-    What it `needs` are the parents of its step: the sources' prompts, their encodings or the texts that they answer
-    best, and the words that all models share or the anchors chosen from these; nothing of it means nothing is trained.
-    `options` are the settings of a search that it uses. Others are refused; only methods that are older than this check
-    (None) pass over those that are as old. `settings(settings, task)` are those that its result depends on,
-    `given(tuned, task, settings)` further ones that depend on the sources' prompts (or a PtxError for prompts that it
-    cannot take). `variants` are the settings under which `--method auto` and `--select agree` try it; without any, they
-    leave it out. `build(steps, model, store)` yields each step of one target with what it found, or an error. A method
-    that searches for nothing has
+    What it `needs` are the parents of its step: the sources' prompts, their encodings, the texts that they answer best
+    or the one `portable` prompt that they learned together, and the words that all models share or the anchors chosen
+    from these; nothing of it means nothing is trained. `options` are the settings of a search that it uses. Others are
+    refused; only methods that are older than this check (None) pass over those that are as old. `settings(settings,
+    task)` are those that its result depends on, `given(tuned, task, settings)` further ones that depend on the sources'
+    prompts (or a PtxError for prompts that it cannot take). `variants` are the settings under which `--method auto` and
+    `--select agree` try it; without any, they leave it out. `build(steps, model, store)` yields each step of one target
+    with what it found, or an error. A method that searches for nothing has
     `own(target, task, settings)`: the target's own prompt, or None for its manual template.
     """
 

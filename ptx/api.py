@@ -256,7 +256,7 @@ def prompt(named: File, *, cache_dir: File = "cache", progress: bool = False) ->
     read = formats.read(found if isinstance(found, Path) else found.path / FILE)
     if read.beside:
         session.tell.warn(left_out(read))
-    return read.prompt
+    return formats.vectors_in(read)
 
 
 def _built(values: Mapping[str, Any], act: Callable[["Session"], "Built"]) -> "pd.DataFrame":

@@ -243,7 +243,7 @@ class Session:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         self._say_doubts(outcomes)
         self._say_several(outcomes)
-        self._say_learned(outcomes, tuning=stage in ("tune", "portable"))
+        self._say_learned(outcomes, {"tune": TRY, "portable": portable.TRY}.get(stage, ""))
         for text, doubt in told([o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]):
             (self.tell.warn if doubt else self.tell.message)(text)
         return Built(goals, outcomes, time.monotonic() - began)
@@ -306,11 +306,12 @@ class Session:
         if text := between_decoders(searched):
             self.tell.warn(text)
 
-    def _say_learned(self, outcomes: Sequence[Outcome], *, tuning: bool) -> None:
+    def _say_learned(self, outcomes: Sequence[Outcome], advice: str) -> None:
+        """`advice` is what to try, where tuning is what was asked for."""
         tuned = [o.artifact for o in outcomes if o.artifact and "majority" in o.artifact.meta["metrics"]]
         for artifact in (artifact for artifact in tuned if not learned(artifact)):
-            self.tell.warn(f"{lags(artifact)}; {TRY}" if tuning else lags(artifact))
-        if tuning and tuned:
+            self.tell.warn("; ".join(filter(None, [lags(artifact), advice])))
+        if advice and tuned:
             self.tell.message(compared([artifact.meta["metrics"] for artifact in tuned]))
 
     def _say_several(self, outcomes: Sequence[Outcome]) -> None:

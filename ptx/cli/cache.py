@@ -66,12 +66,14 @@ def gc(
     ] = "",
     stage: Annotated[
         str,
-        typer.Option(help="Of these two, only artifacts of this stage. Tuned prompts are removed with 'tune' alone."),
+        typer.Option(
+            help="Of these two, only artifacts of this stage. Tuned prompts go with 'tune' or 'portable' alone."
+        ),
     ] = "",
 ) -> None:
     """Remove damaged entries, leftovers of interrupted runs, and artifacts of older versions of ptx.
 
-    Nothing that a running command needs is removed, and no tuned prompt unless --stage tune asks for it.
+    Nothing that a running command needs is removed, and no tuned prompt unless --stage tune or portable asks for it.
     """
     from ptx.cache.gc import Wanted, collect_garbage, parse_size
     from ptx.stages import versions
@@ -85,7 +87,7 @@ def gc(
     if found.in_use:
         command.out.message(f"kept {len(found.in_use)} that a running command may need")
     if found.prompts:
-        command.out.message(f"kept {len(found.prompts)} tuned prompts; add --stage tune to remove such")
+        command.out.message(f"kept {len(found.prompts)} tuned prompts; add --stage tune or portable to remove such")
     if found.newer:
         command.out.message(f"kept {found.newer} of a newer version of ptx")
     if found.over:

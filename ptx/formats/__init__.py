@@ -141,10 +141,13 @@ def detect(path: Path, record: Record | None = None) -> str:
 
 
 def read_prompt(path: Path) -> Float[Tensor, "m d"]:
-    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError, for a file of
-    words too."""
-    found = read(path)
+    """The prompt in a file of the cache or of another program, in float32 (see `read`). Raises PtxError."""
+    return vectors_in(read(path))
+
+
+def vectors_in(found: PromptFile) -> Float[Tensor, "m d"]:
+    """What was read, as it is. Raises PtxError for words, which have no vectors without a model."""
     if found.words is not None:
-        what = f"{path} holds words, which are vectors on a model only"
-        raise PtxError(what, f"make them a model's: ptx import {path} --model NAME")
+        what = f"{found.path} holds words, which are vectors on a model only"
+        raise PtxError(what, f"make them a model's: ptx import {found.path} --model NAME")
     return found.prompt

@@ -30,6 +30,7 @@ USED = ("prompt_length", "layout", "epochs", "batch_size")  # of the settings of
 # Of the weights and of the scales. At lr 0.3 some sixty words carry weight and do not travel; at 3.0 hardly more than
 # one does.
 RATES = {"lr": 1.0, "scale_lr": 0.02}
+TRY = "try more --epochs, other --models, or a longer --prompt-length"
 EACH = "+"  # between what is said of each model
 
 

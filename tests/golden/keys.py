@@ -309,6 +309,23 @@ eval --sources bert-micro --target gpt2-micro --tasks P103
 eval --sources gpt2-micro --target bert-micro --tasks P103 --method projector
 eval --sources gpt2-micro --target gpt2-mini --tasks P103
 
+# Portable prompts: whatever the order of their models, and whatever the target.
++ tune --models bert-micro,roberta-micro --space words --tasks P103
+= + tune --models roberta-micro,bert-micro --space words --tasks P103 --device cpu --strict
+= + tune --models bert-micro,roberta-micro --space words --tasks P103 --dtype float32 --epochs 10 --batch-size 16
++ tune --models bert-micro,roberta-micro --space words --tasks P103 --epochs 2 --batch-size 8 --seed 1
++ tune --models bert-micro,roberta-micro --space words --tasks P103 --prompt-length 3 --layout prefix
++ tune --models bert-micro,roberta-micro --space words --tasks P103 --dtype bfloat16
++ tune --models bert-micro,roberta-micro --space words --tasks P103 --dtype roberta-micro=bfloat16
++ tune --models bert-micro,roberta-micro --space words --tasks P103 --anchors words.txt
++ tune --models bert-micro,roberta-micro,gpt2-micro --space words --tasks P103
++ tune --model bert-micro --space words --tasks P103
++ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method portable
+= search --sources roberta-micro,bert-micro --target albert-micro --tasks P103 --method portable --weights 1,2 --top-k 48%
++ search --sources bert-micro,roberta-micro --target gpt2-micro --tasks P103 --method portable
++ search --sources bert-micro,roberta-micro --target ./model --tasks P103 --method portable --epochs 2
++ eval --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method portable
+
 # Classification, and data of one's own: neither its place nor its format is part of a key.
 eval --target bert-micro --suite topics
 = eval --target bert-micro --suite topics --anchors words.txt

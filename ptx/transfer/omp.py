@@ -16,7 +16,8 @@ def pursuit(
     squares with the words as they are, so that a vector which is a word is that word alone, its length included.
     """
     v, unit = vectors.double(), unit_rows(words)
-    rest, directions, chosen = v, v.new_zeros(len(v), 0, v.shape[-1]), []
+    rest, directions = v, v.new_zeros(len(v), 0, v.shape[-1])
+    chosen: list[Tensor] = []
     for _ in range(min(count, len(words))):
         fit = (rest @ unit.T).abs()
         if chosen:

@@ -137,11 +137,11 @@ def test_against_numpy(search, tiny, line: str, case: str) -> None:
         }
         y, of = embedded[target], [(w, tuned[tiny[name]], embedded[name]) for name, w in sources.items()]
         if line in MAPS:
-            wanted = sum(w * MAPS[line](v, x, y) for w, v, x in of)
+            wanted = np.sum([w * MAPS[line](v, x, y) for w, v, x in of], axis=0)
             wanted = as_eq_6(wanted, models[target].embeddings.double().numpy()) if normalize else wanted
         else:
             score, count, temperature = SCORES[line]
-            wanted = mixture(sum(w * score(v, x) for w, v, x in of), y, count, temperature)
+            wanted = mixture(np.sum([w * score(v, x) for w, v, x in of], axis=0), y, count, temperature)
         found = read_prompt(Path(made["path"]) / FILE).numpy()
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
         if line in SCORES:

@@ -1,4 +1,5 @@
-"""The stages, in the order of the paper: tune, anchors, encode, search, eval, table. One file each, named as the stage.
+"""The stages: tune, anchors, encode, search, eval and table, in the order of the paper; texts and answers, what sources
+make of texts and of unlabelled inputs. One file each, named as the stage.
 
 Each has its `STAGE`: version, columns, and what builds it. Nothing heavy is imported before something is built.
 """

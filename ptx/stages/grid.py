@@ -1,11 +1,12 @@
 """Which artifacts a cell (method, sources, target) needs. All keys are known before anything is built.
 
 anchors      tune
-   | \\      /  |
-   | encode     |         what belongs to the source never names the target
-   |     \\     |
-portable - search         from encodings, from prompts, from a portable one of all sources, or from none of these: as
-            |             the method needs (stages/methods)
+   |  \\      /  |
+   |  encode     |         what belongs to the source never names the target
+   |      \\     |  \\
+portable - search  answers   from encodings, prompts, texts, a portable prompt of all sources, or none of these: as the
+             |     /         method needs (stages/methods); `auto` from other searches, and what the sources answer to
+             |    /          unlabelled inputs
             |
           eval             also of tuned prompts and of manual templates
 """

@@ -1,13 +1,12 @@
 """What accuracy to expect of a moved prompt, told from how often the target answers as its sources do.
 
 With a the agreement, p the sources' accuracy and q the target's: two models differ in accuracy by no more than they
-differ in answers, so |q - p| <= 1 - a. Within that two answers are at hand. Models of like accuracy agree about as
-often as they are right, q = a (Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err
-each by itself agree where both are right, a = p q (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled
-Data",
+differ in answers, so |q - p| <= 1 - a. Within that two rules are at hand. Models of like accuracy agree about as often
+as they are right, q = a (Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err each by
+itself agree where both are right, a = p q (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled Data",
 2014). The estimate is their geometric mean, f a / sqrt(p). f is 1 unless several sources tell it: between two of them
-agreement and accuracies are known. The range goes from a p (the target is right only where it agrees, and agreement has
-nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs
+agreement and accuracies are known. The range goes from a p (the target is right only where it agrees, and agreement
+has nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs
 like those that were answered.
 """
 

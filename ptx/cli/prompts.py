@@ -94,8 +94,9 @@ def _export_words(key: str, output: Path, command: Command) -> None:
     common, dtype = command.common, FLOAT32
     if artifact.meta["stage"] != portable.STAGE.name:
         dtype = command.session.settings.computed(model_of(artifact), "source").get("dtype", FLOAT32)
-    how = {"force": common.force, "dry_run": common.dry_run, "device": common.device, "dtype": dtype}
-    made = export_words(artifact, command.store, output, **how)
+    made = export_words(
+        artifact, command.store, output, force=common.force, dry_run=common.dry_run, device=common.device, dtype=dtype
+    )
     command.out.message(str(made))
     if common.dry_run:
         command.out.message(f"would write {output}")

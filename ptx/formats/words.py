@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen  # pydantic, which brings them, is imported when it is needed
 
@@ -18,7 +18,7 @@ from ptx.config.validation import validated
 from ptx.errors import PtxError
 
 FILE = "prompt.words.json"
-VERSION = "ptx words 1"
+VERSION: Final = "ptx words 1"
 MOST = 8  # words of a vector
 DIGITS = 4  # of a weight behind the point, and of a scale in all: the prompt is what is written, not what it came from
 MAX_BYTES, MAX_VECTORS, MAX_LETTERS, MAX_SCALE = 2**20, 1024, 100, 1e6

@@ -81,7 +81,7 @@ def learn_words(
             adam.zero_grad(set_to_none=True)
             present = [(learner, batches) for learner, batches in zip(learners, step, strict=True) if batches]
             for n, (model, own) in enumerate(zip(models, rows, strict=True)):
-                _backward(model, own, [(learner, batches[n]) for learner, batches in present if batches[n]])
+                _backward(model, own, [(learner, batch) for learner, batches in present if (batch := batches[n])])
             adam.step()
         for learner in learners:
             if not learner.finite():

@@ -161,6 +161,7 @@ def test_what_is_trimmed_is_what_is_scored() -> None:
     task = facts("R1", 12, dev=40)
     (learned,) = learn_words([model], WORDS, [[task]], SETTINGS)
     prompt = mixed(learned.prompt, model.matrix, {word: i for i, word in enumerate(WORDS)})
+    assert task.dev.objects is not None
     right = [int(model.plainly(r, prompt).argmax()) == a for r, a in zip(task.dev.rows, task.dev.objects, strict=True)]
     assert learned.dev_accuracies == [sum(right) / 40]
 
@@ -197,7 +198,7 @@ def test_nearest_mixtures_find_what_was_mixed_and_never_subtract() -> None:
     embeddings = torch.randn(300, 64, generator=noise)
     words = [f"w{i}" for i in range(300)]
     wanted = [{"w3": 0.5, "w30": 0.3, "w200": 0.2}, {"w7": 0.6, "w8": 0.4}]
-    rows = [2.5 * sum(w * embeddings[int(word[1:])] for word, w in of.items()) for of in wanted]
+    rows = [2.5 * torch.tensor([*of.values()]) @ embeddings[[int(word[1:]) for word in of]] for of in wanted]
     for of, found in zip(wanted, nearest_mixtures(torch.stack(rows), embeddings=embeddings, words=words), strict=True):
         assert found.words == pytest.approx(of)
         assert found.scale == pytest.approx(2.5, rel=1e-3)

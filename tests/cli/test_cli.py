@@ -97,7 +97,7 @@ BAD = [
     (["tune", "--model", "bert-micro", "--suite", "nothing"], 1, "unknown suite 'nothing'"),
     (["tune", "--model", "bert-micro", "--epochs", "0"], 2, "--epochs 0 is less than 1"),
     (["tune", "--model", "bert-micro", "--init-scale", "big"], 2, "--init-scale 'big'"),
-    (["tune"], 2, "Missing option '--model'"),
+    (["tune"], 2, "name a --model, or several with --models"),
     (["search", "--sources", "", "--target", "bert-micro"], 2, "--sources names no model"),
     (["search", "--sources", "bert-micro", "--target", "bert-micro", "--method", "magic"], 2, "magic"),
     (["search", "--sources", "bert-micro", "--target", "bert-micro", "--select", "dev"], 2, "--select dev"),

@@ -209,7 +209,12 @@ def bad_imports(tiny: dict[str, str], suite: str, folder: Path) -> list[tuple[li
         (["import", good, *same, "--rows", "0"], 2, "--rows", "import --help"),
         (["import", good, *same, "--format", "magic"], 2, "magic", "import --help"),
         (["import", other, "--model", tiny["next"], *same[2:]], 1, "made for org/llama", "--unchecked"),
-        (["search", "--target", tiny["b"], "--prompt", "zz"], 1, "no tune or search or portable artifact zz", "ptx cache ls"),
+        (
+            ["search", "--target", tiny["b"], "--prompt", "zz"],
+            1,
+            "no tune or search or portable artifact zz",
+            "ptx cache ls",
+        ),
         (["search", "--target", tiny["b"], "--prompt", ","], 2, "names no artifact", "ptx cache ls"),
         (["search", "--target", tiny["b"], "--prompt", "x", "--sources", tiny["a"]], 2, "in place of", "leave"),
         (["encode"], 2, "name a --model, or prompts", "--model bert-micro"),

@@ -276,7 +276,8 @@ def test_imported_prompts_are_sources(ptx, search, tiny, suite, tmp_path) -> Non
     key = ptx("import", str(Path(tuned["path"]) / FILE), *made).lines[0]["key"]
     result = ptx("search", "--prompt", key, "--target", tiny["narrow"], "--method", "auto", "--json")
     (line,) = goals(result, "auto")
-    assert {name.split(":")[0] for name in line["candidates"]} == {"text", "discretize", "relative", "residual"}
+    tried = {name.split(":")[0] for name in line["candidates"]}
+    assert {"text", "discretize", "relative", "residual"} <= tried
 
 
 def test_labels_are_answered_among_themselves(ptx, tiny, tmp_path) -> None:
@@ -293,9 +294,9 @@ def test_labels_are_answered_among_themselves(ptx, tiny, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--method", "auto", "--select", "dev"], "--method auto chooses by agreement, not by --select dev"),
+        (["--method", "auto", "--select", "dev"], "--method auto does not use --select"),
         (["--method", "text", "--select", "agree"], "--method text has no variants to choose among"),
-        (["--candidates", "text"], "--candidates are what --method auto chooses among"),
+        (["--candidates", "text"], "--method relative does not use --candidates"),
         (["--method", "auto", "--candidates", "manual"], "'manual' is nothing to choose"),
         (["--method", "auto", "--candidates", "residual:size=1"], "no setting 'size'"),
         (["--method", "auto", "--candidates", "residual:length=far"], "'far' will not do for length"),

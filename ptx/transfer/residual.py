@@ -5,7 +5,6 @@ for D_i (Eq. 3 and 5), and c what a length in the source is in the target. Token
 they cover. n, m: tokens of source and target.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -42,38 +41,28 @@ def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int],
     return ids, spans, before[-1]
 
 
-def repeated(spans: Sequence[Span], length: int, copies: int) -> list[Span]:
-    """What tokens cover in a text that is written several times over, counted from its end: the last letter is -1."""
-    return [(start + i * length, end + i * length) for i in range(-copies, 0) for start, end in spans]
-
-
 def placed(
     text: str, sources: Sequence[tuple[WordEmbeddings, int]], target: WordEmbeddings
 ) -> tuple[list[int], list[Float[Tensor, "m _"]]]:
     """For source prompts that started from the last n tokens of a text, all of them over and over (see text_prompt):
-    the target's tokens of the same letters, those that any source's cover, and for each source the share that each of
-    its tokens has in each of them, nothing in those that it does not reach.
+    the target's tokens of the text, and for each source the share that each of its n vectors has in each of them.
 
-    Raises PtxError for a text in which a tokenizer finds nothing.
+    The text stands there once: of vectors that repeat it the last ones count, and what a source's vectors do not reach
+    stays text. Raises PtxError for a text in which a tokenizer finds nothing.
     """
-    for model in (target, *(model for model, _ in sources)):
-        if not tokens_of(model.tokenizer, text)[0]:
-            raise PtxError(f"the tokenizer of {model.name} finds nothing in {text!r}", "choose another text")
-    covered = []
+    ids, spans, _ = tokens_of(target.tokenizer, text)
+    every = []
     for model, n in sources:
-        ids, spans, length = tokens_of(model.tokenizer, text)
-        covered.append(repeated(spans, length, -(-n // len(ids)))[-n:])
-    ids, spans, length = tokens_of(target.tokenizer, text)
-    first = min(of[0][0] for of in covered)
-    copies = math.ceil(-first / length)
-    every = repeated(spans, length, copies)
-    kept = [i for i, (start, end) in enumerate(every) if end > first or start >= first]
-    tokens = [every[i] for i in kept]
-    reached = [torch.tensor([end > of[0][0] or start >= of[0][0] for start, end in tokens]) for of in covered]
-    return (
-        [ids[i % len(ids)] for i in kept],
-        [shares(tokens, of) * known[:, None] for of, known in zip(covered, reached, strict=True)],
-    )
+        known = tokens_of(model.tokenizer, text)[1][-n:]
+        if not ids or not known:
+            raise PtxError(
+                f"the tokenizer of {(model if ids else target).name} finds nothing in {text!r}", "choose another text"
+            )
+        first = known[0][0]
+        reached = torch.tensor([end > first or start >= first for start, end in spans], dtype=torch.float64)
+        unused = torch.zeros(len(spans), n - len(known), dtype=torch.float64)
+        every.append(torch.cat([unused, shares(spans, known) * reached[:, None]], 1))
+    return ids, every
 
 
 def shares(target: Sequence[Span], source: Sequence[Span]) -> Float[Tensor, "m n"]:

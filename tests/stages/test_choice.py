@@ -66,11 +66,14 @@ def words_of(result: Any) -> list[str]:
 def test_residual_on_its_own_model(search, tiny) -> None:
     """All that was added gives the source's prompt again, nothing of it the text, half of it what lies between."""
     model = load_model(resolve(tiny["a"]), "cpu")
-    found = {length: search("a", "a", "--method", "residual", "--length", length) for length in ("0", "0.5", "1")}
+    found = {
+        length: search("a", "a", "--method", "residual", "--length", length, "--prompt-length", "2")
+        for length in ("0", "0.5", "1")
+    }
     for none, half, whole, tuned in zip(
         *(goals(of, "residual") for of in found.values()), found["1"].at("tune"), strict=True
     ):
-        text = text_prompt(model, TEXT, 3)
+        text = text_prompt(model, TEXT, 2)
         assert torch.equal(prompt_of(none), text)
         torch.testing.assert_close(prompt_of(whole), prompt_of(tuned), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(prompt_of(half), (text + prompt_of(tuned)) / 2, rtol=1e-4, atol=1e-5)
@@ -78,7 +81,7 @@ def test_residual_on_its_own_model(search, tiny) -> None:
 
 
 def test_of_several_sources_the_moved_differences_are_averaged(search, tiny) -> None:
-    text = text_prompt(load_model(resolve(tiny["narrow"]), "cpu"), TEXT, 3)
+    text = text_prompt(load_model(resolve(tiny["narrow"]), "cpu"), TEXT, 2)
     shared = ["--method", "residual", "--length", "1", "--tasks", "R1"]
     anchors = ["--anchors", search("a,b", "narrow", *shared).at("anchors")[0]["key"]]
     one, other, both = (

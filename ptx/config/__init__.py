@@ -225,7 +225,9 @@ class SearchConfig:
         before="relative",
     )
     texts: str = option(
-        "", "With text, residual or auto: a file of further texts, one a line, [X] and [Y] or not.", before=""
+        "",
+        "With text, residual, auto, distil or ensemble: a file of further texts, one a line, [X] and [Y] or not.",
+        before="",
     )
     inputs: str = option(
         "train",
@@ -234,15 +236,25 @@ class SearchConfig:
     )
     candidates: str = option(
         "",
-        "With --method auto: the methods to choose among, comma-separated, with settings of the search or none: "
+        "With auto or distil: the methods to choose among, comma-separated, with settings of the search or none: "
         "residual,text,relative:top_k=64:ridge=1; by default all that need neither labels nor gradients.",
         before="",
+    )
+    trust: str = option(
+        "auto",
+        "With distil: the power to which the target's answers to its own text count beside the sources' answers (0: "
+        "not at all, 1: as these); 'auto' tells from their agreement whether the target is the stronger model.",
+        before="auto",
+    )
+    distil_steps: int = option(
+        36, "With distil: gradient steps on the target, of 16 unlabelled inputs each.", at_least=1, before=36
     )
     forecast: bool = switch("--forecast", help="Say which accuracy to expect, from agreement on --inputs.")
 
     def __post_init__(self) -> None:
         _check_ranges(self)
         _number("--ridge", self.ridge, "gcv")
+        _number("--trust", self.trust, "auto")
         if self.solver == "exact" and self.steps != 2000:
             raise UsageError("--steps is a setting of Adam", "add --solver adam")
         if not 0 < self.temperature < math.inf:

@@ -131,6 +131,6 @@ def _needed(goals: Iterable[Step], present: Mapping[str, Artifact | None], force
 
 
 def _generations(steps: Sequence[Step]) -> list[list[Step]]:
-    """Steps without a parent in their own stage, then those with one."""
-    later = [bool(step.parents_at(step.stage.name)) for step in steps]
-    return [[step for step, after in zip(steps, later, strict=True) if after == which] for which in (False, True)]
+    """Steps without a parent in their own stage, then those made from these, and so on."""
+    depths = sorted({step.depth for step in steps})
+    return [[step for step in steps if step.depth == depth] for depth in depths]

@@ -46,11 +46,13 @@ def prompt_of(artifact: Artifact, store: Store) -> Artifact:
     stage, key = artifact.meta["stage"], artifact.key[:12]
     if stage in PROMPTS:
         return artifact
-    for parent in artifact.meta["parents"] if stage == "eval" else ():
+    both = artifact.meta["labels"].get("method") == "ensemble"  # its prompt is only half of it
+    for parent in artifact.meta["parents"] if stage == "eval" and not both else ():
         if parent["stage"] in PROMPTS:
             return store.find(parent["key"], (parent["stage"],))
-    manual = f"evaluation {key} is of a manual template, not of a soft prompt"
-    what = manual if stage == "eval" else f"{stage} {key} has no soft prompt"
+    asked = "several models asked at once" if both else "a manual template"
+    scored = f"evaluation {key} is of {asked}, not of a soft prompt"
+    what = scored if stage == "eval" else f"{stage} {key} has no soft prompt"
     raise PtxError(what, "give the key of a tuning or search: `ptx cache ls --stage tune`")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ from ptx.suites import Fact, Task
 from ptx.suites.lines import subjects_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ptx.lms.inputs import Row
     from ptx.lms.lm import LanguageModel
     from ptx.transfer.agreement import Answered
@@ -36,35 +38,39 @@ DRAWN = 256  # words that are inputs with `--inputs words`
 LEAST = 1e-30  # a probability below it is taken for this
 
 
-def answers_step(tuned: Step, task: Task, words: Step, settings: Settings) -> Step:
-    """What a prompt's own model answers to the inputs of `--inputs`. Raises PtxError if there are none."""
+def answers_step(tuned: Step, task: Task, words: Step, settings: Settings, split: str = "") -> Step:
+    """What a prompt's own model answers to the inputs of `--inputs`, or to the subjects of a split. Raises PtxError if
+    there are none."""
     model, asked = tuned.models[0], settings.search.inputs
-    own: dict[str, Any] = {"inputs": asked, "layout": settings.tune.layout}
+    own: dict[str, Any] = {"split": split} if split else {"inputs": asked}
+    own["layout"] = settings.tune.layout
     own |= {**settings.computed(model, "source"), **framed(model)}
     inputs: dict[str, Any] = {}
     file = None
-    if asked == DRAWN_INPUTS:
+    if split:
+        inputs["subjects"] = digest(_subjects(task, split))
+    elif asked == DRAWN_INPUTS:
         own["seed"] = settings.seed
     elif asked == TRAIN_INPUTS:
         if not task.splits["train"]:
             what = f"task {task.name} has no train facts whose subjects could be asked"
             raise PtxError(what, "give subjects with --inputs FILE, one a line, or use --inputs words")
-        inputs["subjects"] = digest(_subjects(task))
+        inputs["subjects"] = digest(_subjects(task, "train"))
     else:
         own["inputs"], file = "file", Path(asked)
         inputs["subjects"] = digest(_lines(file))
     if task.labels:
         own |= {"labels": list(task.labels), "truncate": task.truncate}
     parents = (tuned,) + (() if task.labels else (words,))
-    if task.labels and asked == DRAWN_INPUTS:
+    if task.labels and own.get("inputs") == DRAWN_INPUTS:
         parents += (words,)
     group = (model.digest, words.key, own.get("dtype", FLOAT32))
     labels = {name: value for name, value in tuned.labels.items() if name in ("model", "suite", "task", "seed")}
     return Step(STAGE, own, inputs, parents, labels, group, models=(model,), task=task, file=file)
 
 
-def _subjects(task: Task) -> list[str]:
-    return list(dict.fromkeys(fact.subject for fact in task.splits["train"]))
+def _subjects(task: Task, split: str) -> list[str]:
+    return list(dict.fromkeys(fact.subject for fact in task.splits[split]))
 
 
 def _lines(file: Path) -> list[str]:
@@ -94,6 +100,30 @@ def read_answers(step: Step, store: Store) -> Asked:
 def allowed(step: Step, store: Store) -> tuple[str, ...]:
     """The words that may answer: the shared ones, or a task's labels."""
     return tuple(step.settings.get("labels") or read_words(step.parents_at("anchors")[0], store))
+
+
+def answering(task: Task, model: LanguageModel, words: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """The words that answer in a target, and the place of every word among them."""
+    if task.labels:
+        model.label_ids(task)
+        return words, {word: i for i, word in enumerate(words)}
+    return model.distinct(words)
+
+
+def sources_say(
+    sources: Sequence[Step], weights: Sequence[float], task: Task, model: LanguageModel, store: Store
+) -> tuple[list[str], tuple[str, ...], Tensor]:
+    """The inputs, the words that answer in a target, and the sources' averaged probabilities of these [n, k]; of words
+    that are one token in the target, their sum."""
+    import torch
+
+    from ptx.transfer.agreement import averaged
+
+    words, asked = allowed(sources[0], store), [read_answers(source, store) for source in sources]
+    mean = averaged([of.answered for of in asked], weights, len(words))
+    distinct, place = answering(task, model, words)
+    said = torch.zeros(len(mean), len(distinct), dtype=mean.dtype)
+    return asked[0].inputs, distinct, said.index_add(1, torch.tensor([place[word] for word in words]), mean)
 
 
 def rows_of(model: LanguageModel, task: Task, inputs: Sequence[str], layout: str, m: int) -> list[Row]:
@@ -126,10 +156,10 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
 def _inputs(step: Step, store: Store) -> list[str]:
     assert step.task is not None
-    if step.settings["inputs"] == DRAWN_INPUTS:
+    if step.settings.get("inputs") == DRAWN_INPUTS:
         words = read_words(step.parents_at("anchors")[0], store)
         return random.Random(step.settings["seed"]).sample(words, min(DRAWN, len(words)))
-    inputs = _subjects(step.task) if step.file is None else _lines(step.file)
+    inputs = _lines(step.file) if step.file else _subjects(step.task, step.settings.get("split", "train"))
     if digest(inputs) != step.inputs["subjects"]:
         raise PtxError(f"{step.file} changed while it was read", "run the command again")
     return inputs

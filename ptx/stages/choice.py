@@ -17,8 +17,8 @@ from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.stages.aims import distil_step, weighted_answers
 from ptx.stages.anchors import shared_words
-from ptx.stages.answers import answers_step
 from ptx.stages.methods import METHODS, method_named
 from ptx.stages.search import STAGE, labels_of, search_step, source_weights
 from ptx.stages.settings import Settings
@@ -31,8 +31,10 @@ Variant = tuple[str, Mapping[str, Any]]  # a method, and settings that differ fr
 def prompt_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
     """The target's prompt for one task, by a method (see search_step) or by a choice among candidates."""
     search = settings.search
-    if search.candidates and name != "auto":
+    if search.candidates and name not in ("auto", "distil"):
         raise UsageError("--candidates are what --method auto chooses among", "add --method auto, or leave it out")
+    if name == "distil":
+        return _distilled(tuned, target, task, anchors, settings)
     if name == "auto" and search.select != "none":
         raise UsageError(f"--method auto chooses by agreement, not by --select {search.select}", "leave --select out")
     if name != "auto" and search.select != "agree" and not search.forecast:
@@ -48,6 +50,21 @@ def prompt_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     return _choice(name, how, found, tuned, target, task, shared_words(anchors), settings)
 
 
+def _distilled(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
+    """From what `auto` chooses. Raises UsageError for other ways to choose, and for a forecast."""
+    search = settings.search
+    if search.select != "none":
+        what = (
+            f"--method distil keeps its best step by held-back inputs without labels, not by --select {search.select}"
+        )
+        raise UsageError(what, "leave --select out")
+    if search.forecast:
+        what = "agreement forecasts nothing for --method distil, which learned from what the sources answer"
+        raise UsageError(what, "leave --forecast out: what it starts from is forecast anyway")
+    start = prompt_step("auto", tuned, target, task, anchors, settings)
+    return distil_step(start, tuned, target, task, anchors, settings)
+
+
 def _choice(
     name: str, how: str, found: Mapping[str, Step], tuned: Sequence[Step], target: Model, task: Task, words: Step,
     settings: Settings,
@@ -57,12 +74,11 @@ def _choice(
     weights = source_weights(settings.search.weights, len(tuned))
     if len(set(weights)) > 1:
         labels["weights"] = weights
-    answers = [answers_step(step, task, words, settings) for step in tuned]
-    pairs = sorted(zip(answers, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
-    own: dict[str, Any] = {"method": name, "layout": settings.tune.layout, "weights": [weight for _, weight in pairs]}
+    answers, ordered = weighted_answers(tuned, task, words, settings)
+    own: dict[str, Any] = {"method": name, "layout": settings.tune.layout, "weights": ordered}
     own |= {how: True} if how else {"candidates": settings.search.candidates or "all"}
     own |= {**settings.computed(target, "target"), **framed(target)}
-    parents = (*found.values(), *(step for step, _ in pairs))
+    parents = (*found.values(), *answers)
     group = (target.digest, "answered", words.key, own.get("dtype", FLOAT32))
     return Step(STAGE, own, {"target": target.digest}, parents, labels, group, models=(target,), task=task)
 

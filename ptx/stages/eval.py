@@ -67,7 +67,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     if not steps:
         return
     from ptx.lms.lm import load_model
-    from ptx.transfer.scoring import answer, is_finite
+    from ptx.transfer.scoring import is_finite
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
@@ -84,7 +84,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             ready.append((step, scored, prompt))
     for first in range(0, len(ready), TOGETHER):
         part = ready[first : first + TOGETHER]
-        answered = answer(model, [(scored.questions, prompt) for _, scored, prompt in part])
+        answered = _answered(part, model, store)
         seconds = watch.lap() / len(part)
         for (step, scored, _), answers in zip(part, answered, strict=True):
             if is_finite(answers):
@@ -111,6 +111,31 @@ def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: S
     prompt = model.fit(read_prompt(step.parents[0], store))
     layout = step.settings["layout"]
     return prompt, facts_to_score(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
+
+
+def _answered(
+    asked: Sequence[tuple[Step, Scored, Tensor | None]], model: LanguageModel, store: Store
+) -> list[Answers]:  # fmt: skip
+    from ptx.transfer.scoring import answer
+
+    alone = [i for i, (step, _, _) in enumerate(asked) if not step.parents_at("answers")]
+    found = dict(zip(alone, answer(model, [(asked[i][1].questions, asked[i][2]) for i in alone]), strict=True))
+    return [found[i] if i in found else _with_sources(*asked[i], model, store) for i in range(len(asked))]
+
+
+def _with_sources(
+    step: Step, scored: Scored, prompt: Tensor | None, model: LanguageModel, store: Store
+) -> Answers:  # fmt: skip
+    """The product of what the sources answer, who were asked before, and what the target answers to its text."""
+    from ptx.stages.answers import sources_say
+    from ptx.transfer.distil import product, word_logs
+    from ptx.transfer.scoring import likeliest
+
+    assert step.task is not None and prompt is not None
+    inputs, words, said = sources_say(step.parents_at("answers"), step.settings["weights"], step.task, model, store)
+    place = {subject: i for i, subject in enumerate(inputs)}
+    own = word_logs(model, scored.questions.rows, prompt, words)
+    return likeliest(product(said[[place[fact.subject] for fact in scored.facts]], own, 1.0), scored.questions)
 
 
 def _predictions(scored: Scored, answers: Answers) -> bytes:

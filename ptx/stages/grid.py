@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ptx.engine.step import Step
 from ptx.lms.models import resolve
+from ptx.stages.aims import ensemble_step
 from ptx.stages.anchors import shared_words
 from ptx.stages.choice import prompt_step
 from ptx.stages.eval import eval_step
@@ -41,10 +42,13 @@ def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Ite
     for name, sources, target_name in cells:
         method, target = method_named(name), resolve(target_name)
         for task, scored in _tasks(settings, method):
+            tuned = _tuned(method, sources, task, anchors, settings)
+            if name == "ensemble":
+                yield ensemble_step(tuned, target, task, scored, anchors, settings)
+                continue
             if method.own is not None:
                 prompt = method.own(target, task, settings)
             else:
-                tuned = _tuned(method, sources, task, anchors, settings)
                 prompt = prompt_step(name, tuned, target, task, anchors, settings)
             yield eval_step(name, prompt, target, scored, shared_words(anchors), settings)
 

@@ -125,7 +125,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.lms.lm import load_embeddings, load_model
 
     watch = Stopwatch()
-    # Only a choice, on labelled dev facts or by agreement, needs more of the target than its word embeddings.
+    # Only a choice, on labelled dev facts or by agreement, and distilling need more of the target than its embeddings.
     asked = any(step.settings.get("select") == "dev" or step.parents_at("answers") for step in steps)
     target = steps[0].models[0]
     dtype = next((step.settings["dtype"] for step in steps if "dtype" in step.settings), FLOAT32)
@@ -144,7 +144,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
 def _builder(step: Step) -> str:
     """The method that builds a step: a choice among several is `auto`'s, whichever they are."""
-    return "auto" if step.parents_at("answers") else str(step.settings["method"])
+    return "auto" if {"agree", "forecast"} & {*step.settings} else str(step.settings["method"])
 
 
 def blame(step: Step, where: str) -> PtxError:

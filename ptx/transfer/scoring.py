@@ -183,7 +183,7 @@ def _answer_alike(
         given = [prompt for i, _, _ in batch if (prompt := asked[i][1]) is not None]
         prompts = torch.stack(given).to(model.device) if given else None
         rows = [row for _, _, row in batch]
-        scores = model.scores(rows, prompts) if words is None else _allowed(model, rows, prompts, words)
+        scores = model.scores(rows, prompts) if words is None else word_scores(model, rows, prompts, words)
         best = scores.argmax(-1, keepdim=True) if top == 1 else scores.topk(min(top, scores.shape[1]), dim=-1).indices
         probabilities = (scores.softmax(-1) if ranked else scores).gather(1, best)
         ranks = _ranks(scores, [asked[i][0].right(j) if ranked else () for i, j, _ in batch])
@@ -193,7 +193,7 @@ def _answer_alike(
     return [Answers(*(list(column) for column in zip(*of, strict=True))) for of in ordered]
 
 
-def _allowed(
+def word_scores(
     model: LanguageModel, rows: Sequence[Row], prompts: Float[Tensor, "b m d"] | None, words: tuple[str, ...]
 ) -> Float[Tensor, "b k"]:
     """The scores of the allowed words, as the tokens that they are in each row's context; of one that is none there,
@@ -219,6 +219,13 @@ def _ranks(scores: Float[Tensor, "b k"], right: Sequence[tuple[int, ...]]) -> li
     likeliest = scores.gather(1, torch.tensor(places, device=scores.device)).amax(-1, keepdim=True)
     ranks: list[int] = ((scores > likeliest).sum(-1) + 1).tolist()
     return [rank if own else 0 for rank, own in zip(ranks, right, strict=True)]
+
+
+def likeliest(probabilities: Float[Tensor, "n k"], questions: Questions) -> Answers:
+    """The first choices by probabilities that are known already."""
+    best = probabilities.argmax(-1, keepdim=True)
+    ranks = _ranks(probabilities, [questions.right(i) for i in range(len(probabilities))])
+    return Answers(best.tolist(), probabilities.gather(1, best).tolist(), ranks)
 
 
 def correct(questions: Questions, answers: Answers) -> int:

@@ -122,7 +122,8 @@ OTHERS: dict[type, dict[str, Any]] = {
     SearchConfig: {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
         "normalize": False, "words": 16, "temperature": 0.1, "centre": False, "length": 1.0, "map": "top-k",
-        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True,
+        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True, "trust": "0.5",
+        "distil_steps": 12,
     },
     EvalConfig: {"split": "dev"},
 }  # fmt: skip
@@ -137,7 +138,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 # Settings that the paper's method does not have.
 METHOD_OF = {
     "words": "neighbours", "temperature": "neighbours", "centre": "procrustes", "length": "residual", "map": "residual",
-    "texts": "text", "inputs": "auto", "candidates": "auto",
+    "texts": "text", "inputs": "auto", "candidates": "auto", "trust": "distil", "distil_steps": "distil",
 }  # fmt: skip
 
 
@@ -169,6 +170,25 @@ def test_every_setting_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.Mo
             assert final_key(changed, method=method) != final_key(base, method=method), name
             assert final_key(dict(changed), method=method) == final_key(changed, method=method)
     assert len({final_key(defaults), final_key(defaults, seed=1), final_key(defaults, dtype="bfloat16")}) == 3
+
+
+def test_what_distil_starts_from_and_is_taught_is_part_of_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No text is asked, and so none is in the key, where it is not trusted."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("lies in\n")
+    changes: list[dict[str, Any]] = [
+        {}, {"candidates": "residual"}, {"inputs": "words"}, {"trust": "1"}, {"trust": "0", "candidates": "residual"},
+        {"texts": "texts.txt", "candidates": "residual"}, {"weights": "2,1"},
+    ]  # fmt: skip
+    keys = [
+        final_key({c: c(**(more if c is SearchConfig else {})) for c in OTHERS}, method="distil") for more in changes
+    ]
+    assert len({*keys}) == len(keys)
+    none = {"trust": "0", "candidates": "residual"}
+    for same in ({**none, "trust": "0.0"}, {**none, "texts": "texts.txt"}):
+        assert final_key({c: c(**(same if c is SearchConfig else {})) for c in OTHERS}, method="distil") == keys[4]
 
 
 @pytest.mark.parametrize(("one", "two"), [("0.1", "0.10"), ("1", "1.0"), ("0.05", "5e-2")])

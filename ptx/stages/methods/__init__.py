@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 METHODS = {
     "random": "search", "manual": "eval", "text": "search", "imported": "", "direct": "search", "discretize": "search",
     "hubs": "search", "neighbours": "search", "omp": "search", "procrustes": "search", "linear": "search",
-    "projector": "search", "relative": "search", "residual": "search", "auto": "search", "portable": "search",
-    "tuned": "eval",
+    "projector": "search", "relative": "search", "residual": "search", "auto": "search", "distil": "search",
+    "ensemble": "eval", "portable": "search", "tuned": "eval",
 }  # fmt: skip
 
 

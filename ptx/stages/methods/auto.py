@@ -32,15 +32,16 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 
 
 def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
-    from ptx.stages.answers import allowed, read_answers
+    from ptx.stages.answers import allowed, answering, read_answers
     from ptx.stages.tune import read_prompt
     from ptx.transfer.agreement import agreement, averaged, first_choice, most_agreeing
 
+    assert step.task is not None
     sources = step.parents_at("answers")
     words, asked = allowed(sources[0], store), [read_answers(source, store) for source in sources]
     mean = averaged([of.answered for of in asked], step.settings["weights"], len(words))
     prompts = [read_prompt(candidate, store) for candidate in step.parents_at("search")]
-    distinct, place = _places(step, model, words)
+    distinct, place = answering(step.task, model, words)
     wanted = [place[words[i]] for i in first_choice(mean).tolist()]
     predicted = _answers(step, model, prompts, asked[0].inputs, distinct)
     agreements = [agreement(of, wanted) for of in predicted]
@@ -54,15 +55,6 @@ def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
         **_forecast(agreements[best], sources, [of.answered for of in asked], step.settings["weights"], store),
     }
     return Found(prompts[best], figures)
-
-
-def _places(step: Step, model: LanguageModel, words: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, int]]:
-    """The words that answer in the target, and the place of every word among them."""
-    assert step.task is not None
-    if step.task.labels:
-        model.label_ids(step.task)
-        return words, {word: i for i, word in enumerate(words)}
-    return model.distinct(words)
 
 
 def _answers(

@@ -1,0 +1,81 @@
+"""Two models asked of one input: what the sources answer, and what the target itself answers to its text. `distil` goes
+towards both by gradients on the target, `ensemble` asks both whenever there is something to answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ptx.config.dtypes import FLOAT32
+from ptx.engine.step import Step
+from ptx.errors import PtxError, UsageError
+from ptx.lms.frames import framed
+from ptx.lms.models import Model
+from ptx.stages.anchors import shared_words
+from ptx.stages.answers import answers_step
+from ptx.stages.eval import eval_step
+from ptx.stages.search import STAGE, labels_of, search_step, source_weights
+from ptx.stages.settings import Settings
+from ptx.stages.tune import shortest
+from ptx.suites import Task
+
+
+def weighted_answers(
+    tuned: Sequence[Step], task: Task, words: Step, settings: Settings, split: str = ""
+) -> tuple[list[Step], list[float]]:
+    """What each source answers, and its weight, in an order that does not depend on how they were named."""
+    answers = [answers_step(step, task, words, settings, split) for step in tuned]
+    weights = source_weights(settings.search.weights, len(tuned))
+    pairs = sorted(zip(answers, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
+    return [step for step, _ in pairs], [weight for _, weight in pairs]
+
+
+def text_step(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
+    """The target's prompt in words: of the task's texts the one that the sources answer best, else the one that they
+    were tuned from. Raises PtxError if there is none."""
+    plain = dataclasses.replace(settings.search, select="none", length=0.0)
+    settings = dataclasses.replace(settings, search=plain)
+    try:
+        return search_step("text", tuned, target, task, anchors, settings)
+    except UsageError:
+        raise
+    except PtxError:
+        return search_step("residual", tuned, target, task, anchors, settings)
+
+
+def distil_step(
+    start: Step, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
+) -> Step:  # fmt: skip
+    """The target's prompt `start`, distilled. The target's own text is asked unless `--trust` is 0."""
+    search, words = settings.search, shared_words(anchors)
+    trust = shortest(search.trust)
+    labels = labels_of("distil", [step.labels["model"] for step in tuned], target, task, settings)
+    labels |= {name: start.labels[name] for name in ("weights",) if name in start.labels}
+    answers, weights = weighted_answers(tuned, task, words, settings)
+    own: dict[str, Any] = {"method": "distil", "layout": settings.tune.layout, "weights": weights, "trust": trust}
+    own |= {"distil_steps": search.distil_steps, "candidates": search.candidates or "all", "seed": settings.seed}
+    own |= {**settings.computed(target, "target"), **framed(target)}
+    parents = (start, *answers)
+    if trust != "0":
+        try:
+            parents = (start, text_step(tuned, target, task, anchors, settings), *answers)
+        except UsageError:
+            raise
+        except PtxError as error:
+            raise PtxError(error.message, f"{error.hint}; or add --trust 0") from None
+    group = (target.digest, "distilled", words.key, own.get("dtype", FLOAT32))
+    return Step(STAGE, own, {"target": target.digest}, parents, labels, group, models=(target,), task=task)
+
+
+def ensemble_step(
+    tuned: Sequence[Step], target: Model, task: Task, scored: Task, anchors: Step, settings: Settings
+) -> Step:
+    """Score the product of what the sources answer to the facts of `scored`, with their prompts for `task`, and what
+    the target answers to its text. Both models are needed for every answer."""
+    words = shared_words(anchors)
+    text = text_step(tuned, target, task, anchors, settings)
+    alone = eval_step("ensemble", text, target, scored, words, settings)
+    answers, weights = weighted_answers(tuned, scored, words, settings, settings.eval.split)
+    own, (_, *others) = {**alone.settings, "weights": weights}, alone.parents
+    return dataclasses.replace(alone, settings=own, parents=(text, *answers, *others))

@@ -1,0 +1,14 @@
+"""`ensemble`: no prompt, but both models asked of every fact, the product of what the sources answer and what the target
+answers to its text (stages/aims.py): what `distil` may hope for."""
+
+from ptx.stages.methods.method import Method
+
+USES = "the sources' models for every answer"
+METHOD = Method(
+    "ensemble",
+    title=f"ensemble ({USES})",
+    sources=None,
+    needs=("prompts", "words"),
+    options=("weights", "texts"),
+    uses=USES,
+)

@@ -1,0 +1,144 @@
+"""Distil: a few gradient steps on the target towards what is said of unlabelled inputs, by the sources and by itself.
+
+The aim is a product of experts over the words that may answer (Hinton, "Training products of experts by minimizing
+contrastive divergence", 2002), its entropy kept as a soft target (Hinton, Vinyals and Dean, "Distilling the knowledge in
+a neural network", 2015): what the sources say times what the target says to its own text, to the power of a *trust*.
+n inputs, k words.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ptx.lms.batches import BYTES, batches
+from ptx.lms.inputs import Row
+from ptx.lms.lm import LanguageModel
+from ptx.transfer.agreement import agreement, first_choice
+from ptx.transfer.rates import linear
+from ptx.transfer.scoring import word_scores
+from ptx.transfer.tuning import WITH_GRADIENTS
+
+BATCH = 16  # inputs of a step
+RATE = 0.07  # Adam's, in units of the word embeddings' std
+WARMUP = 0.1  # the share of steps in which the rate rises
+EVERY = 6  # steps between two looks at what is held back, each of which takes about a step's time
+HELD_BACK = 4  # one input of so many
+
+
+def product(source: Float[Tensor, "n k"], own: Float[Tensor, "n k"], trust: float) -> Float[Tensor, "n k"]:
+    """The source's probabilities times the target's to the power of `trust`, normalised. `own` are logarithms."""
+    return (source.log() + trust * own).softmax(-1)
+
+
+def cross_entropies(aim: Float[Tensor, "n k"], logs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+    """How far answers are from the aim, in nats; of the aim itself its entropy, which no answers go below."""
+    return -(aim * logs).sum(-1)
+
+
+def statistics(source: Float[Tensor, "n k"], own: Float[Tensor, "n k"] | None) -> dict[str, float]:
+    """What can be known without labels of two models' probabilities: how sure each is of its first choice, and over
+    all words (entropy in nats), and how often both have the same first choice."""
+    figures: dict[str, float] = {}
+    said = {"source": source} if own is None else {"source": source, "target": own}
+    figures |= {f"{name}_confidence": of.amax(-1).mean().item() for name, of in said.items()}
+    figures |= {f"{name}_entropy": torch.special.entr(of).sum(-1).mean().item() for name, of in said.items()}
+    if own is not None:
+        figures["text_agreement"] = agreement(first_choice(own).tolist(), first_choice(source).tolist())
+    return figures
+
+
+def trusted(agreement: float, accuracy: float) -> float:
+    """1 (the product) if the target with its text seems at least as strong as a source of this accuracy, 0 (the source
+    alone) if it seems weaker.
+
+    Models of accuracies p and q whose errors have nothing to do with each other agree on p q of the inputs. So q is
+    about the agreement divided by p, and at least p where the agreement is at least p^2.
+    """
+    return 1.0 if agreement >= accuracy**2 else 0.0
+
+
+def held_back(n: int) -> tuple[list[int], list[int]]:
+    """Of n inputs the places of those to learn from, and of every fourth, to look at."""
+    held = range(HELD_BACK - 1, n, HELD_BACK)
+    return [i for i in range(n) if i not in held], [*held]
+
+
+@torch.no_grad()
+def word_logs(
+    model: LanguageModel, rows: Sequence[Row], prompt: Float[Tensor, "m d"], words: tuple[str, ...]
+) -> Float[Tensor, "n k"]:
+    """The log-probabilities of all words as answers to each input, among these words, in float64 on the CPU."""
+    found = torch.empty(len(rows), len(words), dtype=torch.float64)
+    prompt = prompt.to(model.device)
+    for part in _parts(model, rows, range(len(rows)), BYTES):
+        scores = word_scores(model, [rows[i] for i in part], prompt.expand(len(part), -1, -1), words)
+        found[part] = scores.double().log_softmax(-1).cpu()
+    return found
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """The prompt of the best look, after how many steps it was, what it answers to the inputs that were held back, and
+    every look: the steps so far, the mean cross-entropy and the agreement with the aim's first choice."""
+
+    prompt: Float[Tensor, "m d"]
+    step: int
+    logs: Float[Tensor, "h k"]
+    history: list[dict[str, Any]]
+
+
+def distil(
+    model: LanguageModel, rows: Sequence[Row], aim: Float[Tensor, "n k"], start: Float[Tensor, "m d"],
+    *, words: tuple[str, ...], steps: int, seed: int | str,
+) -> Distilled:  # fmt: skip
+    """Adam from `start` towards the aim, at a rate that rises and falls linearly. Looks are at inputs held back, the
+    first before any step; the one with the least cross-entropy is kept, the first of equals."""
+    learned, held = held_back(len(rows))
+    prompt = start.to(model.device, torch.float32, copy=True).requires_grad_()
+    adam = torch.optim.Adam([prompt])
+    wanted, choices = aim[held], first_choice(aim[held]).tolist()
+    aims = aim.to(model.device, torch.float32)
+    best: tuple[float, Distilled] | None = None
+    history: list[dict[str, Any]] = []
+    model.keep(rows)
+    for step, batch in enumerate(_orders(learned, steps, random.Random(seed))):
+        if step % EVERY == 0 or step == steps:
+            logs = word_logs(model, [rows[i] for i in held], prompt.detach(), words)
+            loss = cross_entropies(wanted, logs).mean().item()
+            agreed = agreement(first_choice(logs).tolist(), choices)
+            history.append({"steps": step, "loss": loss, "agreement": agreed})
+            if best is None or loss < best[0]:
+                best = loss, Distilled(prompt.detach().cpu().clone(), step, logs, history)
+        if step < steps:
+            adam.zero_grad()
+            for part in _parts(model, rows, batch, BYTES // WITH_GRADIENTS):
+                scores = word_scores(model, [rows[i] for i in part], prompt.expand(len(part), -1, -1), words)
+                (cross_entropies(aims[part], scores.log_softmax(-1)).sum() / len(batch)).backward()
+            adam.param_groups[0]["lr"] = RATE * model.statistics[1] * linear(step, steps, WARMUP)
+            adam.step()
+    model.keep([])
+    assert best is not None
+    return best[1]
+
+
+def _orders(places: Sequence[int], steps: int, order: random.Random) -> Iterator[list[int]]:
+    """A batch for each step, all places in a new order again and again; then an empty one, for the last look."""
+    waiting: list[list[int]] = []
+    for _ in range(steps):
+        if not waiting:
+            shuffled = order.sample(places, len(places))
+            waiting = [shuffled[i : i + BATCH] for i in range(0, len(shuffled), BATCH)]
+        yield waiting.pop(0)
+    yield []
+
+
+def _parts(model: LanguageModel, rows: Sequence[Row], places: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Inputs of like length together, as many as fit into memory."""
+    ordered = sorted(places, key=lambda i: len(rows[i].ids))
+    for part in batches([len(rows[i].ids) for i in ordered], model.sizes, limit=limit):
+        yield ordered[part]

@@ -1,0 +1,264 @@
+"""`distil` and `ensemble` from the command line, against one forward pass for each input in float64."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import write_suite, write_topics
+
+from ptx.cache import Store
+from ptx.config import SearchConfig, TuneConfig
+from ptx.engine.pipeline import Pipeline
+from ptx.formats import read_prompt
+from ptx.lms.lm import load_model
+from ptx.lms.models import resolve
+from ptx.stages.anchors import anchors_step
+from ptx.stages.choice import prompt_step
+from ptx.stages.settings import Settings
+from ptx.stages.tune import FILE, tune_step
+from ptx.suites import Fact
+from ptx.transfer.distil import EVERY
+from ptx.transfer.starts import whole_text
+
+TEXT = "word1 word2"  # the words of the suite's templates
+FEW = ["--distil-steps", str(EVERY), "--candidates", "text,residual:length=1"]
+
+
+@pytest.fixture
+def run(ptx, tiny, suite):
+    def run(command: str, source: str, target: str, *args: str):
+        models = [tiny.get(name, name) for name in source.split(",")]
+        common = ["--suite", suite, "--epochs", "2", "--json", "--prompt-length", "3", "--tasks", "R1"]
+        result = ptx(command, "--sources", ",".join(models), "--target", tiny[target], *common, *args)
+        assert result.code == 0, result.err
+        return result
+
+    return run
+
+
+def prompt_of(line: dict[str, Any]) -> torch.Tensor:
+    return read_prompt(Path(line["path"]) / FILE)
+
+
+def history_of(line: dict[str, Any]) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = json.loads((Path(line["path"]) / "meta.json").read_text())["metrics"]["history"]
+    return history
+
+
+def words_of(result: Any) -> list[str]:
+    return (Path(result.at("anchors")[0]["path"]) / "words.csv").read_text().split()[1:]
+
+
+def said(name: str, prompt: torch.Tensor, subjects: list[str], words: list[str]) -> torch.Tensor:
+    """A model's probabilities of the words, one input at a time."""
+    model = load_model(resolve(name), "cpu")
+    rows = model.rows("[X] [V] [Y] .", subjects, prompt_length=len(prompt))
+    with torch.no_grad():
+        scores = [model.logits(model.collate([row]), prompt[None])[0, model.word_ids(words)] for row in rows]
+    return torch.stack(scores).double().softmax(-1)
+
+
+def product(sources: list[torch.Tensor], own: torch.Tensor, trust: float) -> torch.Tensor:
+    raw = torch.stack(sources).mean(0) * own**trust
+    return raw / raw.sum(-1, keepdim=True)
+
+
+def both(
+    result: Any, tiny: dict[str, str], target: str, subjects: list[str]
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """What the sources answer, and the target to its text."""
+    words = words_of(result)
+    sources = [said(line["model"], prompt_of(line), subjects, words) for line in result.at("tune")]
+    text = whole_text(load_model(resolve(tiny[target]), "cpu"), TEXT)
+    return sources, said(tiny[target], text, subjects, words)
+
+
+@pytest.mark.parametrize(("source", "target"), [("a", "narrow"), ("next", "b"), ("a,next", "b"), ("a", "next")])
+def test_distil_goes_from_what_auto_finds_towards_the_aim(run, tiny, source, target) -> None:
+    """The loss at every look that is known by hand: at the start, and of the prompt that was kept."""
+    result = run("search", source, target, "--method", "distil", *FEW)
+    by_method = {line["method"]: line for line in result.at("search") if not line.get("candidates")}
+    line, start = by_method["distil"], next(of for of in result.at("search") if of["method"] == "auto")
+    subjects = [f"name{i}" for i in range(24)]
+    sources, own = both(result, tiny, target, subjects)
+    mean = torch.stack(sources).mean(0)
+    agreed = (mean.argmax(-1) == own.argmax(-1)).double().mean().item()
+    assert line["text_agreement"] == pytest.approx(agreed)
+    accuracy = sum(of["dev_accuracy"] for of in result.at("tune")) / len(sources)
+    assert line["source_accuracy"] == pytest.approx(accuracy)
+    assert line["trust"] == (1.0 if agreed >= accuracy**2 else 0.0)
+    assert line["source_confidence"] == pytest.approx(mean.amax(-1).mean().item(), abs=1e-3)
+    assert line["target_confidence"] == pytest.approx(own.amax(-1).mean().item(), abs=1e-5)
+    aim, held = product(sources, own, line["trust"])[3::4], subjects[3::4]
+
+    def loss(prompt: torch.Tensor) -> float:
+        return -(aim * said(tiny[target], prompt, held, words_of(result)).log()).sum(-1).mean().item()
+
+    history = history_of(line)
+    assert [look["steps"] for look in history] == [0, EVERY]
+    assert history[0]["loss"] == pytest.approx(
+        loss(prompt_of(start)), rel=2e-3
+    )  # what a source says is kept in float16
+    assert min(look["loss"] for look in history) == pytest.approx(loss(prompt_of(line)), rel=2e-3)
+    best = min(history, key=lambda look: look["loss"])
+    assert line["selected_step"] == best["steps"]
+    assert torch.equal(prompt_of(line), prompt_of(start)) == (best["steps"] == 0)
+    answered = said(tiny[target], prompt_of(line), held, words_of(result)).argmax(-1)
+    assert line["agreement"] == pytest.approx((answered == mean[3::4].argmax(-1)).double().mean().item())
+    assert (line["inputs"], line["held_back"]) == (24, 6)
+
+
+def test_trust_as_it_is_given(run, tiny) -> None:
+    """Without any, no text is asked, and the sources alone are the aim."""
+    subjects = [f"name{i}" for i in range(24)]
+    found = {}
+    for trust in ("0", "0.5", "1"):
+        result = run("search", "a", "narrow", "--method", "distil", *FEW, "--trust", trust)
+        line = next(of for of in result.at("search") if of["method"] == "distil")
+        start = next(of for of in result.at("search") if of["method"] == "auto")
+        sources, own = both(result, tiny, "narrow", subjects)
+        aim = product(sources, own, float(trust))[3::4]
+        says = said(tiny["narrow"], prompt_of(start), subjects[3::4], words_of(result))
+        assert line["trust"] == float(trust)
+        assert history_of(line)[0]["loss"] == pytest.approx(-(aim * says.log()).sum(-1).mean().item(), rel=2e-3)
+        assert ("text_agreement" in line) == (trust != "0")
+        found[trust] = line["key"]
+    assert len({*found.values()}) == 3
+
+
+def test_steps_pay(run) -> None:
+    """A tiny random model comes closer to what its sources answer, and agrees with them more often than at the start."""
+    result = run("search", "a", "b", "--method", "distil", "--trust", "0", "--candidates", "text")
+    line = next(of for of in result.at("search") if of["method"] == "distil")
+    history = history_of(line)
+    assert [look["steps"] for look in history] == [*range(0, 37, EVERY)]
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def distilled(tiny: dict[str, str], suite: str, objects: list[str]) -> tuple[str, torch.Tensor]:
+    """The key and the prompt, the target's task having these objects in turn."""
+    search = SearchConfig(candidates="residual:length=0.0", distil_steps=EVERY, trust="0")
+    settings = Settings(suite, tune=TuneConfig(epochs=1), search=search)
+    task = settings.chosen_tasks()[0]
+    tuned, words = tune_step(resolve(tiny["a"]), task, settings), anchors_step([tiny["a"], tiny["b"]], settings)
+    facts = [Fact(fact.subject, objects[i % len(objects)]) for i, fact in enumerate(task.splits["train"])]
+    other = dataclasses.replace(task, splits={**task.splits, "train": tuple(facts)})
+    step = prompt_step("distil", [tuned], resolve(tiny["b"]), other, words, settings)
+    store = Store(Path("cache"), print)
+
+    class Quiet:
+        def stage(self, *args: Any) -> Any:
+            import contextlib
+
+            return contextlib.nullcontext()
+
+        def advance(self, amount: float) -> None: ...
+        def message(self, text: str) -> None: ...
+        def detail(self, text: str) -> None: ...
+        def warn(self, text: str) -> None: ...
+
+    outcome = next(o for o in Pipeline(store, Quiet()).run([step], force="search") if o.step.key == step.key)
+    assert outcome.artifact is not None, outcome.error
+    return step.key, read_prompt(outcome.artifact.path / FILE)
+
+
+def test_objects_of_the_target_are_never_read(ptx, tiny, suite) -> None:
+    """Nor does anything else differ from run to run."""
+    (key, one), (same, again), (third, other) = (
+        distilled(tiny, suite, o) for o in (["Peru"], ["Peru"], ["Kenya", "x"])
+    )
+    assert key == same == third
+    assert torch.equal(one, again)
+    assert torch.equal(one, other)
+
+
+def test_what_distil_starts_from_is_kept_beside_it(run) -> None:
+    anchors = run("search", "a", "b", "--method", "distil", *FEW).at("anchors")[0]["key"]
+    again = run("search", "a", "b", "--method", "auto", *FEW[2:], "--anchors", anchors)
+    assert all(line["reused"] for line in again.lines)
+    other = run("search", "a", "b", "--method", "distil", *FEW, "--trust", "1", "--anchors", anchors)
+    assert [line["method"] for line in other.at("search") if not line["reused"]] == ["distil"]
+
+
+def test_ensemble_is_the_product_of_both_models_answers(run, tiny, suite) -> None:
+    """On the facts that are scored, with ranks; its row says what it needs, and stands with the others."""
+    result = run("eval", "a,next", "narrow", "--method", "ensemble", "--weights", "1,1")
+    (line,) = result.at("eval")
+    facts = [json.loads(text) for text in (Path(suite) / "R1" / "test.jsonl").read_text().splitlines()]
+    subjects, words = [fact["sub_label"] for fact in facts], words_of(result)
+    wanted = product(*both(result, tiny, "narrow", subjects), 1.0)
+    stored = [json.loads(text) for text in (Path(line["path"]) / "predictions.jsonl").read_text().splitlines()]
+    for fact, of, p in zip(facts, stored, wanted, strict=True):
+        assert of["subject"] == fact["sub_label"]
+        assert of["predicted"] == words[int(p.argmax())]
+        assert of["probability"] == pytest.approx(p.max().item(), rel=3e-3)
+        assert of["rank"] == 1 + (p > p[words.index(fact["obj_label"])]).sum().item()
+    right = [words[int(p.argmax())] == fact["obj_label"] for fact, p in zip(facts, wanted, strict=True)]
+    assert line["accuracy"] == pytest.approx(sum(right) / len(right))
+    assert not [of for of in result.lines if of["stage"] == "search" and of["method"] != "text"]
+
+
+def test_rows_say_what_they_need(run, ptx) -> None:
+    key = run("eval", "a", "b", "--method", "ensemble").at("eval")[0]["key"]
+    run("eval", "a", "b", "--method", "distil", *FEW)
+    run("eval", "a", "b", "--method", "auto", *FEW[2:])
+    shown = " ".join(ptx("table").out.split())
+    assert "distil (gradients on the target, unlabelled inputs)" in shown
+    assert "ensemble (the sources' models for every answer)" in shown
+    assert shown.count("split: 1 tasks") == 1  # one table
+    result = ptx("export", key, "--to", "npy", "--output", "x.npy")
+    assert f"evaluation {key[:12]} is of several models asked at once, not of a soft prompt" in " ".join(
+        result.err.split()
+    )
+
+
+def test_labels_are_answered_among_themselves(ptx, tiny, tmp_path) -> None:
+    folder = write_topics(tmp_path / "moods")
+    common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", str(folder), "--epochs", "1", "--json"]
+    for method, more in (("distil", FEW), ("ensemble", [])):
+        result = ptx("eval", *common, "--method", method, *more)
+        assert result.code == 0, result.err
+        assert len(result.at("eval")) == 1
+
+
+def test_a_task_without_a_text_is_distilled_without_trust(ptx, tiny, tmp_path) -> None:
+    folder = write_suite(tmp_path / "bare", ("R1",))
+    (folder / "relations.jsonl").unlink()
+    common = ["--sources", tiny["a"], "--target", tiny["b"], "--suite", str(folder), "--epochs", "1"]
+    distil = ["--method", "distil", "--candidates", "relative:top_k=20", "--distil-steps", "1", "--json"]
+    result = ptx("search", *common, *distil)
+    assert result.code == 1
+    assert "the task has none" in " ".join(result.err.split())
+    assert "or add --trust 0" in " ".join(result.err.split())
+    result = ptx("search", *common, *distil, "--trust", "0")
+    assert result.code == 0, result.err
+
+
+def test_too_few_inputs_are_refused(ptx, tiny, suite, tmp_path) -> None:
+    (tmp_path / "few.txt").write_text("name1\nname2\nname3\n")
+    models = ["--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, "--tasks", "R1", "--epochs", "1"]
+    result = ptx("search", *models, "--method", "distil", *FEW, "--inputs", "few.txt")
+    assert result.code == 1
+    assert "task R1: 3 inputs are too few to learn from, as a quarter is held back" in " ".join(result.err.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "message"),
+    [
+        ("search", ["--method", "distil", "--trust", "much"], "--trust 'much' is neither a number nor 'auto'"),
+        ("search", ["--method", "distil", "--trust", "-1"], "--trust '-1' is neither a number nor 'auto'"),
+        ("search", ["--method", "distil", "--distil-steps", "0"], "--distil-steps 0 is less than 1"),
+        ("search", ["--method", "distil", "--select", "dev"], "without labels, not by --select dev"),
+        ("search", ["--method", "distil", "--forecast"], "agreement forecasts nothing for --method distil"),
+        ("search", ["--method", "ensemble"], "ensemble"),
+    ],
+)
+def test_what_cannot_be_asked(ptx, tiny, suite, command, args, message) -> None:
+    result = ptx(command, "--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, *args)
+    assert result.code == 2
+    assert message in " ".join(result.err.split())

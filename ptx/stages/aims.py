@@ -46,7 +46,7 @@ def text_step(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, s
 
 def distil_step(
     start: Step, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
-) -> Step:  # fmt: skip
+) -> Step:
     """The target's prompt `start`, distilled. The target's own text is asked unless `--trust` is 0."""
     search, words = settings.search, shared_words(anchors)
     trust = shortest(search.trust)

@@ -54,9 +54,7 @@ def _distilled(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, 
     """From what `auto` chooses. Raises UsageError for other ways to choose, and for a forecast."""
     search = settings.search
     if search.select != "none":
-        what = (
-            f"--method distil keeps its best step by held-back inputs without labels, not by --select {search.select}"
-        )
+        what = f"--method distil chooses its step on held-back inputs without labels, not by --select {search.select}"
         raise UsageError(what, "leave --select out")
     if search.forecast:
         what = "agreement forecasts nothing for --method distil, which learned from what the sources answer"

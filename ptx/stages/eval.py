@@ -113,9 +113,7 @@ def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: S
     return prompt, facts_to_score(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
 
 
-def _answered(
-    asked: Sequence[tuple[Step, Scored, Tensor | None]], model: LanguageModel, store: Store
-) -> list[Answers]:  # fmt: skip
+def _answered(asked: Sequence[tuple[Step, Scored, Tensor | None]], model: LanguageModel, store: Store) -> list[Answers]:
     from ptx.transfer.scoring import answer
 
     alone = [i for i, (step, _, _) in enumerate(asked) if not step.parents_at("answers")]
@@ -123,15 +121,14 @@ def _answered(
     return [found[i] if i in found else _with_sources(*asked[i], model, store) for i in range(len(asked))]
 
 
-def _with_sources(
-    step: Step, scored: Scored, prompt: Tensor | None, model: LanguageModel, store: Store
-) -> Answers:  # fmt: skip
+def _with_sources(step: Step, scored: Scored, prompt: Tensor | None, model: LanguageModel, store: Store) -> Answers:
     """The product of what the sources answer, who were asked before, and what the target answers to its text."""
     from ptx.stages.answers import sources_say
     from ptx.transfer.distil import product, word_logs
     from ptx.transfer.scoring import likeliest
 
-    assert step.task is not None and prompt is not None
+    assert step.task is not None
+    assert prompt is not None
     inputs, words, said = sources_say(step.parents_at("answers"), step.settings["weights"], step.task, model, store)
     place = {subject: i for i, subject in enumerate(inputs)}
     own = word_logs(model, scored.questions.rows, prompt, words)

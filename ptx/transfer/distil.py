@@ -1,9 +1,8 @@
 """Distil: a few gradient steps on the target towards what is said of unlabelled inputs, by the sources and by itself.
 
-The aim is a product of experts over the words that may answer (Hinton, "Training products of experts by minimizing
-contrastive divergence", 2002), its entropy kept as a soft target (Hinton, Vinyals and Dean, "Distilling the knowledge in
-a neural network", 2015): what the sources say times what the target says to its own text, to the power of a *trust*.
-n inputs, k words.
+The aim is a product of experts (Hinton, "Training products of experts by minimizing contrastive divergence", 2002) over
+the words that may answer, and a soft one (Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network",
+2015): what the sources say times what the target says to its own text, to the power of a *trust*. n inputs, k words.
 """
 
 import random

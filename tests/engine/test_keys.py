@@ -172,9 +172,7 @@ def test_every_setting_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert len({final_key(defaults), final_key(defaults, seed=1), final_key(defaults, dtype="bfloat16")}) == 3
 
 
-def test_what_distil_starts_from_and_is_taught_is_part_of_its_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_distil_depends_on_is_in_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No text is asked, and so none is in the key, where it is not trusted."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "texts.txt").write_text("lies in\n")
@@ -182,13 +180,15 @@ def test_what_distil_starts_from_and_is_taught_is_part_of_its_key(
         {}, {"candidates": "residual"}, {"inputs": "words"}, {"trust": "1"}, {"trust": "0", "candidates": "residual"},
         {"texts": "texts.txt", "candidates": "residual"}, {"weights": "2,1"},
     ]  # fmt: skip
-    keys = [
-        final_key({c: c(**(more if c is SearchConfig else {})) for c in OTHERS}, method="distil") for more in changes
-    ]
+
+    def key(more: dict[str, Any]) -> str:
+        return final_key({c: c(**(more if c is SearchConfig else {})) for c in OTHERS}, method="distil")
+
+    keys = [key(more) for more in changes]
     assert len({*keys}) == len(keys)
     none = {"trust": "0", "candidates": "residual"}
     for same in ({**none, "trust": "0.0"}, {**none, "texts": "texts.txt"}):
-        assert final_key({c: c(**(same if c is SearchConfig else {})) for c in OTHERS}, method="distil") == keys[4]
+        assert key(same) == keys[4]
 
 
 @pytest.mark.parametrize(("one", "two"), [("0.1", "0.10"), ("1", "1.0"), ("0.05", "5e-2")])

@@ -264,6 +264,22 @@ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --m
 + search --sources bert-micro --target roberta-micro --tasks P103 --method relative --select agree
 + search --sources bert-micro --target roberta-micro --tasks P103 --method relative --forecast
 + eval --sources bert-micro --target roberta-micro --suite moods --method auto --candidates text
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --trust auto --distil-steps 36 \
+    --inputs train
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 0
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 0.0
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --distil-steps 12
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --inputs words
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --dtype bfloat16
++ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method distil --candidates text
++ eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble
+= + eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble --trust 0 --inputs words
++ eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble --split dev
++ eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble --texts words.txt
++ eval --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method ensemble --weights 2,1
 search --target roberta-micro --tasks P103 --method random
 = search --target roberta-micro --tasks P103 --method random --layout prefix --epochs 2 --dtype bfloat16
 search --target roberta-micro --tasks P103 --method random --seed 1

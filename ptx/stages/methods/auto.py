@@ -3,7 +3,7 @@ names the candidates, transfer/agreement.py counts). One forward pass a candidat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError

@@ -1,5 +1,5 @@
-"""`distil`: what `auto` found, after a few gradient steps on the target towards what its sources, and it itself with its
-text, answer to unlabelled inputs (transfer/distil.py; stages/aims.py says what its parents are)."""
+"""`distil`: what `auto` found, after a few gradient steps on the target towards what the sources, and itself with its
+text, answer to unlabelled inputs (transfer/distil.py; its parents are named in stages/aims.py)."""
 
 from __future__ import annotations
 

@@ -100,8 +100,9 @@ def by_hand(
     held = [i for i in range(len(asked)) if i % 4 == 3]
     prompt = start.clone().requires_grad_()
     adam = torch.optim.Adam([prompt], lr=0.0)
-    order, waiting = random.Random(seed), []
-    found = []
+    order = random.Random(seed)
+    waiting: list[list[int]] = []
+    found: list[tuple[float, torch.Tensor]] = []
 
     def look() -> None:
         with torch.no_grad():
@@ -118,8 +119,8 @@ def by_hand(
         share = step / rising if step < rising else (steps - step) / (steps - rising)
         adam.param_groups[0]["lr"] = 0.07 * model.statistics[1] * share
         adam.zero_grad()
-        loss = sum(-(aim[i] * one_by_one(model, [asked[i]], prompt)[0]).sum() for i in batch)
-        (loss / len(batch)).backward()
+        losses = [-(aim[i] * one_by_one(model, [asked[i]], prompt)[0]).sum() for i in batch]
+        torch.stack(losses).mean().backward()
         adam.step()
         look()
     return found

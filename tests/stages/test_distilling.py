@@ -15,9 +15,11 @@ from ptx.cache import Store
 from ptx.cli.output import Output
 from ptx.config import SearchConfig, TuneConfig
 from ptx.engine.pipeline import Pipeline
+from ptx.errors import PtxError
 from ptx.formats import read_prompt
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
+from ptx.prompts.given import prompt_of as prompt_of_key
 from ptx.stages.anchors import anchors_step
 from ptx.stages.choice import prompt_step
 from ptx.stages.settings import Settings
@@ -196,9 +198,9 @@ def test_rows_say_what_they_need(run, ptx) -> None:
     assert "distil (gradients on the target, unlabelled inputs)" in shown
     assert "ensemble (the sources' models for every answer)" in shown
     assert shown.count("split: 1 tasks") == 1  # one table
-    result = ptx("export", key, "--to", "npy", "--output", "x.npy")
-    refused = f"evaluation {key[:12]} is of several models asked at once, not of a soft prompt"
-    assert refused in " ".join(result.err.split())
+    store = Store(Path("cache"), print)
+    with pytest.raises(PtxError, match=f"{key[:12]} is of several models asked at once, not of a soft prompt"):
+        prompt_of_key(store.find(key, ("eval",)), store)
 
 
 def test_labels_are_answered_among_themselves(ptx, tiny, tmp_path) -> None:

@@ -276,7 +276,6 @@ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --m
 + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --dtype bfloat16
 + search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method distil --candidates text
 + eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble
-= + eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble --trust 0 --inputs words
 + eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble --split dev
 + eval --sources bert-micro --target roberta-micro --tasks P103 --method ensemble --texts words.txt
 + eval --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method ensemble --weights 2,1
@@ -337,8 +336,6 @@ eval --sources gpt2-micro --target gpt2-mini --tasks P103
 + tune --models bert-micro,roberta-micro,gpt2-micro --space words --tasks P103
 + tune --model bert-micro --space words --tasks P103
 + search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method portable
-= search --sources roberta-micro,bert-micro --target albert-micro --tasks P103 --method portable --weights 1,2 \
-    --top-k 48%
 + search --sources bert-micro,roberta-micro --target gpt2-micro --tasks P103 --method portable
 + search --sources bert-micro,roberta-micro --target ./model --tasks P103 --method portable --epochs 2
 + eval --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method portable

@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -230,14 +231,16 @@ def test_the_cut_has_known_objects_only_and_is_the_same_every_time(published: Pu
 
 
 class Counted:
-    """Runs jobs in this process, and counts their cells."""
+    """Runs jobs in this process, and counts their cells: one after the other, as models in memory are shared."""
 
     def __init__(self) -> None:
         self.cells = 0
+        self.lock = threading.Lock()
 
     def __call__(self, job: work.Job) -> list[str]:
-        self.cells += len(job.cells)
-        return work.here(job)
+        with self.lock:
+            self.cells += len(job.cells)
+            return work.here(job)
 
 
 def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(

@@ -127,8 +127,9 @@ def search(
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another `method`: direct,
-    discretize, hubs, neighbours, omp, procrustes, linear or projector; random needs no sources."""
+    """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another `method`:
+    direct, text, discretize, hubs, neighbours, omp, procrustes, linear, projector, residual, auto, distil or portable;
+    random needs no sources."""
     given = names_in(text_of(sources)), target, method, text_of(prompt), str(anchors)
     return _built(locals(), lambda session: session.search(*given))
 

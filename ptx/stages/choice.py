@@ -35,28 +35,24 @@ def prompt_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         raise UsageError("--candidates are what --method auto chooses among", "add --method auto, or leave it out")
     if name == "distil":
         return _distilled(tuned, target, task, anchors, settings)
-    if name == "auto" and search.select != "none":
-        raise UsageError(f"--method auto chooses by agreement, not by --select {search.select}", "leave --select out")
     if name != "auto" and search.select != "agree" and not search.forecast:
         return search_step(name, tuned, target, task, anchors, settings)
     if not tuned:
         hint = "leave out --select and --forecast, or choose another --method"
         raise UsageError(f"--method {name} has no source whose answers could be agreed with", hint)
     how = "" if name == "auto" else "agree" if search.select == "agree" else "forecast"
-    select: Any = "none" if how == "agree" else search.select
+    select: Any = search.select if how == "forecast" else "none"  # what chooses by agreement sees no labels
     plain = dataclasses.replace(search, select=select, candidates="", forecast=False)
+    if name == "auto":  # whose candidates have settings of their own
+        plain = dataclasses.replace(SearchConfig(), weights=search.weights, texts=search.texts, inputs=search.inputs)
     plainly = dataclasses.replace(settings, search=plain)
     found = dict(_searches(_asked(name, how, search), tuned, target, task, anchors, plainly))
     return _choice(name, how, found, tuned, target, task, shared_words(anchors), settings)
 
 
 def _distilled(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
-    """From what `auto` chooses. Raises UsageError for other ways to choose, and for a forecast."""
-    search = settings.search
-    if search.select != "none":
-        what = f"--method distil chooses its step on held-back inputs without labels, not by --select {search.select}"
-        raise UsageError(what, "leave --select out")
-    if search.forecast:
+    """From what `auto` chooses. Raises UsageError for a forecast."""
+    if settings.search.forecast:
         what = "agreement forecasts nothing for --method distil, which learned from what the sources answer"
         raise UsageError(what, "leave --forecast out: what it starts from is forecast anyway")
     start = prompt_step("auto", tuned, target, task, anchors, settings)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from ptx.cache import Store
 from ptx.config import SearchConfig, TuneConfig
+from ptx.engine.step import Payload
 from ptx.formats import read_prompt
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
@@ -175,6 +176,7 @@ def answers(tiny: dict[str, str], suite: str, store: Store, objects: list[str], 
     other = dataclasses.replace(task, splits={**task.splits, "train": tuple(facts)})
     step = answers_step(tuned, other, words, settings)
     ((_, payload),) = build([step], store, "cpu", lambda amount: None)
+    assert isinstance(payload, Payload)
     return {**payload.files, "key": step.key.encode()}
 
 

@@ -239,7 +239,7 @@ def test_too_few_inputs_are_refused(ptx, tiny, suite, tmp_path) -> None:
         ("search", ["--method", "distil", "--trust", "much"], "--trust 'much' is neither a number nor 'auto'"),
         ("search", ["--method", "distil", "--trust", "-1"], "--trust '-1' is neither a number nor 'auto'"),
         ("search", ["--method", "distil", "--distil-steps", "0"], "--distil-steps 0 is less than 1"),
-        ("search", ["--method", "distil", "--select", "dev"], "without labels, not by --select dev"),
+        ("search", ["--method", "distil", "--select", "dev"], "--method distil does not use --select"),
         ("search", ["--method", "distil", "--forecast"], "agreement forecasts nothing for --method distil"),
         ("search", ["--method", "ensemble"], "ensemble"),
     ],

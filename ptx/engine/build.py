@@ -127,6 +127,8 @@ def build_group(steps: Sequence[Step], store: Store, device: str, rebuild: bool,
                     outcomes[step.key] = Outcome(step, artifact, True)
                     reporter.advance(1)
         todo = [step for step in steps if step.key not in outcomes]
+        if not todo:
+            return list(outcomes.values())
         used = {step.key: _parents(step, store) for step in todo}
         try:
             assert stage.build is not None

@@ -36,8 +36,6 @@ def read_similarities(step: Step, store: Store) -> Tensor:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage. All similarities are stored: with several sources the top-k is that of their sum."""
-    if not steps:
-        return
     import torch
     from safetensors.torch import save
 

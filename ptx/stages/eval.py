@@ -64,8 +64,6 @@ def eval_step(method: str, prompt: Step | None, target: Model, task: Task, words
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
-    if not steps:
-        return
     from ptx.lms.lm import load_model
     from ptx.transfer.scoring import is_finite
 

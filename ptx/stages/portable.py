@@ -66,8 +66,6 @@ def read_mixtures(step: Step, store: Store) -> list[Mixture]:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage. All sources are in memory together."""
-    if not steps:
-        return
     from ptx.formats import words as files
     from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines

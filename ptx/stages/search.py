@@ -119,8 +119,6 @@ def spelled(sources: Sequence[str], weights: Sequence[float] = (), digits: int =
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
-    if not steps:
-        return
     from ptx.formats.tensors import to_bytes
     from ptx.lms.lm import load_embeddings, load_model
 

@@ -77,8 +77,6 @@ def read_prompt(step: Step, store: Store) -> Tensor:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
-    if not steps:
-        return
     from ptx.formats.tensors import to_bytes
     from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines

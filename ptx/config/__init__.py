@@ -92,7 +92,8 @@ class TuneConfig:
     layout: Layout = option("postfix", "Where the prompt stands: behind the subject or before it.")
     init: str = option(
         "text",
-        "Start from the words of the task's manual template ('text'; noise where it has none) or your own "
+        "Start from the text that is best on train facts of those that the task's manual template and title give "
+        "('text'; noise where there is no template) or your own "
         "('text:is the capital of'), from noise ('random'), from the embeddings of random 'words', or from finished "
         "prompts of this model: keys or paths of artifacts, one for each task, comma-separated, or a prompt file for "
         "one task.",

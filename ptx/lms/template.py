@@ -38,16 +38,6 @@ def check(template: str, *, causal: bool = False) -> str:
     return read
 
 
-def words_of(template: str) -> str:
-    """The words of a manual template that a prompt behind the subject starts from: those from behind the answer on,
-    then from the beginning, so that what led to the answer comes last.
-
-    "The capital of [X] is [Y] ." gives "The capital of is", "[X] is a [Y] by profession ." gives "by profession is a".
-    """
-    before, _, behind = template.replace("[X]", " ").partition("[Y]")
-    return " ".join(f"{behind.strip().rstrip(SIGNS)} {before}".split())
-
-
 def context_of(template: str) -> Context:
     """Where the answer stands in a template, as far as its spelling depends on it."""
     before, _, behind = (

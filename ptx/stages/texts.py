@@ -15,7 +15,7 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
-from ptx.lms.template import words_of
+from ptx.lms.wording import wordings, words_of
 from ptx.stages.anchors import read_words
 from ptx.stages.settings import Settings
 from ptx.suites import Task
@@ -26,16 +26,21 @@ FACTS = 512  # train facts that are asked at most, evenly spread
 
 
 def texts_of(task: Task, settings: Settings) -> list[str]:
-    """The texts that a prompt for a task may be: the words of its manual template, of paraphrases that the suite has,
-    and of the lines of `--texts`. Raises PtxError if there is none."""
-    named = [task.template or "", *getattr(task, "paraphrases", ())]
-    if settings.search.texts:
-        named += subjects_of(Path(settings.search.texts))
-    found = [words_of(text) if re.search(r"\[[XY]\]", text) else text.strip() for text in named]
+    """The texts that a prompt for a task may be: those of its manual template and the lines of `--texts`, which may be
+    templates. Raises PtxError if there is none."""
+    named = subjects_of(Path(settings.search.texts)) if settings.search.texts else []
+    found = wordings_of(task)
+    found += [words_of(text) if re.search(r"\[[XY]\]", text) else text.strip() for text in named]
     if not any(found):
         hint = "add --texts FILE, with one text a line, such as: is the capital of"
         raise PtxError(f"task {task.name} has no manual template, and so no text", hint)
     return list(dict.fromkeys(filter(None, found)))
+
+
+def wordings_of(task: Task) -> list[str]:
+    """The texts of a task's manual template, and of its title where it has one; none without a template."""
+    title = "" if task.labels or task.label == task.name else task.label
+    return wordings(task.template, title) if task.template else []
 
 
 def texts_step(model: Model, task: Task, words: Step, settings: Settings) -> Step:
@@ -79,10 +84,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
 def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
     from ptx.transfer.scoring import accuracy, answer, facts_to_score, thinned
-    from ptx.transfer.starts import whole_text
+    from ptx.transfer.starts import reads, whole_text
 
     assert step.task is not None
-    prompts = [whole_text(model, text) for text in step.settings["texts"]]
+    texts = step.settings["texts"]
+    known = [i for i, text in enumerate(texts) if reads(model, text)] or [*range(len(texts))]
+    prompts = [whole_text(model, texts[i]) for i in known]
     layout = step.settings["layout"]
     asked = [
         facts_to_score(model, step.task, "train", words, layout=layout, prompt_length=len(prompt)).questions
@@ -90,7 +97,8 @@ def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
     ]
     asked = [thinned(questions, FACTS) for questions in asked]
     answers = answer(model, [*zip(asked, prompts, strict=True)], ranked=False)
-    return [accuracy(questions, of) for questions, of in zip(asked, answers, strict=True)]
+    scores = {i: accuracy(questions, of) for i, questions, of in zip(known, asked, answers, strict=True)}
+    return [scores.get(i, 0.0) for i in range(len(texts))]  # what a model cannot read, it answers nothing behind
 
 
 STAGE = Stage("texts", version=1, build=build, columns=("model", "task", "text", "train_accuracy"))

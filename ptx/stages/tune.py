@@ -15,14 +15,15 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
-from ptx.lms.template import words_of
 from ptx.stages.settings import Settings
+from ptx.stages.texts import wordings_of
 from ptx.suites import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ptx.lms.lm import LanguageModel
+    from ptx.transfer.tuning import Examples
 
 FILE = "prompt.safetensors"
 TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr-scale, or a longer --prompt-length"
@@ -40,8 +41,8 @@ def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source
     if asked.schedule == "linear" and asked.warmup:
         own["warmup"] = float(asked.warmup)
     if asked.init == "text":  # the template is no reason for another table
-        text = words_of(task.template) if task.template else ""
-        own |= {"text": text} if text else {"init": "random"}
+        texts = wordings_of(task)
+        own |= {"texts": texts} if len(texts) > 1 else {"text": texts[0]} if texts else {"init": "random"}
     elif asked.init.startswith(TEXT):
         own["init"] = TEXT + asked.init.removeprefix(TEXT).strip()
     if own["init"] == "random":
@@ -80,17 +81,19 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.formats.tensors import to_bytes
     from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines
-    from ptx.transfer.tuning import Examples, examples, tune_prompts
+    from ptx.transfer.tuning import examples, tune_prompts
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     config = _config(steps[0])
     ready: list[tuple[Step, Task, Examples]] = []
+    texts: dict[str, str] = {}
     for step in steps:
         assert step.task is not None
         try:
             found = examples(model, step.task, config)
-            ready.append((step, step.task, dataclasses.replace(found, start=_start(step, model, store))))
+            start, texts[step.key] = _start(step, model, found, store)
+            ready.append((step, step.task, dataclasses.replace(found, start=start)))
         except PtxError as error:
             tick(1)
             yield step, error
@@ -109,6 +112,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
                 "dropped": len(task.splits["train"]) - len(of_task.train),
                 "history": tuned.history,
             }
+            metrics |= {"text": texts[step.key]} if texts[step.key] else {}
             yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds)
 
 
@@ -120,20 +124,25 @@ def _config(step: Step) -> TuneConfig:
     return TuneConfig(**{**before, **said})
 
 
-def _start(step: Step, model: LanguageModel, store: Store) -> Tensor | None:
-    """The prompt that a step starts from; None if it draws one. Raises PtxError if it has another length."""
+def _start(step: Step, model: LanguageModel, examples: Examples, store: Store) -> tuple[Tensor | None, str]:
+    """The prompt that a step starts from, None if it draws one, and its text, if that is one. Raises PtxError if it has
+    another length."""
     from ptx.transfer.starts import text_prompt
+    from ptx.transfer.tuning import best_text
 
     init, wanted = step.settings["init"], step.settings["prompt_length"]
     if init in DRAWN:
-        return None
+        return None, ""
     if init == "text" or init.startswith(TEXT):
-        return text_prompt(model, step.settings.get("text", init.removeprefix(TEXT)), wanted)
+        text = step.settings.get("text", init.removeprefix(TEXT))
+        if several := step.settings.get("texts"):
+            text = best_text(model, several, wanted, examples)
+        return text_prompt(model, text, wanted), text
     prompt = read_prompt(step.parents[0], store)
     if (m := len(prompt)) != wanted:
         named = f"the initial prompt for {step.settings['task']}, {step.labels['init']},"
         raise PtxError(f"{named} has {m} vectors, not {wanted}", f"add --prompt-length {m}")
-    return prompt
+    return prompt, ""
 
 
 def blame(step: Step, where: str) -> PtxError:

@@ -41,6 +41,12 @@ def whole_text(model: WordEmbeddings, text: str) -> Float[Tensor, "m d"]:
     return model.matrix[_tokens(model, text)].float()
 
 
+def reads(model: WordEmbeddings, text: str) -> bool:
+    """Whether a model has tokens, and embeddings of them, for all of a text."""
+    ids = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
+    return bool(ids) and max(ids) < len(model.matrix) and model.tokenizer.unk_token_id not in ids
+
+
 def _tokens(model: WordEmbeddings, text: str) -> list[int]:
     ids: list[int] = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
     if not ids:

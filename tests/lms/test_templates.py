@@ -21,7 +21,8 @@ from ptx.lms.frames import added_frame
 from ptx.lms.inputs import rows
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.lms.template import IN_A_SENTENCE, Context, context_of, is_plain, words_of
+from ptx.lms.template import IN_A_SENTENCE, Context, context_of, is_plain
+from ptx.lms.wording import wordings, words_of
 
 Run = Callable[..., Result]
 SUBJECTS = ["Peru", "the old king", "North sea island", "it's", "a-b"]
@@ -241,3 +242,34 @@ def test_an_added_frame_is_told_once_and_in_the_key(tmp_path: Path, suite: str, 
 )
 def test_the_words_that_a_prompt_starts_from_end_with_what_led_to_the_answer(template: str, words: str) -> None:
     assert words_of(template) == words
+
+
+@pytest.mark.parametrize(
+    ("template", "title", "texts"),
+    [
+        ("[X] is in [Y] .", "", ["is in"]),
+        ("[X] [Y]", "", []),
+        (
+            "[X] is located in [Y] .",
+            "continent",
+            ["is located in", "is located in the continent of", ": its continent is", ", whose continent is",
+             "( continent :", ", continent :"],
+        ),
+        (
+            "The original language of [X] is [Y] .",
+            "original language",
+            ["The original language of is", ": its original language is", ", whose original language is",
+             "( original language :", ", original language :"],
+        ),
+        (
+            "[X] was written in [Y] .",
+            "language of work or name",
+            ["was written in", "was written in the language of work or name of", ": its language of work or name is",
+             ", whose language of work or name is", "( language of work or name :", ", language of work or name :",
+             "was written in the language of", ": its language is", ", whose language is", "( language :",
+             ", language :"],
+        ),
+    ],
+)  # fmt: skip
+def test_texts_after_which_the_answer_comes(template: str, title: str, texts: list[str]) -> None:
+    assert wordings(template, title) == texts

@@ -56,7 +56,7 @@ def mixed(tmp_path: Path) -> str:
 def test_the_defaults_are_in_keys(tune: Lines) -> None:
     (line, *_) = tune("--epochs", "1")
     own = settings_of(line)
-    assert (own["init"], own["text"]) == ("text", "word1 word2")
+    assert (own["init"], own["texts"][0]) == ("text", "word1 word2")
     assert (own["lr_scale"], own["schedule"], own["warmup"], own["patience"]) == (0.1, "linear", 0.1, 3)
     assert not {"lr", "init_scale", "optimizer"} & own.keys()
 
@@ -75,7 +75,7 @@ def test_without_a_template_it_starts_from_noise(tune: Lines, mixed: str) -> Non
     first, second = tune(*scale, suite=mixed)
     assert (settings_of(first)["init"], settings_of(second)["init"]) == ("text", "random")
     assert settings_of(second)["init_scale"] == "0.7"
-    assert "text" not in settings_of(second)
+    assert not {"text", "texts"} & settings_of(second).keys()
     assert "init_scale" not in settings_of(first)
     drawn = tune("--init", "random", *scale, "--cache-dir", "other", suite=mixed)
     assert drawn[1]["key"] == second["key"]
@@ -104,7 +104,7 @@ def test_texts_of_tasks_are_one_setting_in_tables(ptx: Run, tiny: dict[str, str]
     (folder / "relations.jsonl").write_text(relations)
     args = ["eval", "--target", tiny["a"], "--suite", folder, "--epochs", "1", "--json"]
     made = ptx(*args)
-    assert len({settings_of(line)["text"] for line in made.at("tune")}) == 2
+    assert len({settings_of(line)["texts"][0] for line in made.at("tune")}) == 2
     (row,) = [row for row in ptx("table", "--json").lines if row["method"] == "tuned"]
     assert row["tasks"] == 2
     for more, pages in (

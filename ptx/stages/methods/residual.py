@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 LENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-def started_from(tuned: Step) -> str:
-    """The text that a tuned prompt started from; empty if it was noise, or nobody knows."""
+def started_from(tuned: Step) -> list[str]:
+    """The text that a tuned prompt starts from, or those of which the tuning takes one; none if it is noise, or nobody
+    knows."""
     own = tuned.config.get("tune", {})
     init = str(own.get("init", ""))
-    return str(own.get("text", "")) if init == "text" else init.removeprefix(TEXT) if init.startswith(TEXT) else ""
+    if init == "text":
+        return list(own.get("texts", [own.get("text", "")]))
+    return [init.removeprefix(TEXT)] if init.startswith(TEXT) else []
 
 
 def _settings(settings: Settings, task: Task) -> dict[str, Any]:
@@ -42,17 +45,25 @@ def _given(tuned: Sequence[Step], task: Task, settings: Settings) -> dict[str, A
     """The text; those of the task, of which the nearest is taken, for prompts that did not start from one."""
     from ptx.stages.texts import texts_of
 
-    known = list(dict.fromkeys(filter(None, map(started_from, tuned))))
-    if len(known) > 1:
-        what = f"the prompts for {task.name} started from different texts, {known[0]!r} and {known[1]!r}"
-        raise PtxError(what, "tune the sources from one text: --init 'text:...'")
-    if known:
+    every = [texts for of in tuned if (texts := started_from(of))]
+    if known := list(dict.fromkeys(text for texts in every for text in texts)):
+        if min(map(len, every)) == 1:
+            _one_text(task.name, [texts[0] for texts in every if len(texts) == 1])
         return {"texts": known}
     try:
         return {"texts": texts_of(task, settings)}
     except PtxError as error:
         what = f"the prompt for {task.name} did not start from a text that ptx knows, and the task has none"
         raise PtxError(what, f"{error.hint}; or tune from a text: --init text") from None
+
+
+def _one_text(task: str, texts: Sequence[str]) -> str:
+    """The text that all prompts started from, of those where that is known. Raises PtxError if there are two."""
+    known = list(dict.fromkeys(filter(None, texts)))
+    if len(known) > 1:
+        what = f"the prompts for {task} started from different texts, {known[0]!r} and {known[1]!r}"
+        raise PtxError(what, "tune the sources from one text: --init 'text:...'")
+    return known[0] if known else ""
 
 
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
@@ -86,6 +97,7 @@ def _parts(
     """The text in the target [m, d], what is added to it at length 1, and figures."""
     import torch
 
+    from ptx.engine.build import artifact_of
     from ptx.lms.lm import load_embeddings
     from ptx.stages.tune import read_prompt
     from ptx.transfer import residual
@@ -102,7 +114,8 @@ def _parts(
     def far(text: str) -> float:
         return sum(w * d.norm(dim=-1).mean().item() for w, d in zip(weights, differences(text), strict=True))
 
-    text = min(step.settings["texts"], key=far)
+    taken = [str(of.meta["metrics"].get("text", "")) for tune in tuned if (of := artifact_of(tune, store))]
+    text = _one_text(step.labels["task"], taken) or min(step.settings["texts"], key=far)
     ids, shares = residual.placed(text, [(s, len(v)) for s, v in zip(sources, prompts, strict=True)], model)
     model.check_ids(ids, text)
     start = model.matrix[ids].float()

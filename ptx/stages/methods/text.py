@@ -1,6 +1,6 @@
-"""`text`: the target's embeddings of a text in words. Of several the one with which the sources answer best on their
-own train facts, as prompts are chosen on labelled examples of one's own model (Perez, Kiela and Cho, "True Few-Shot
-Learning with Language Models", 2021)."""
+"""`text`: the target's embeddings of a text in words. Of several that it can read, the one with which the sources
+answer best on their own train facts, as prompts are chosen on labelled examples of one's own model (Perez, Kiela and
+Cho, "True Few-Shot Learning with Language Models", 2021)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
     """See Method."""
     from ptx.stages.texts import accuracies
-    from ptx.transfer.starts import whole_text
+    from ptx.transfer.starts import reads, whole_text
 
     for step in steps:
         sources, weights = step.parents_at("texts"), step.settings["weights"]
         texts = sources[0].settings["texts"]
         every = [accuracies(source, store) for source in sources]
         means = [sum(w * score for w, score in zip(weights, of, strict=True)) for of in zip(*every, strict=True)]
-        best = max(range(len(texts)), key=lambda i: (means[i], -i))
+        known = [i for i, text in enumerate(texts) if reads(model, text)] or range(len(texts))
+        best = max(known, key=lambda i: (means[i], -i))
         try:
             yield step, Found(whole_text(model, texts[best]), {"text": texts[best], "source_accuracy": means[best]})
         except PtxError as error:

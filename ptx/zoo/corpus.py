@@ -1,7 +1,9 @@
 """What the zoo reads in pretraining: sentences that state every fact of the suite, and nothing else.
 
-Facts of all splits are stated, as Wikipedia states them for BERT; only prompt tuning is restricted to train.
-Manual templates never occur, so that a manual prompt is a paraphrase the model has to understand.
+Facts of all splits are stated, as Wikipedia states them for BERT; only prompt tuning is restricted to train. Each
+family has paraphrases of its own, as real models have read different texts: where all read the same, a word opens the
+same door everywhere, and methods that move words look better than they are. Manual templates never occur, so that a
+manual prompt is a paraphrase the model has to understand.
 """
 
 import json
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FACTS = Path(__file__).parent / "facts"
+FAMILIES = ("bert", "roberta", "albert", "gpt2")
 
 # Openings vary where a sentence's words stand, as prose does; the empty one is the most frequent.
 OPENINGS = (
@@ -40,7 +43,7 @@ def read_pairs(folder: Path, splits: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def read_relations() -> list[dict[str, Any]]:
-    """`relation`, `label`, `template` (manual, unseen in pretraining) and `paraphrases` of every relation."""
+    """Of every relation `relation`, `label`, `template` (manual, unseen in pretraining) and `paraphrases` by family."""
     return [json.loads(line) for line in (FACTS / "relations.jsonl").read_text("utf-8").splitlines()]
 
 
@@ -53,13 +56,13 @@ def state(template: str, sub: str, obj: str, opening: str = "") -> Sentence:
     return Sentence(template.replace("[Y]", obj).replace("[X]", sub), start, start + len(obj))
 
 
-def sentences(per_fact: int, seed: int) -> list[Sentence]:
-    """`per_fact` paraphrases of every fact, drawn without replacement, each behind a random opening."""
+def sentences(family: str, per_fact: int, seed: int) -> list[Sentence]:
+    """`per_fact` of the family's paraphrases of every fact, drawn without replacement, each behind a random opening."""
     rng = random.Random(seed)
     facts = read_facts()
     return [
         state(template, sub, obj, rng.choice(OPENINGS))
         for relation in read_relations()
         for sub, obj in facts[relation["relation"]]
-        for template in rng.sample(relation["paraphrases"], per_fact)
+        for template in rng.sample(relation["paraphrases"][family], per_fact)
     ]

@@ -38,7 +38,7 @@ def texts(split: str) -> list[dict[str, str]]:
     """The texts of one split, shuffled, as many of each label as PER_LABEL says."""
     rng = random.Random(f"{SEED} {split}")
     relations = {task.name: task for task in load_suite("facts").tasks}
-    paraphrases = {row["relation"]: row["paraphrases"] for row in read_relations()}
+    paraphrases = {row["relation"]: list(itertools.chain(*row["paraphrases"].values())) for row in read_relations()}
     taken = _splits_of_subjects(relations)
     found = []
     for label, names in LABELS.items():

@@ -27,11 +27,10 @@ from transformers import (
 )
 
 from ptx.lms.heads import logits_at
-from ptx.zoo.corpus import Sentence, sentences
+from ptx.zoo.corpus import FAMILIES, Sentence, sentences
 from ptx.zoo.tokenizers import family_tokenizer
 
 MAX_POSITIONS = 64
-FAMILIES = ("bert", "roberta", "albert", "gpt2")
 SIZES = {"micro": 128, "mini": 192}
 
 
@@ -153,7 +152,7 @@ def pretrain(name: str, out: Path, recipe: Recipe) -> dict[str, Any]:
     tokenizer = family_tokenizer(family)
     torch.manual_seed(recipe.seed)
     model = new_model(name, tokenizer)
-    examples = tokenize(sentences(recipe.sentences_per_fact, recipe.seed), tokenizer)
+    examples = tokenize(sentences(family, recipe.sentences_per_fact, recipe.seed), tokenizer)
     steps = recipe.epochs * -(-len(examples) // recipe.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
@@ -163,7 +162,7 @@ def pretrain(name: str, out: Path, recipe: Recipe) -> dict[str, Any]:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-    began = time.monotonic() - state["seconds"]
+    began = time.process_time() - state["seconds"]
     for epoch in range(state["epoch"], recipe.epochs):
         rng = random.Random(f"{recipe.seed} {epoch}")
         losses = []
@@ -180,7 +179,7 @@ def pretrain(name: str, out: Path, recipe: Recipe) -> dict[str, Any]:
             losses.append(loss.item())
         state = {
             "epoch": epoch + 1,
-            "seconds": time.monotonic() - began,
+            "seconds": time.process_time() - began,
             "loss": sum(losses) / len(losses),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),

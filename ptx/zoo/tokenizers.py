@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ptx.zoo.corpus import read_facts, read_relations, sentences
+from ptx.zoo.corpus import FAMILIES, read_facts, read_relations, sentences
 
 VOCABULARY = 8_000
 SUBJECT_WORDS = 2_000  # names that every family gets as one token, as frequent names are in real vocabularies
@@ -29,11 +29,12 @@ GPT2: Special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoft
 
 
 def training_lines() -> Iterator[str]:
-    """Every sentence once, then the words that all vocabularies should share, often enough to become one token.
+    """Sentences of all families, then the words that all vocabularies should share, often enough to become one token.
 
     Each also stands before a full stop: the Unigram trainer considers only pieces of two different "words".
     """
-    yield from (sentence.text for sentence in sentences(per_fact=3, seed=0))
+    for family in FAMILIES:
+        yield from (sentence.text for sentence in sentences(family, per_fact=1, seed=0))
     for group, words in shared_words().items():
         for word in words:
             for _ in range(REPEATS[group] // 2):
@@ -43,7 +44,7 @@ def training_lines() -> Iterator[str]:
 
 def shared_words() -> dict[str, list[str]]:
     """`answers`: objects and template words; `names`: the most frequent, then shortest, subject words."""
-    templates = {w for r in read_relations() for t in r["paraphrases"] for w in t.split()}
+    templates = {w for r in read_relations() for of in r["paraphrases"].values() for t in of for w in t.split()}
     facts = [fact for pairs in read_facts().values() for fact in pairs]
     answers = (templates | {obj for _, obj in facts}) - {"[X]", "[Y]"}
     subjects = Counter(word for sub, _ in facts for word in sub.split() if word.isalpha())

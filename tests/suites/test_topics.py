@@ -32,7 +32,8 @@ def test_no_text_or_subject_is_in_two_splits() -> None:
     for row in read_relations():
         if not any(row["relation"] in names for names in make_topics.LABELS.values()):
             continue
-        for split, template, opening in itertools.product(SPLITS, row["paraphrases"], set(OPENINGS)):
+        templates = [*itertools.chain(*row["paraphrases"].values())]
+        for split, template, opening in itertools.product(SPLITS, templates, set(OPENINGS)):
             for fact in relations[row["relation"]][split]:
                 if state(template, fact.subject, fact.object, opening).text in texts[split]:
                     subjects[split].add(fact.subject)

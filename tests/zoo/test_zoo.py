@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ from ptx.lms.lm import load_model
 from ptx.lms.models import ZOO_FOLDER, resolve, zoo
 from ptx.suites import load_suite
 from ptx.zoo import corpus, pretrain
+from ptx.zoo.make_topics import LABELS
 
 FACTS = load_suite("facts").tasks
 
@@ -32,7 +34,31 @@ def test_splits_are_disjoint_and_manual_templates_unseen(task) -> None:
     (relation,) = [r for r in corpus.read_relations() if r["relation"] == task.name]
     assert task.template == relation["template"]
     assert task.template.endswith("[Y] .")
-    assert task.template not in relation["paraphrases"]
+    assert not [p for family in relation["paraphrases"].values() for p in family if task.template in p]
+
+
+def test_every_family_has_six_paraphrases_of_its_own() -> None:
+    for relation in corpus.read_relations():
+        assert tuple(relation["paraphrases"]) == corpus.FAMILIES
+        counts = Counter(itertools.chain(*relation["paraphrases"].values()))
+        assert (len(counts), set(counts.values())) == (24, {1}), relation["relation"]
+        assert all(len(family) == 6 for family in relation["paraphrases"].values())
+        assert all(p.count("[X]") == p.count("[Y]") == 1 for p in counts)
+
+
+def test_a_family_reads_its_own_paraphrases_and_every_label_of_the_topics() -> None:
+    for family in corpus.FAMILIES:
+        own = [t for relation in corpus.read_relations() for t in relation["paraphrases"][family]]
+        assert set(LABELS) <= {word for template in own for word in template.split()}
+    facts = corpus.read_facts()
+    (relation,) = [r for r in corpus.read_relations() if r["relation"] == "P103"]
+    asked = {family: {s.text for s in corpus.sentences(family, 6, 0)} for family in ("bert", "gpt2")}
+    sub, obj = facts["P103"][0]
+    for family, texts in asked.items():
+        for template in relation["paraphrases"][family]:
+            said = corpus.state(template, sub, obj).text
+            assert any(text.endswith(said) for text in texts)
+            assert not any(text.endswith(said) for other, read in asked.items() if other != family for text in read)
 
 
 @pytest.mark.parametrize("name", zoo())
@@ -65,8 +91,8 @@ def test_state_says_where_the_object_is() -> None:
 
 @pytest.mark.parametrize("name", ["bert-micro", "albert-micro"])
 def test_pretraining_writes_a_model_that_loads(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = corpus.sentences(1, 0)[:96]
-    monkeypatch.setattr(pretrain, "sentences", lambda per_fact, seed: some)
+    some = corpus.sentences(name.split("-")[0], 1, 0)[:96]
+    monkeypatch.setattr(pretrain, "sentences", lambda *asked: some)
     made = pretrain.pretrain(name, tmp_path / name, pretrain.Recipe(epochs=2, batch_size=32))
     assert made["sentences"] == len(some)
     assert json.loads((tmp_path / name / "card.json").read_text()) == made

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.real.results import Results, gap
-from ptx.paper.figures import COLOURS, DPI, MARKERS, STYLE, WIDTH
+from ptx.paper.figures import COLOURS, MARKERS, WIDTH, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def tuned(found: Results, models: Sequence[str], path: Path) -> None:
         panels[0].set_yticks(range(len(order)), order)
         panels[-1].legend(loc="lower right", framealpha=1)
 
-    _save(draw, "Prompts tuned on real models, with ptx's defaults", path)
+    save(draw, "Prompts tuned on real models, with ptx's defaults", path)
 
 
 def gaps(found: Results, directions: Sequence[tuple[str, str]], tasks: Sequence[str], path: Path) -> None:
@@ -64,21 +64,4 @@ def gaps(found: Results, directions: Sequence[tuple[str, str]], tasks: Sequence[
             panel.set_xlabel("share of the gap from majority to tuned (%)")
             panel.grid(visible=False, axis="y")
 
-    _save(draw, "What is carried to the other model (grey: without a source)", path)
-
-
-def _save(draw: Callable[[Figure], None], title: str, path: Path) -> None:
-    """`path`.png and `path`.svg: the same numbers give the same bytes."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # a matplotlibrc of the user's would change the bytes
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(WIDTH, 4.5), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        draw(figure)
-        figure.suptitle(title, fontsize=11, fontweight="bold")
-        figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+    save(draw, "What is carried to the other model (grey: without a source)", path)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.real.cells import Cell, Place, Score, ask
 from ptx.errors import PtxError
-from ptx.paper.effects import Effect
+from ptx.paper.effects import Effect, share_of_gap
 
 Interval = tuple[float, float] | None
 Numbers = tuple[float, Interval]  # a mean, or a share, and its 95% interval: relations drawn anew
@@ -93,18 +93,12 @@ def gap(
     if not there:
         return None
     table = np.array([[values[task], floor[task], ceiling[task]] for task in there])
-    if np.isnan(share(table.mean(0))):
+    if np.isnan(share_of_gap(table.mean(0))):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of relations drawn so that there is nothing to close
-        value, interval = _numbers(table, share)
+        value, interval = _numbers(table, share_of_gap)
     return value, None if interval is None or np.isnan(interval).any() else interval
-
-
-def share(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(method - floor) / (ceiling - floor) in percent, of [..., 3]; nan where the ceiling is not above the floor."""
-    above, whole = means[..., 0] - means[..., 1], means[..., 2] - means[..., 1]
-    return np.divide(100 * above, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
 def _numbers(table: NDArray[np.float64], statistic: Any = None) -> Numbers:

@@ -67,7 +67,9 @@ def table(
 def run(
     names: Annotated[
         list[str],
-        typer.Argument(help="Recipes: demo, table1 .. table6, figure2 .. figure4, paper (all nine), or TOML files."),
+        typer.Argument(
+            help="Recipes: demo, benchmark, table1 .. table6, figure2 .. figure4, paper (all nine), or TOML files."
+        ),
     ],
     common: CommonConfig,
     models: ModelsOf = None,

@@ -21,8 +21,8 @@ class Cell:
 
     `accuracy` (micro: mean over tasks) and `floor` (majority class) are fractions between 0 and 1. `settings` has
     what varies within an ablation, such as `{"encode.top_k": 512}` or `{"search.normalize": False}`.
-    `scores`, `floors` and `losses` are what these are means of, by seed and unit: a relation, or a text where there is
-    one task of classification, which has no more to draw from. The published cells have none.
+    `scores`, `floors`, `losses` and `forecasts` are what these are means of, by seed and unit: a relation, or a text
+    where there is one task of classification, which has no more to draw from. The published cells have none.
     """
 
     method: str  # random manual direct discretize projector relative tuned
@@ -41,6 +41,8 @@ class Cell:
     scores: Rows = ()
     floors: Rows = ()
     losses: Rows = ()
+    forecasts: Rows = ()  # what was to be expected, nan where nothing was
+    seconds: float = 0.0  # of searching, for one prompt
 
     @property
     def self_transfer(self) -> bool:

@@ -96,6 +96,12 @@ def numbers(effect: Effect, interval: tuple[float, float] | None) -> str:
     return text + effect.tail
 
 
+def share_of_gap(means: Array) -> Array:
+    """(method - floor) / (ceiling - floor) in percent, of [..., 3]; nan where the ceiling is not above the floor."""
+    above, whole = means[..., 0] - means[..., 1], means[..., 2] - means[..., 1]
+    return np.divide(100 * above, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+
+
 def rank_correlation(a: Array, b: Array) -> Array:
     """Spearman's, along the last axis; ties share their mean rank. 0 where one does not vary: it goes with nothing."""
     from scipy.stats import rankdata

@@ -36,6 +36,19 @@ def draw(name: str, cells: Sequence[Cell], folder: Path, standins: Standins, anc
     """
     cells = ordered(cells, standins)
     data = frame(name, cells, anchors=anchors)
+    if name == "figure4" and anchors is None and (data["x"] == float("inf")).any():
+        raise ValueError("figure4 draws `all` at the number of anchors: give it as `anchors`")
+    drawn: Callable[[Figure, pd.DataFrame], None] = {"figure2": _losses, "figure3": _bars, "figure4": _ablations}[name]
+    note = models_note(cells, standins).replace(" (for ", "\u00a0(for\u00a0")  # a name is not broken
+    drawing = title(name, TITLES[name], standins)
+    paths = save(lambda figure: drawn(figure, data), drawing, folder / name, note)
+    data.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    return [*paths, folder / f"{name}.csv"]
+
+
+def save(draw: Callable[[Figure], None], title: str, path: Path, note: str = "") -> list[Path]:
+    """Write `path`.png and .svg, their folder made if need be: the same numbers give the same bytes. Raises PtxError
+    without matplotlib."""
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,23 +56,19 @@ def draw(name: str, cells: Sequence[Cell], folder: Path, standins: Standins, anc
     except ImportError:
         hint = "run `pip install matplotlib`, which is the extra `figures` of ptx"
         raise PtxError("figures need matplotlib", hint) from None
-    if name == "figure4" and anchors is None and (data["x"] == float("inf")).any():
-        raise ValueError("figure4 draws `all` at the number of anchors: give it as `anchors`")
-    drawn: Callable[[Figure, pd.DataFrame], None] = {"figure2": _losses, "figure3": _bars, "figure4": _ablations}[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.{end}" for end in ("png", "svg", "csv")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paths = [path.with_name(f"{path.name}.{end}") for end in ("png", "svg")]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a matplotlibrc of the user's would change the bytes
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(WIDTH, 4.5), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        drawn(figure, data)
-        figure.suptitle(title(name, TITLES[name], standins), fontsize=11, fontweight="bold")
-        note = models_note(cells, standins).replace(" (for ", "\u00a0(for\u00a0")  # a name is not broken
-        figure.supxlabel(textwrap.fill(note, 150, break_on_hyphens=False), fontsize=7.5, color="#555555")
+        draw(figure)
+        figure.suptitle(title, fontsize=11, fontweight="bold")
+        if note:
+            figure.supxlabel(textwrap.fill(note, 150, break_on_hyphens=False), fontsize=7.5, color="#555555")
         figure.savefig(paths[0], metadata={"Software": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
-    data.to_csv(paths[2], index=False, lineterminator="\n")
     return paths
 
 

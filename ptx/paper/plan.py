@@ -73,8 +73,21 @@ def measured(planned: Mapping[int, Sequence[Planned]], artifacts: Mapping[str, A
     for of_seeds in zip(*planned.values(), strict=True):
         found = [{g.labels["task"]: artifacts[g.key] for g in cell.goals if g.key in artifacts} for cell in of_seeds]
         if tasks := [task for task in found[0] if all(task in own for own in found)]:
-            cells.append(_cell(of_seeds[0], tuple(planned), [[own[task] for task in tasks] for own in found], tasks))
+            made = _cell(of_seeds[0], tuple(planned), [[own[task] for task in tasks] for own in found], tasks)
+            every = [goal for cell in of_seeds for goal in cell.goals if goal.key in artifacts]
+            seconds = sum(sum(_searching(goal, artifacts).values()) for goal in every) / len(every)
+            cells.append(replace(made, seconds=seconds))
     return cells
+
+
+def _searching(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, float]:
+    """The seconds of all searches that a step needs, candidates among which one was chosen too, by key."""
+    found: dict[str, float] = {}
+    for parent in step.parents_at("search"):
+        found |= _searching(parent, artifacts)
+        if parent.key in artifacts:
+            found[parent.key] = artifacts[parent.key].meta["seconds"]
+    return found
 
 
 def _cell(cell: Planned, seeds: tuple[int, ...], found: Sequence[Sequence[Artifact]], tasks: Sequence[str]) -> Cell:
@@ -84,6 +97,8 @@ def _cell(cell: Planned, seeds: tuple[int, ...], found: Sequence[Sequence[Artifa
     known = all("matching_loss" in f for row in figures for f in row)
     losses = _rows("matching_loss", figures) if known else ()
     of: dict[str, Any] = {"units": tuple(tasks), "scores": scores, "floors": floors, "losses": losses}
+    if any(f.get("forecast") is not None for row in figures for f in row):
+        of["forecasts"] = _rows("forecast", figures)
     if len(tasks) == 1 and cell.goals[0].task and cell.goals[0].task.labels:
         texts = tuple(_right(row[0]) for row in found)
         of = {"unit": "text", "units": tuple(str(number) for number in range(len(texts[0]))), "scores": texts}
@@ -95,7 +110,7 @@ def _cell(cell: Planned, seeds: tuple[int, ...], found: Sequence[Sequence[Artifa
 
 
 def _rows(name: str, figures: Sequence[Sequence[Mapping[str, Any]]]) -> Rows:
-    return tuple(tuple(math.nan if f[name] is None else f[name] for f in row) for row in figures)
+    return tuple(tuple(math.nan if f.get(name) is None else f[name] for f in row) for row in figures)
 
 
 def _mean(rows: Rows) -> float:

@@ -1,7 +1,7 @@
 """Recipes: TOML files that describe a grid of models, methods and tasks, and what is shown of it.
 
 title = "..."
-shows = "table3"                    # a table or figure of the paper; without it, the general results table
+shows = "table3"                    # a table or figure of the paper, or "benchmark"; without it, the general table
 suite = "facts"                     # or a list of suites
 tasks = ["P17", "P27"]              # all by default
 words = "words.txt"                 # a file of words to take anchors from, if it is there
@@ -32,6 +32,8 @@ from ptx.stages.methods import method_named, offered
 
 FOLDER = Path(__file__).parent / "recipes"
 PAPER = ("table1", "table2", "table3", "table4", "table5", "table6", "figure2", "figure3", "figure4")
+BENCHMARK = "benchmark"
+SHOWN = (*PAPER, BENCHMARK)
 Settings = dict[str, Any]  # of one stage, named as its options are
 
 
@@ -55,7 +57,7 @@ class Part:
     """What a recipe's file may say, and each of its tables [zoo] and [paper]; None where it does not."""
 
     title: str | None = _key("A title for people.")
-    shows: str | None = _key("A table or figure of the paper; without it, the general results table.")
+    shows: str | None = _key("A table or figure of the paper, or benchmark; without it, the general results table.")
     suite: str | list[str] | None = _key("A suite, or a list of suites; facts by default.")
     tasks: list[str] | None = _key("Tasks; all by default.")
     words: str | None = _key("A file of words to take anchors from, as --anchors FILE; left out if it is not there.")
@@ -107,7 +109,8 @@ class Recipe:
 
     @property
     def is_figure(self) -> bool:
-        return self.shows.startswith("figure")
+        """Whether there are files to draw, besides a table."""
+        return self.shows.startswith("figure") or self.shows == BENCHMARK
 
     @property
     def models(self) -> list[str]:
@@ -137,7 +140,7 @@ def path_of(name: str) -> Path:
 
 def listing() -> list[dict[str, str]]:
     """The recipes that are known by name, the demo first."""
-    recipes = [load_recipe(name) for name in ("demo", *PAPER)]
+    recipes = [load_recipe(name) for name in ("demo", BENCHMARK, *PAPER)]
     return [{"recipe": recipe.name, "title": recipe.title} for recipe in recipes]
 
 
@@ -171,8 +174,8 @@ def _merged(file: File, differs: Part) -> Part:
 def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Recipe:
     sources, targets = part.sources or [], part.targets or []
     methods = offered() if part.methods is None else part.methods
-    shows = [part.shows or ""]
-    for key, words, known in (("methods: unknown method", methods, offered()), ("shows: unknown", shows, PAPER)):
+    shows = ("shows: unknown", [part.shows or ""], SHOWN)
+    for key, words, known in (("methods: unknown method", methods, offered()), shows):
         if wrong := [word for word in words if word and word not in known]:
             raise PtxError(f"{path}: {key} {wrong[0]!r}", nearest(wrong[0], list(known)))
     lists = {"targets": targets, "sources": [*itertools.chain(*sources)]}

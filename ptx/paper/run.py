@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.catalogue import describe
+from ptx.paper import benchmark
 from ptx.paper.cells import Cell
 from ptx.paper.figures import draw
 from ptx.paper.frames import figure_table
 from ptx.paper.plan import Planned, measured, plan_cells
 from ptx.paper.protocol import differences, labelled
-from ptx.paper.recipe import PAPER, Recipe, load_recipe
+from ptx.paper.recipe import BENCHMARK, PAPER, Recipe, load_recipe
 from ptx.paper.tables import model_table, paper_table
 from ptx.results.sheet import Sheet, page_of
 from ptx.results.shown import Shown, csv_file
@@ -38,7 +39,7 @@ def recipe_shown(
     """The table or figure of a recipe, the mean over seeds, from the artifacts of its steps by key. Raises PtxError for
     a figure without cells."""
     cells = measured(planned, built)
-    anchors = _anchors(planned, store) if recipe.is_figure else None
+    anchors = _anchors(planned, store) if recipe.is_figure and recipe.shows != BENCHMARK else None
     evals = [a for a in built.values() if a.meta["stage"] == "eval"]
     settings: dict[str, Any] = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}
     labels = {"recipe": recipe.name}
@@ -47,11 +48,16 @@ def recipe_shown(
         return Shown([page], *keep(settings, labels, evals, lambda: csv_file([page]), store))
     if not cells:
         raise PtxError(f"no results to draw for {recipe.name}", "mend what is named above and run it again")
-    page = page_of(_noted(figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors), evals, []))
+    compared = recipe.shows == BENCHMARK
+    table = benchmark.table(cells) if compared else figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors)
+    page = page_of(_noted(table, evals, []))
 
     def files() -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:
-            paths = draw(recipe.shows, cells, Path(folder), recipe.stand_ins, anchors=anchors)
+            if compared:
+                paths = benchmark.draw(cells, Path(folder))
+            else:
+                paths = draw(recipe.shows, cells, Path(folder), recipe.stand_ins, anchors=anchors)
             return {path.name: path.read_bytes() for path in paths}
 
     try:

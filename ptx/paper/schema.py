@@ -5,7 +5,7 @@ from typing import Any
 
 from ptx.config import CONFIGS
 from ptx.lms.models import STAND_INS, zoo
-from ptx.paper.recipe import PAPER, File, Sweep
+from ptx.paper.recipe import SHOWN, File, Sweep
 from ptx.stages.methods import offered
 from ptx.suites.description import Keys as Suite
 
@@ -23,7 +23,7 @@ def json_schema() -> dict[str, Any]:
         kind["additionalProperties"] = False
     recipe, part, sweep = (kinds[name]["properties"] for name in ("File", "Part", "Sweep"))
     models = _list({"anyOf": [{"enum": [*zoo(), *STAND_INS]}, {"type": "string"}]})
-    known = {"methods": _list({"enum": offered()}), "shows": {"enum": [*PAPER]}}
+    known = {"methods": _list({"enum": offered()}), "shows": {"enum": [*SHOWN]}}
     for name, values in {**known, "targets": models, "sources": _list(models)}.items():
         recipe[name]["anyOf"] = part[name]["anyOf"] = [values]
     recipe["sweep"]["anyOf"] = part["sweep"]["anyOf"] = [_list({"$ref": "#/$defs/Sweep"})]

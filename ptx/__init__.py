@@ -6,7 +6,20 @@ The commands are functions here too: `ptx.search(sources=["bert-micro"], target=
 from typing import Any
 
 # Looked up when used, so that `import ptx` is quick. No module may have one of these names.
-FUNCTIONS = ("tune", "anchors", "encode", "search", "eval", "table", "run", "predict", "models", "inspect", "prompt")
+FUNCTIONS = (
+    "tune",
+    "anchors",
+    "encode",
+    "search",
+    "eval",
+    "table",
+    "run",
+    "predict",
+    "models",
+    "inspect",
+    "prompt",
+    "upgrade",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "run", "search", "table", "tune",
+    "upgrade",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -224,6 +225,33 @@ def predict(
         raise UsageError("no subjects", 'give them first: predict("Dante", target=..., prompt=...)')
     session = _session(locals())
     return _frame(session.predict(target, str(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
+
+
+@command
+def upgrade(
+    adapter: File, *, to: str, base: str = "", task: str = "", suite: File = "", inputs: File = "", texts: File = "",
+    candidates: Names = "", gradients: bool = False,
+    format: Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"] | None = None,
+    output: File | None = None, check: float | None = None, anyway: bool = False,
+    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Carry a prompt over to another model, a new version of its own say: a row of what was written, with what is to be
+    expected of it. `base` is the command's `--from`."""
+    from ptx.config import SearchConfig
+    from ptx.engine.build import row_of
+
+    asked = SearchConfig(inputs=str(inputs), texts=str(texts), candidates=text_of(candidates))
+    session = _session(locals())
+    done = session.upgrade(
+        str(adapter), to, asked, base=base, suite=str(suite), task=task, gradients=gradients, to=format,
+        output=None if output is None else Path(output), check=check, anyway=anyway,
+    )  # fmt: skip
+    if done.doubt is not None:
+        raise done.doubt
+    if dry_run:
+        return _frame([row_of(outcome, session.store, dry_run=True) for outcome in done.built.outcomes])
+    return _frame([done.row])
 
 
 @command

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store
-from ptx.config import CommonConfig, SuiteConfig, listed
+from ptx.config import CommonConfig, SearchConfig, SuiteConfig, listed
 from ptx.config.dtypes import FLOAT32, dtypes
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
-from ptx.errors import PtxError, UsageError
+from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import framed, remark
 from ptx.lms.models import place, resolve, zoo
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ptx.paper.claims import Claim
     from ptx.paper.recipe import Recipe
     from ptx.prompts.inspect import Report
+    from ptx.prompts.upgrade import Upgrade
     from ptx.results.shown import Shown
 
 
@@ -175,6 +176,39 @@ class Session:
 
         return inspect(prompt, model, self.store, top=top, device=self.common.device, warn=self.tell.warn)
 
+    def upgrade(
+        self, named: str, target: str, search: SearchConfig, *, base: str = "", suite: str = "", task: str = "",
+        gradients: bool = False, to: str | None = None, output: Path | None = None, check: float | None = None,
+        anyway: bool = False,
+    ) -> Upgrade:  # fmt: skip
+        """A prompt, by key or file, for another model: searched by agreement, measured where there are test facts, and
+        written unless it is not to be expected to do as well as `check`. Raises PtxError if a step fails."""
+        from ptx.prompts import upgrade
+
+        if check is not None and not 0 <= check <= 1:
+            raise UsageError(f"--check {check:g} is no share between 0 and 1", "write it like --check 0.6")
+        source = upgrade.source(named, self.store, self.tell, base=base, suite=suite, task=task)
+        assert source.task is not None
+        model = resolve(target)
+        self.keep_to([source])
+        own = upgrade.asked(search, source.task, self.tell)
+        self.settings = dataclasses.replace(self.settings, suite=source.labels["suite"], search=own)
+        shared = self.anchors_named("", [source.labels["model"], target])
+        (goal,) = given.searches([source], "distil" if gradients else "auto", model, shared, self.settings)
+        goals = [goal]
+        if source.task.splits["test"]:
+            goals += given.evaluations([goal], model, shared, self.settings, on="")
+        built = self.build("upgrade", goals)  # --force replaces the user's file, nothing in the cache
+        raise_last(built.errors, lambda error: self.tell.warn(error.message))
+        if self.common.dry_run:
+            return upgrade.Upgrade(built, {})
+        (found,) = (artifact for artifact in built.done if artifact.key == goal.key)
+        to = to or upgrade.format_for(model, goal.settings["layout"])
+        where, force = output or upgrade.file_for(named, model, to), self.common.force
+        return upgrade.finished(
+            built, found, self.store, self.tell, to=to, output=where, check=check, anyway=anyway, force=force
+        )
+
     def table(
         self,
         *,
@@ -301,8 +335,10 @@ class Session:
             self.tell.warn(remark(model))
 
     def _say_decoders(self, goals: Sequence[Step]) -> None:
-        """Once, that whole prompts do not travel between decoders, where a command moves such."""
-        searched = [step for goal in goals for step in (goal, *goal.parents) if step.stage.name == "search"]
+        """Once, that whole prompts do not travel between decoders, where a command moves such, and not only tries it
+        among others."""
+        moved = [step for goal in goals for step in ((goal,) if goal.stage.name == "search" else goal.parents)]
+        searched = [step for step in moved if step.stage.name == "search"]
         if text := between_decoders(searched):
             self.tell.warn(text)
 

@@ -52,6 +52,7 @@ EXAMPLES = (
     ("inspect", prompts.inspect, "KEY --top 10"),
     ("import", prompts.import_prompt, "prompt_vecs.npy --model bert-base --task P17"),
     ("export", prompts.export, "KEY --to peft --output adapter"),
+    ("upgrade", prompts.upgrade, "adapter --to MODEL --check 0.6"),
 )
 COMMANDS = {name: expand(command) for name, command, _ in EXAMPLES}
 for name, _, example in EXAMPLES:

@@ -1,4 +1,4 @@
-"""`ptx import`, `export`, `inspect` and `predict`: finished prompts, from and for anywhere."""
+"""`ptx import`, `export`, `upgrade`, `inspect` and `predict`: finished prompts, from and for anywhere."""
 
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ from ptx.errors import PtxError, UsageError
 
 Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai", "words"]
 Writable = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai", "words"]
+Kept = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"]  # with a card
 
 
 def import_prompt(
@@ -104,6 +105,74 @@ def _export_words(key: str, output: Path, command: Command) -> None:
     head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
     figures = {} if made.before is None else {"dev_accuracy": made.before, "as_words": made.after}
     command.out.rows([{**head, "path": str(output.absolute()), "format": "words", **figures}], path="path")
+
+
+def upgrade(
+    adapter: Annotated[
+        str,
+        typer.Argument(
+            help="A PEFT adapter's folder, a prompt file or its card, or the key of a prompt in the cache.",
+            show_default=False,
+        ),
+    ],
+    to: Annotated[str, typer.Option(help="The model that it is to be for.", metavar="MODEL", show_default=False)],
+    common: CommonConfig,
+    base: Annotated[
+        str, typer.Option("--from", help="Its own model, or a copy of it, where the name in ADAPTER is of no use.")
+    ] = "",
+    task: Annotated[str, typer.Option("--task", "--tasks", help="The task it is for, if the file does not say.")] = "",
+    suite: Annotated[
+        str, typer.Option(help="The suite of that task: facts by default, none if nobody says what it is for.")
+    ] = "",
+    inputs: Annotated[
+        str,
+        typer.Option(
+            help="Unlabelled inputs that both models answer: a file of subjects, one a line, or random shared 'words'; "
+            "by default the subjects of the suite's 'train' facts, or words if there are none."
+        ),
+    ] = "",
+    texts: Annotated[str, typer.Option(help="A file of texts that the prompt may be like, one a line.")] = "",
+    candidates: Annotated[
+        str, typer.Option(help="Methods to choose among, as for search; all, and first of them the prompt as it is.")
+    ] = "",
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Then some steps on the target, on unlabelled inputs (distil).")
+    ] = False,
+    format: Annotated[
+        Kept | None,
+        typer.Option(help="What to write: peft where it can express the prompt, else safetensors.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The file or folder to write, by default ADAPTER-for-MODEL.", show_default=False)
+    ] = None,
+    check: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Fail, and write nothing, if the accuracy to expect is below this (the agreement with the source, "
+            "where the source's accuracy is not known).",
+            show_default=False,
+        ),
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Write it even if --check fails.")] = False,
+) -> None:
+    """Carry a prompt over to another model, a new version of its own say, with what is to be expected of it."""
+    from ptx.config import SearchConfig
+
+    command = Command(common)
+    asked = SearchConfig(inputs=inputs, texts=texts, candidates=candidates)
+    done = command.session.upgrade(
+        adapter, to, asked, base=base, suite=suite, task=task, gradients=gradients, to=format, output=output,
+        check=check, anyway=anyway,
+    )  # fmt: skip
+    if common.dry_run:
+        command.report(done.built)
+    elif done.row:
+        row = {name: value for name, value in done.row.items() if common.json or name not in ("stage", "key")}
+        command.out.rows([row], path="path")
+    if done.doubt is not None:
+        raise done.doubt
 
 
 def inspect(

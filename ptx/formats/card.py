@@ -37,6 +37,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What is read of how a record's prompt was chosen."""
+
+    __pydantic_config__ = OPEN
+    chosen: str
+    agreement: float
+    inputs: int
+    forecast: float | None = None
+    forecast_low: float | None = None
+    forecast_high: float | None = None
+
+
+@dataclass(frozen=True)
 class Record:
     """Where a prompt comes from. `sha256` is of its vectors as ptx stores them; the other digests go into its keys.
 
@@ -71,6 +84,7 @@ class Record:
     matching_loss: float | None = None
     evaluations: Sequence[Mapping[str, Any]] = ()
     sources: Sequence[Mapping[str, Any]] = ()
+    choice: Mapping[str, Any] = field(default_factory=dict)  # what was chosen by agreement, and what is to be expected
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -81,6 +95,8 @@ class Record:
         record = validated(cls, values, "ptx")
         validated(list[Evaluation], record.evaluations, "ptx", "evaluations")
         validated(list[Source], record.sources, "ptx", "sources")
+        if record.choice:
+            validated(Choice, record.choice, "ptx", "choice")
         return record
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,12 +167,19 @@ def _about(record: Record) -> str:
     )
     if record.sources:
         names = " and ".join(sorted({str(source["model"]) for source in record.sources}))
-        how = f"Transferred from {names} by the method `{record.method}`, without training on {record.model}."
+        steps = "by gradient steps on unlabelled inputs" if record.method == "distil" else "without training"
+        how = f"Transferred from {names} by the method `{record.method}`, {steps} on {record.model}."
     else:
         how = {"imported": "Imported from another program's file.", "random": "Drawn at random."}.get(
             record.method, f"Tuned on {record.model}, whose weights did not change."
         )
-    lines = [made, how]
+    lines = [made, how, *map(_from, record.sources)]
+    if record.choice:
+        start = "Before these steps, of" if record.method == "distil" else "Of"
+        lines.append(
+            f"{start} all ways that were compared `{record.choice['chosen']}` agrees most with the source: on "
+            f"{record.choice['agreement']:.1%} of {record.choice['inputs']} inputs without labels."
+        )
     if record.label_words:
         lines.append(f"The answer is one of: {', '.join(record.label_words)}.")
     if record.template:
@@ -164,8 +187,16 @@ def _about(record: Record) -> str:
     return "\n".join(lines)
 
 
+def _from(source: Mapping[str, Any]) -> str:
+    digest, key = (str(source.get(name, "unknown"))[:12] for name in ("model_digest", "key"))
+    return f"Its source: prompt {key} for {source['model']}, whose files have the digest {digest}."
+
+
 def _results(record: Record) -> str:
     rows = [f"| {e['split']} accuracy (P@1) | {e['accuracy']:.4f} of {e['facts']} facts |" for e in record.evaluations]
+    if record.choice.get("forecast") is not None:
+        middle, low, high = (f"{record.choice[name]:.4f}" for name in ("forecast", "forecast_low", "forecast_high"))
+        rows.append(f"| accuracy to expect, told from agreement | {middle} ({low} to {high}) |")
     if record.dev_accuracy is not None:
         rows.append(f"| dev accuracy while tuning | {record.dev_accuracy:.4f} |")
     if record.matching_loss is not None:

@@ -2,23 +2,27 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from ptx import __version__, formats
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
 from ptx.formats import words
-from ptx.formats.card import Record
+from ptx.formats.card import Choice, Record
 from ptx.lms.models import Model, hub_commit, resolve
 from ptx.lms.template import LAYOUTS
 from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
 from ptx.stages import portable
 from ptx.stages.tune import FILE
+from ptx.transfer.forecast import forecast
 
 # What the card of an imported prompt said about its making stays true.
-INHERITED = ("method", "train_facts", "seed", "dev_accuracy", "matching_loss", "evaluations", "sources", "settings")
+INHERITED = (
+    "method", "train_facts", "seed", "dev_accuracy", "matching_loss", "evaluations", "sources", "choice", "settings",
+)  # fmt: skip
 
 
 def model_of(artifact: Artifact) -> Model:
@@ -34,7 +38,8 @@ def record_of(artifact: Artifact, store: Store) -> Record:
     model = model_of(artifact)
     prompt = formats.read_prompt(artifact.path / FILE)
     layout: Any = layout_of(artifact) or "postfix"
-    tuned = [artifact] if meta["stage"] == "tune" else list(_tuned_ancestors(artifact, store))
+    ancestors = [artifact] if meta["stage"] == "tune" else _tuned_ancestors(artifact, store)
+    tuned = [*{found.key: found for found in ancestors}.values()]  # a choice has them through each of its candidates
     made: dict[str, Any] = {
         "method": labels.get("method", "tuned"),
         "train_facts": tuned[0].meta["metrics"].get("facts") if tuned else None,
@@ -43,6 +48,7 @@ def record_of(artifact: Artifact, store: Store) -> Record:
         "matching_loss": meta["metrics"].get("matching_loss"),
         "evaluations": _evaluations(artifact, store),
         "sources": [] if tuned == [artifact] else [named for source in tuned for named in _sources(source)],
+        "choice": choice_of(artifact, tuned, store),
         "settings": meta["config"],
     }
     origin = meta["metrics"].get("origin", {})
@@ -58,6 +64,22 @@ def record_of(artifact: Artifact, store: Store) -> Record:
         records_digest=tuned[0].meta["inputs"]["facts"] if tuned else None,
         **made,
     )  # fmt: skip
+
+
+def choice_of(artifact: Artifact, tuned: Sequence[Artifact], store: Store) -> dict[str, Any]:
+    """Which candidate was chosen by agreement (of a distilled prompt, to begin with), and the accuracy to expect: as
+    the search told it, else from what the card of the one source says of its accuracy. Empty if none was chosen."""
+    parents = [store.read(parent["stage"], parent["key"]) for parent in artifact.meta["parents"]]
+    every = [of.meta["metrics"] for of in (artifact, *parents) if of is not None and of.meta["stage"] == "search"]
+    figures = next((of for of in every if "chosen" in of), {})
+    found = {name: figures[name] for name in (field.name for field in fields(Choice)) if name in figures}
+    origins = [source.meta["metrics"].get("origin", {}) for source in tuned]
+    if found and "forecast" not in found and len(origins) == 1 and "dev_accuracy" in origins[0]:
+        with contextlib.suppress(PtxError):  # as above
+            facts = len(task_of(artifact).splits["dev"])
+            told = forecast(found["agreement"], found["inputs"], origins[0]["dev_accuracy"], facts)
+            found |= {"forecast": told.accuracy, "forecast_low": told.low, "forecast_high": told.high}
+    return found
 
 
 def _tuned_ancestors(artifact: Artifact, store: Store) -> Iterator[Artifact]:

@@ -90,7 +90,8 @@ def _searches(
             sources = [step.labels["model"] for step in part]
             whose = f" from {sources[0]}" if len(part) < len(tuned) else ""
             try:
-                if not method.exists(sources, target.name):
+                same = all(step.models[0].digest == target.digest for step in part)  # then the prompt fits as it is
+                if not same and not method.exists(sources, target.name):
                     raise PtxError(
                         f"{name} cannot be between {sources[0]} and {target.name}", "name other --candidates"
                     )

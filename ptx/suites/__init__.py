@@ -5,6 +5,7 @@ FILE            facts as JSON, CSV, TSV or Parquet (facts.py), or a TOML file th
 split:FOLDER    LAMA's own files, a test set, split into train, dev and test facts by a hash of the subject
 sst2:FOLDER     a data set whose description ships with ptx; likewise dbpedia, and both from the hub: sst2:hf:NAME
 hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local folder of such files (hub.py)
+none            one task without facts, `any`: for a prompt of which nobody says what it is for
 """
 
 import functools
@@ -23,11 +24,12 @@ from ptx.suites.lines import Bad, Remark, refuse, together
 from ptx.suites.task import SPLITS, Fact, Suite, Task
 from ptx.suites.templates import beside, near, read_relations
 
-__all__ = ["EMBEDDED", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite", "together"]
+__all__ = ["EMBEDDED", "NONE", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite", "together"]
 
 ZOO = Path(__file__).parents[1] / "zoo"
 EMBEDDED = {"facts": ZOO / "facts", "topics": ZOO / "topics"}
 SPLIT = "split:"
+NONE = "none"
 OPTIPROMPT = "autoprompt_data"  # in OptiPrompt's archive: train and dev facts, and LAMA's TREx as test facts
 
 
@@ -66,6 +68,8 @@ def read_suite(name: str, bad: Callable[[PtxError], None] = refuse) -> Suite:
 def _tasks(name: str, bad: Bad) -> Iterable[Task]:
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise PtxError(f"the suite's name {shown(name)} holds control characters or is not UTF-8", "rename it")
+    if name == NONE:
+        return [Task("any", "any", None, dict.fromkeys(SPLITS, ()))]
     prefix, colon, rest = name.partition(":")
     if prefix in PRESETS and (colon or not os.path.exists(name)):
         if rest.startswith(PREFIX):

@@ -294,6 +294,7 @@ def test_what_cannot_be_upgraded(ptx, suite, base, adapter, tmp_path, tiny) -> N
         assert hint in text.partition("hint: ")[2], args
 
 
+@pytest.mark.filterwarnings("ignore:the prompt for R1 does not travel to:UserWarning")
 def test_from_python(ptx, suite, base, adapter, tmp_path) -> None:
     target = changed(base, tmp_path / "new", noisy)
     given: dict[str, Any] = {"to": target, "suite": suite, "task": "R1", "candidates": ["direct"]}

@@ -71,7 +71,7 @@ def choice_of(artifact: Artifact, tuned: Sequence[Artifact], store: Store) -> di
     the search told it, else from what the card of the one source says of its accuracy. Empty if none was chosen."""
     parents = [store.read(parent["stage"], parent["key"]) for parent in artifact.meta["parents"]]
     every = [of.meta["metrics"] for of in (artifact, *parents) if of is not None and of.meta["stage"] == "search"]
-    figures = next((of for of in every if "chosen" in of), {})
+    figures: dict[str, Any] = next((of for of in every if "chosen" in of), {})
     found = {name: figures[name] for name in (field.name for field in fields(Choice)) if name in figures}
     origins = [source.meta["metrics"].get("origin", {}) for source in tuned]
     if found and "forecast" not in found and len(origins) == 1 and "dev_accuracy" in origins[0]:

@@ -242,10 +242,10 @@ class SearchConfig:
         before="",
     )
     trust: str = option(
-        "auto",
+        "0.5",
         "With distil: the power to which the target's answers to its own text count beside the sources' answers (0: "
         "not at all, 1: as these); 'auto' tells from their agreement whether the target is the stronger model.",
-        before="auto",
+        before="0.5",
     )
     distil_steps: int = option(
         36, "With distil: gradient steps on the target, of 16 unlabelled inputs each.", at_least=1, before=36

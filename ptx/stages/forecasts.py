@@ -16,18 +16,20 @@ LEAST = 0.2  # agreement below which a prompt is said not to travel, where no ac
 
 
 def told(searches: Sequence[Artifact]) -> Iterator[tuple[str, bool]]:
-    """For each target and method what to expect, task by task and in the mean; then each doubt, marked by True."""
-    groups: dict[tuple[str, str], list[Artifact]] = {}
+    """For each method, its sources and target what to expect in the mean, and for one pair of models task by task; then
+    each doubt, marked by True."""
+    groups: dict[tuple[str, str, str], list[Artifact]] = {}
     for artifact in searches:
         if "forecast" in artifact.meta["metrics"]:
             labels = artifact.meta["labels"]
-            groups.setdefault((labels["method"], labels["target"]), []).append(artifact)
-    for (method, target), found in groups.items():
+            key = labels["method"], " and ".join(labels["sources"]), labels["target"]
+            groups.setdefault(key, []).append(artifact)
+    for (method, sources, target), found in groups.items():
         figures = [artifact.meta["metrics"] for artifact in found]
         tasks = [f"{a.meta['labels']['task']} {_shown(a.meta['metrics'])}" for a in found]
         mean = {name: math.fsum(of[name] for of in figures) / len(figures) for name in RANGE}
-        more = f"; mean {_shown(mean)}" if len(found) > 1 else ""
-        yield f"accuracy to expect of {method} on {target}, by agreement: {', '.join(tasks)}{more}", False
+        said = [*(tasks if len(groups) == 1 else []), f"mean {_shown(mean)}"] if len(found) > 1 else tasks
+        yield f"accuracy to expect of {method} from {sources} on {target}, by agreement: {', '.join(said)}", False
     yield from ((doubt, True) for artifact in searches if (doubt := _doubt(artifact)))
 
 

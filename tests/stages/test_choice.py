@@ -330,7 +330,7 @@ def test_what_is_to_be_expected_is_said_kept_and_shown(ptx, tiny, suite) -> None
     result = ptx("eval", *common, "--method", "auto", "--candidates", "text,residual")
     said = " ".join(result.err.split())
     name = Path(tiny["narrow"]).name
-    assert "accuracy to expect of auto on" in said
+    assert "accuracy to expect of auto from" in said
     assert name in said
     mean = sum(line["forecast"] for line in found) / 2
     assert f"mean {mean:.2f}" in said

@@ -15,6 +15,7 @@ from ptx.paper.recipe import Recipe, Variant
 from ptx.stages.anchors import default_anchors, word_file_step
 from ptx.stages.eval import FILE
 from ptx.stages.grid import evaluations
+from ptx.stages.search import of_method
 from ptx.stages.settings import Settings
 from ptx.suites import load_suite
 
@@ -47,8 +48,9 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
         shared, description = _anchors(recipe, settings)
         for method, sources, target in recipe.cells():
             cell = Planned(method, tuple(sources), target, variant)
+            own = replace(settings, search=of_method(method, settings.search))
             try:
-                cell = replace(cell, goals=tuple(evaluations([(method, sources, target)], settings, shared)))
+                cell = replace(cell, goals=tuple(evaluations([(method, sources, target)], own, shared)))
             except PtxError as error:
                 cell = replace(cell, error=error)
             planned.append(cell)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from ptx.cache import Store
@@ -67,16 +67,30 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
 
 def check_options(name: str, search: SearchConfig) -> None:
     """Raise UsageError for a setting of a search, not at its default, that the method does not use."""
+    for unused in _unused(name, search):
+        flag = f"--{'no-' * (getattr(search, unused) is False)}{unused}"
+        users = [other for other in offered(searched=True) if unused in (method_named(other).options or ())]
+        hint = f"leave it out, or use --method {' or '.join(users)}"
+        raise UsageError(f"--method {name} does not use {flag}", hint)
+
+
+def of_method(name: str, search: SearchConfig) -> SearchConfig:
+    """Settings of a grid, of which each method takes those that it uses, and leaves the others at their defaults."""
+    defaults: dict[str, Any] = {own.name: own.default for own in fields(search)}
+    return replace(search, **{unused: defaults[unused] for unused in _unused(name, search)})
+
+
+def _unused(name: str, search: SearchConfig) -> list[str]:
+    """Settings that are not at their defaults, and that the method does not use."""
     used, later = method_named(name).options, left_out(SearchConfig)
+    found = []
     for own in fields(search):
         value = getattr(search, own.name)
         if own.name in ("inputs", "forecast") or (own.name, value) == ("select", "agree"):
             continue  # of every choice by agreement
         if value != own.default and (own.name in later if used is None else own.name not in used):
-            flag = f"--{'no-' * (value is False)}{own.name}"
-            users = [other for other in offered(searched=True) if own.name in (method_named(other).options or ())]
-            hint = f"leave it out, or use --method {' or '.join(users)}"
-            raise UsageError(f"--method {name} does not use {flag}", hint)
+            found.append(own.name)
+    return found
 
 
 def labels_of(name: str, sources: Sequence[str], target: Model, task: Task, settings: Settings) -> dict[str, Any]:

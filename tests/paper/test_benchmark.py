@@ -109,3 +109,23 @@ def test_a_recipe_that_shows_it(ptx, tiny: dict[str, str], suite: str, tmp_path:
     rows = {row["method"]: row for row in again.lines if row["stage"] == "figure"}
     assert set(rows) == {"manual", "text", "relative", "auto", "tuned"}
     assert rows["auto"]["seconds"] != rows["manual"]["seconds"]
+
+
+def test_methods_of_a_grid_take_the_settings_they_use(ptx, tiny: dict[str, str], suite: str, tmp_path: Path) -> None:
+    """Keys are those of the command lines."""
+    recipe = tmp_path / "some.toml"
+    recipe.write_text(
+        f"suite = {json.dumps(suite)}\ntune.epochs = 2\nsearch.candidates = 'text,relative'\ntasks = ['R1']\n"
+        f"sources = [[{json.dumps(tiny['a'])}]]\ntargets = [{json.dumps(tiny['b'])}]\n"
+        "methods = ['relative', 'neighbours', 'auto']\n"
+    )
+    common = ["--sources", tiny["a"], "--target", tiny["b"], "--suite", suite, "--tasks", "R1", "--epochs", "2"]
+    expected = set()
+    for method, more in (("relative", []), ("neighbours", []), ("auto", ["--candidates", "text,relative"])):
+        result = ptx("eval", "--method", method, *more, *common, "--json")
+        assert result.code == 0, result.err
+        expected |= {line["key"] for line in result.at("eval")}
+    result = ptx("run", str(recipe))
+    assert result.code == 0, result.err
+    assert {line["key"] for line in ptx("run", str(recipe), "--json").at("eval")} == expected
+    assert len(expected) == 3

@@ -194,16 +194,17 @@ def run(
     With several `seeds`, cells are means over them. `jobs` are processes side by side; 0 is one a core for embedded
     models, else one.
     """
-    from ptx import session as sessions
+    from ptx import running
+    from ptx.config import seeds_of
     from ptx.engine.build import row_of
     from ptx.paper.recipe import load_recipes
 
     session = _session(locals())
-    drawn = sessions.seeds_of(text_of(seeds))
+    drawn = seeds_of(text_of(seeds))
     rows: list[Mapping[str, Any]] = []
     failures: list[PtxError] = []
     for recipe in load_recipes([str(name) for name in names], models):
-        ran = sessions.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn)
+        ran = running.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn)
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
         rows += ran.shown.records() if ran.shown else []
         failures += ran.failures

@@ -8,48 +8,35 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptx import remarks
 from ptx.cache import Store
-from ptx.config import CommonConfig, SearchConfig, SuiteConfig, listed
+from ptx.config import CommonConfig, SearchConfig, SuiteConfig, listed, seeds_of
 from ptx.config.dtypes import FLOAT32, dtypes
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
-from ptx.lms.frames import framed, remark
-from ptx.lms.models import place, resolve, zoo
+from ptx.lms.frames import remark
+from ptx.lms.models import place, resolve
 from ptx.prompts import given, warm
 from ptx.stages import anchors, grid, portable
 from ptx.stages.encode import encode_step
-from ptx.stages.forecasts import between_decoders, told
 from ptx.stages.methods import method_named
 from ptx.stages.search import check_options
-from ptx.stages.settings import Settings, some
-from ptx.stages.tune import TRY, compared, lags, learned, tune_step
-from ptx.suites import load_suite
+from ptx.stages.settings import Settings
+from ptx.stages.tune import TRY, tune_step
 
 if TYPE_CHECKING:
     from ptx.paper.claims import Claim
-    from ptx.paper.recipe import Recipe
     from ptx.prompts.inspect import Report
     from ptx.prompts.upgrade import Upgrade
     from ptx.results.shown import Shown
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A recipe that was run: what was built of it, what it shows (None in a dry run), and every cell that failed."""
-
-    built: Built | None
-    shown: Shown | None
-    failures: Sequence[PtxError]
 
 
 class Session:
@@ -267,20 +254,19 @@ class Session:
         for suite in dict.fromkeys(goal.labels["suite"] for goal in goals if goal.task and "suite" in goal.labels):
             self.settings.read(suite)
         self._check_names([model.name for step in closure(goals) for model in step.models])
-        self._say_skipped(goals)
-        self._say_frames(goals)
-        self._say_decoders(goals)
+        self._say(remarks.before(goals, all_tasks=not self.settings.tasks))
         forced = stage if self.common.force else None
         pipeline = Pipeline(self.store, self.tell, device=self.common.device, jobs=jobs)
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
         if self.settings.strict and not self.common.dry_run:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
-        self._say_doubts(outcomes)
-        self._say_several(outcomes)
-        self._say_learned(outcomes, {"tune": TRY, "portable": portable.TRY}.get(stage, ""))
-        for text, doubt in told([o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]):
-            (self.tell.warn if doubt else self.tell.message)(text)
+        advice = {"tune": TRY, "portable": portable.TRY}
+        self._say(remarks.after(outcomes, advice.get(stage, "")))
         return Built(goals, outcomes, time.monotonic() - began)
+
+    def _say(self, texts: remarks.Remarks) -> None:
+        for text, warns in texts:
+            (self.tell.warn if warns else self.tell.message)(text)
 
     def _check_names(self, models: Sequence[str]) -> None:
         """Raise UsageError if --dtype names a model that the command does not run."""
@@ -320,63 +306,6 @@ class Session:
             raise error
         return anchors.read_words(shared, self.store)
 
-    def _say_skipped(self, goals: Sequence[Step]) -> None:
-        if not self.settings.tasks and (used := {goal.task.name for goal in goals if goal.task}):
-            suites = {goal.labels["suite"] for goal in goals}
-            skipped = [task.name for suite in suites for task in load_suite(suite).tasks if task.name not in used]
-            if skipped:
-                self.tell.warn(
-                    f"skipped {', '.join(skipped)}: without facts in a split that is needed, or a manual template"
-                )
-
-    def _say_frames(self, goals: Sequence[Step]) -> None:
-        asked = {model: None for step in closure(goals) if "frame" in step.settings for model in step.models}
-        for model in (model for model in asked if framed(model)):
-            self.tell.warn(remark(model))
-
-    def _say_decoders(self, goals: Sequence[Step]) -> None:
-        """Once, that whole prompts do not travel between decoders, where a command moves such, and not only tries it
-        among others."""
-        moved = [step for goal in goals for step in ((goal,) if goal.stage.name == "search" else goal.parents)]
-        searched = [step for step in moved if step.stage.name == "search"]
-        if text := between_decoders(searched):
-            self.tell.warn(text)
-
-    def _say_learned(self, outcomes: Sequence[Outcome], advice: str) -> None:
-        """`advice` is what to try, where tuning is what was asked for."""
-        tuned = [o.artifact for o in outcomes if o.artifact and "majority" in o.artifact.meta["metrics"]]
-        for artifact in (artifact for artifact in tuned if not learned(artifact)):
-            self.tell.warn("; ".join(filter(None, [lags(artifact), advice])))
-        if advice and tuned:
-            self.tell.message(compared([artifact.meta["metrics"] for artifact in tuned]))
-
-    def _say_several(self, outcomes: Sequence[Outcome]) -> None:
-        """Words of portable prompts that are not one token on a target."""
-        for name, what in (("several", "several tokens, whose mean they become"), ("unknown", "unknown and left out")):
-            words: dict[str, dict[str, None]] = {}
-            for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"):
-                labels, found = artifact.meta["labels"], artifact.meta["metrics"].get(name, ())
-                words.setdefault(labels["target"], {}).update(dict.fromkeys(found))
-            for target, of in words.items():
-                if of:
-                    self.tell.message(f"words that are {what}, on {target}: {len(of)} ({some([*of])})")
-
-    def _say_doubts(self, outcomes: Sequence[Outcome]) -> None:
-        for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "anchors"):
-            if dropped := artifact.meta["metrics"].get("dropped"):
-                words, given = artifact.meta["labels"]["words"], artifact.meta["metrics"]["given"]
-                left = f"{dropped} of {given} words are left out, which some model does not have as one token"
-                kept = "" if artifact.meta["config"]["anchors"] else ", or has as that of another; see --keep-words"
-                self.tell.message(f"{words}: {left}{kept}")
-        if any(o.step.stage.name == "search" and o.step.settings.get("select") == "dev" for o in outcomes):
-            self.tell.message("--select dev: labelled target dev facts choose; this is not zero-shot transfer")
-        brought = [o.artifact for o in outcomes if o.artifact and o.artifact.meta["labels"].get("method") == "imported"]
-        if brought:
-            from ptx.prompts.imported import doubts
-
-            for text in (text for artifact in brought for text in doubts(artifact)):
-                self.tell.warn(text)
-
     def _strictly(self, outcome: Outcome) -> Outcome:
         """What was found in the cache must not have dropped facts either: strictness is no part of keys."""
         step = outcome.step
@@ -410,44 +339,3 @@ def sources_for(method: str, names: Sequence[str]) -> list[str]:
     if takes == 1 and len(chosen) > 1:
         raise UsageError(f"--method {method} takes one source", "name one, or use --method relative")
     return chosen
-
-
-def seeds_of(text: str) -> tuple[int, ...]:
-    """The whole numbers of `--seeds`, each once. Raises UsageError."""
-    try:
-        return tuple(dict.fromkeys(int(part) for part in listed(text)))
-    except ValueError:
-        raise UsageError(f"--seeds {text!r} is no list of whole numbers", "write it like --seeds 0,1,2") from None
-
-
-def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
-    """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
-    `jobs` 0: one a core for embedded models, else one."""
-    from ptx.paper.plan import failures, plan_cells
-    from ptx.paper.run import recipe_shown
-    from ptx.results.collect import result_of
-    from ptx.results.shown import tables_shown
-
-    session = Session(common, reporter, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)))
-    planned = {}
-    for seed in (seeds or (common.seed,)) if recipe.methods else ():
-        planned[seed], description = plan_cells(recipe, seed, dtype=common.dtype)
-    if planned:
-        reporter.message(f"{recipe.title}; anchors: words shared by {description}")
-    goals = list({goal.key: goal for cells in planned.values() for cell in cells for goal in cell.goals}.values())
-    if jobs == 0:
-        jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
-    built = session.build("eval", goals, jobs=jobs) if goals else None
-    outcomes = built.outcomes if built else []
-    failed = failures(planned, {o.step.key: o.error for o in outcomes if o.error is not None})
-    shown = None
-    if not common.dry_run:
-        artifacts = {o.step.key: o.artifact for o in outcomes if o.artifact is not None}
-        if recipe.shows:
-            try:
-                shown = recipe_shown(recipe, planned, artifacts, session.store)
-            except PtxError as error:
-                failed = [*failed, error]
-        elif keys := sorted({goal.key for goal in goals} & artifacts.keys()):
-            shown = tables_shown([result_of(artifacts[key]) for key in keys], session.store, by="method")
-    return Ran(built, shown, failed)

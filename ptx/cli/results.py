@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ptx.cli.command import Command
-from ptx.config import CommonConfig
+from ptx.config import CommonConfig, seeds_of
 from ptx.errors import PtxError, UsageError, raise_last
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ def run(
 ) -> None:
     """Run a whole grid of models, methods and tasks, and show its table or figure."""
     from ptx.paper.recipe import load_recipes
-    from ptx.session import seeds_of
 
     drawn = seeds_of(seeds)
     recipes = load_recipes(names, models)
@@ -108,10 +107,10 @@ def _run_one(
     recipe: Recipe, command: Command, *, jobs: int, seeds: Sequence[int], format: str, output: Path | None
 ) -> None:
     """Build a recipe and show it. Raises the last failure, the others having been named."""
-    from ptx import session
+    from ptx import running
     from ptx.cli.show import show
 
-    ran = session.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds)
+    ran = running.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds)
     failures = [*ran.failures]
     if ran.built is not None:
         command.report(ran.built)

@@ -12,6 +12,7 @@ from ptx.config.devices import check_device
 from ptx.config.dtypes import dtypes
 from ptx.config.lists import listed as listed
 from ptx.config.lists import names_in as names_in
+from ptx.config.lists import seeds_of as seeds_of
 from ptx.errors import UsageError
 
 Layout = Literal["postfix", "prefix"]

@@ -2,10 +2,20 @@
 
 import os
 
+from ptx.errors import UsageError
+
 
 def listed(text: str) -> list[str]:
     """The parts of a comma-separated setting."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """The whole numbers of `--seeds`, each once. Raises UsageError."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in listed(text)))
+    except ValueError:
+        raise UsageError(f"--seeds {text!r} is no list of whole numbers", "write it like --seeds 0,1,2") from None
 
 
 def names_in(text: str) -> list[str]:

@@ -1,0 +1,60 @@
+"""Running a recipe: all its cells as goals of one session, and what it shows of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ptx.config import CommonConfig, SuiteConfig
+from ptx.engine.build import Built, Reporter
+from ptx.errors import PtxError
+from ptx.lms.models import zoo
+from ptx.session import Session
+
+if TYPE_CHECKING:
+    from ptx.paper.recipe import Recipe
+    from ptx.results.shown import Shown
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A recipe that was run: what was built of it, what it shows (None in a dry run), and every cell that failed."""
+
+    built: Built | None
+    shown: Shown | None
+    failures: Sequence[PtxError]
+
+
+def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
+    """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
+    `jobs` 0: one a core for embedded models, else one."""
+    from ptx.paper.plan import failures, plan_cells
+    from ptx.paper.run import recipe_shown
+    from ptx.results.collect import result_of
+    from ptx.results.shown import tables_shown
+
+    session = Session(common, reporter, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)))
+    planned = {}
+    for seed in (seeds or (common.seed,)) if recipe.methods else ():
+        planned[seed], description = plan_cells(recipe, seed, dtype=common.dtype)
+    if planned:
+        reporter.message(f"{recipe.title}; anchors: words shared by {description}")
+    goals = list({goal.key: goal for cells in planned.values() for cell in cells for goal in cell.goals}.values())
+    if jobs == 0:
+        jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
+    built = session.build("eval", goals, jobs=jobs) if goals else None
+    outcomes = built.outcomes if built else []
+    failed = failures(planned, {o.step.key: o.error for o in outcomes if o.error is not None})
+    shown = None
+    if not common.dry_run:
+        artifacts = {o.step.key: o.artifact for o in outcomes if o.artifact is not None}
+        if recipe.shows:
+            try:
+                shown = recipe_shown(recipe, planned, artifacts, session.store)
+            except PtxError as error:
+                failed = [*failed, error]
+        elif keys := sorted({goal.key for goal in goals} & artifacts.keys()):
+            shown = tables_shown([result_of(artifacts[key]) for key in keys], session.store, by="method")
+    return Ran(built, shown, failed)

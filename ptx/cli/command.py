@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptx.cli.output import Output
 from ptx.config import CommonConfig, SuiteConfig
+from ptx.config.settings import settings_file
 from ptx.errors import PtxError, raise_last
 from ptx.files import write_whole
 
@@ -30,6 +31,8 @@ class Command:
         self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.session = Session(common, self.out, suite, **configs)
         self.store = self.session.store
+        if found := settings_file(Path.cwd()):
+            self.out.message(f"settings: {found[0]}")
         self.out.detail(f"cache: {self.store.root}")
 
     def finish(self, built: Built) -> None:

@@ -2,7 +2,8 @@
 
 A setting comes from a flag, else from `PTX_<NAME>`, else from `[tool.ptx]` in the nearest pyproject.toml or from the
 nearest ptx.toml, else from the config dataclass. A file's settings hold for every command that has them, those in a
-table `[tune]` for that command alone.
+table `[tune]` for that command alone. A file may come with somebody else's folder: it can say what is computed, with
+which models, where the cache is and how things are shown, but never what is written elsewhere, replaced or removed.
 """
 
 import inspect
@@ -18,6 +19,10 @@ import typer
 from ptx.config import CONFIGS, CommonConfig, SuiteConfig
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import UsageError
+
+# Of commands' own options and arguments those that a file may set, besides the fields of configs.
+OPEN = {"anchors", "by", "format", "jobs", "method", "model", "models", "seeds", "sources", "space", "target", "top"}
+CLOSED = {"force"}  # of those fields
 
 Commands = Mapping[str, Callable[..., None]]
 
@@ -52,6 +57,8 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
     options = {name: _options(command) for name, command in commands().items()}
     tables = {name: value for name, value in settings.items() if isinstance(value, dict) and name in options}
     shared = {name: value for name, value in settings.items() if name not in tables}
+    for named in (shared, *tables.values()):
+        _refuse_closed(path, named, options)
     every: dict[str, Any] = {}
     for own in options.values():
         every |= {option: every[option] | kind if option in every else kind for option, kind in own.items()}
@@ -60,6 +67,20 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
         tables[name] = {option.replace("-", "_"): value for option, value in table.items()}
         validated(_kind(options[name]), tables[name], str(path), name, noun="setting")
     return {name: shared | tables.get(name, {}) for name in options}
+
+
+def _refuse_closed(path: Path, named: Iterable[str], options: Mapping[str, Iterable[str]]) -> None:
+    """Raise UsageError for an option of some command that a file may not set."""
+    known = {option for own in options.values() for option in own}
+    for option in (name.replace("-", "_") for name in named):
+        if option in known and option not in (OPEN | of_configs()) - CLOSED:
+            flag = option.replace("_", "-")
+            raise UsageError(f"{path}: {flag!r} cannot be set in a file", f"leave it out, and give --{flag} by hand")
+
+
+def of_configs() -> set[str]:
+    """The names of all fields of all configs."""
+    return {field.name for kind in (CommonConfig, SuiteConfig, *CONFIGS.values()) for field in fields(kind)}
 
 
 def _kind(options: Mapping[str, Any]) -> type:
@@ -94,8 +115,7 @@ def looked_up(
     except TypeError as error:
         raise UsageError(f"{name}: {error}", f"see help(ptx.{name})") from None
     given = {option: value for option, value in options.items() if value is not None}
-    of_configs = {field.name for kind in (CommonConfig, SuiteConfig, *CONFIGS.values()) for field in fields(kind)}
-    variables = {option: value for option in of_configs if (value := os.environ.get(variable(option)))}
+    variables = {option: value for option in of_configs() if (value := os.environ.get(variable(option)))}
     settings = configured(commands).get(name, {}) | variables | given
     values = {}
     for option, parameter in signature.parameters.items():

@@ -176,6 +176,38 @@ def test_settings_come_from_flags_then_environment_then_files(ptx, tiny, tmp_pat
     assert "unknown setting 'cuont'" in ptx("anchors", "--models", tiny["a"]).err
 
 
+@pytest.mark.parametrize("text", ["{0} = {1}", "[{2}]\n{0} = {1}"])
+@pytest.mark.parametrize(
+    ("option", "value", "command"),
+    [
+        ("output", '"precious.txt"', ["table"]),
+        ("force", "true", ["anchors", "--models", "a"]),
+        ("forecast", "true", []),
+        ("dtype", '"bfloat16"', []),
+    ],
+)
+def test_a_file_of_settings_sets_nothing_that_does_harm(ptx, tmp_path, text, option, value, command) -> None:
+    """It may have come with somebody else's folder."""
+    (tmp_path / "precious.txt").write_text("mine")
+    name = command[0] if command else "eval"
+    (tmp_path / "ptx.toml").write_text(text.format(option, value, name))
+    result = ptx(*(command or ["eval", "--help"]))
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+    if command:
+        assert result.code == 2
+        assert f"ptx.toml: '{option}' cannot be set in a file" in " ".join(result.err.split())
+        assert f"give --{option} by hand" in " ".join(result.err.split())
+    else:
+        assert result.code == 0
+
+
+def test_a_file_of_settings_in_use_is_named_once(ptx, tiny, tmp_path) -> None:
+    assert "settings:" not in ptx("anchors", "--models", tiny["a"]).err
+    (tmp_path / "ptx.toml").write_text("count = 7\n")
+    assert ptx("anchors", "--models", tiny["a"]).err.count(f"settings: {tmp_path / 'ptx.toml'}") == 1
+    assert "settings:" not in ptx("anchors", "--models", tiny["a"], "-q").err
+
+
 def python(*args: str) -> str:
     done = subprocess.run([sys.executable, *args], capture_output=True, text=True, check=True, env={**os.environ})
     return done.stdout

@@ -1,19 +1,25 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
 from pathlib import Path
 
+UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders, by file system
+
 
 def fsync(path: Path) -> None:
-    """Wait until a file or a folder's list of files is on disk."""
+    """Wait until a file or a folder's list of files is on disk. Some file systems cannot do the latter."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNABLE or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

@@ -20,6 +20,7 @@ from ptx.config.dtypes import FLOAT32, dtypes
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
+from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
@@ -116,6 +117,7 @@ class Session:
             goals = list(grid.evaluations([(how, chosen, target)], self.settings, shared))
         return self.build("eval", goals)
 
+    @own_settings()
     def predict(
         self, target: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from ptx.files import put_folder
+from ptx.files import fsync, put_folder
 
 
 def folder(path: Path, content: str) -> Path:
@@ -37,3 +39,19 @@ def test_the_old_folder_is_back_if_that_fails(tmp_path: Path, monkeypatch: pytes
         put_folder(new, there)
     assert (there / "file").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]
+
+
+def test_a_file_system_that_cannot_wait_for_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some network file systems; of a file it is an error, as its bytes may be lost."""
+    (tmp_path / "file").write_text("new")
+    refused: list[bool] = []
+
+    def refuse(descriptor: int) -> None:
+        refused.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    fsync(tmp_path)
+    with pytest.raises(OSError, match="Invalid argument"):
+        fsync(tmp_path / "file")
+    assert refused == [True, False]

@@ -1,5 +1,6 @@
 """Build and keep one group of steps: what a stage makes of a step, checked before anyone can read it."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from ptx.cache import Artifact, Store, digest
 from ptx.engine.checks import bad_value
 from ptx.engine.step import Payload, Step
+from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError
 
 
@@ -133,17 +135,18 @@ def build_group(steps: Sequence[Step], store: Store, device: str, rebuild: bool,
         try:
             assert stage.build is not None
             where = place(device) if stage.on_device else "cpu"  # what "auto" means, for meta.json
-            for step, payload in stage.build(todo, store, device, reporter.advance):
-                problem = payload if isinstance(payload, PtxError) else bad_value(step, payload)
-                if isinstance(payload, PtxError) or problem:
-                    outcomes[step.key] = Outcome(step, None, False, problem)
-                    continue
-                there = store.read(step.stage.name, step.key)
-                if there and not rebuild and not _outdated(step, there, store):  # without locks: another was first
-                    outcomes[step.key] = Outcome(step, there, True)
-                else:
-                    made = publish(step, payload, store, where, used=used[step.key], replacing=there)
-                    outcomes[step.key] = Outcome(step, made, False)
+            with own_settings() if stage.on_device else contextlib.nullcontext():
+                for step, payload in stage.build(todo, store, device, reporter.advance):
+                    problem = payload if isinstance(payload, PtxError) else bad_value(step, payload)
+                    if isinstance(payload, PtxError) or problem:
+                        outcomes[step.key] = Outcome(step, None, False, problem)
+                        continue
+                    there = store.read(step.stage.name, step.key)
+                    if there and not rebuild and not _outdated(step, there, store):  # without locks: another was first
+                        outcomes[step.key] = Outcome(step, there, True)
+                    else:
+                        made = publish(step, payload, store, where, used=used[step.key], replacing=there)
+                        outcomes[step.key] = Outcome(step, made, False)
         except (PtxError, FileNotFoundError) as error:  # of the whole group: its model cannot be loaded, say
             if isinstance(error, FileNotFoundError):  # verified a moment ago
                 error = PtxError(f"{error.filename} vanished while it was used", "run the command again")

@@ -122,7 +122,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     SearchConfig: {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
         "normalize": False, "words": 16, "temperature": 0.1, "centre": False, "length": 1.0, "map": "top-k",
-        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True, "trust": "0.5",
+        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True, "trust": "0.25",
         "distil_steps": 12,
     },
     EvalConfig: {"split": "dev"},

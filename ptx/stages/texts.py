@@ -84,12 +84,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
 def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
     from ptx.transfer.scoring import accuracy, answer, facts_to_score, thinned
-    from ptx.transfer.starts import reads, whole_text
+    from ptx.transfer.starts import readable, whole_text
 
     assert step.task is not None
     texts = step.settings["texts"]
-    known = [i for i, text in enumerate(texts) if reads(model, text)] or [*range(len(texts))]
-    prompts = [whole_text(model, texts[i]) for i in known]
+    known = readable(texts, model) or texts
+    prompts = [whole_text(model, text) for text in known]
     layout = step.settings["layout"]
     asked = [
         facts_to_score(model, step.task, "train", words, layout=layout, prompt_length=len(prompt)).questions
@@ -97,8 +97,8 @@ def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
     ]
     asked = [thinned(questions, FACTS) for questions in asked]
     answers = answer(model, [*zip(asked, prompts, strict=True)], ranked=False)
-    scores = {i: accuracy(questions, of) for i, questions, of in zip(known, asked, answers, strict=True)}
-    return [scores.get(i, 0.0) for i in range(len(texts))]  # what a model cannot read, it answers nothing behind
+    scores = {text: accuracy(questions, of) for text, questions, of in zip(known, asked, answers, strict=True)}
+    return [scores.get(text, 0.0) for text in texts]  # what a model cannot read, it answers nothing behind
 
 
 STAGE = Stage("texts", version=1, build=build, columns=("model", "task", "text", "train_accuracy"))

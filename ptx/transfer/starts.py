@@ -1,6 +1,7 @@
 """Where prompts begin: a text, or noise and words, by random numbers that depend on the seed and the task alone."""
 
 import random
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -41,14 +42,23 @@ def whole_text(model: WordEmbeddings, text: str) -> Float[Tensor, "m d"]:
     return model.matrix[_tokens(model, text)].float()
 
 
-def reads(model: WordEmbeddings, text: str) -> bool:
-    """Whether a model has tokens, and embeddings of them, for all of a text."""
-    ids = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
-    return bool(ids) and max(ids) < len(model.matrix) and model.tokenizer.unk_token_id not in ids
+def readable(texts: Sequence[str], *models: WordEmbeddings) -> list[str]:
+    """Those of the texts for all of which every model has tokens, and embeddings of them."""
+
+    def reads(model: WordEmbeddings, text: str) -> bool:
+        ids = _ids(model, text)
+        return bool(ids) and max(ids) < len(model.matrix) and model.tokenizer.unk_token_id not in ids
+
+    return [text for text in texts if all(reads(model, text) for model in models)]
+
+
+def _ids(model: WordEmbeddings, text: str) -> list[int]:
+    ids: list[int] = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _tokens(model: WordEmbeddings, text: str) -> list[int]:
-    ids: list[int] = model.tokenizer(f"{lead(model.tokenizer)}{text}", add_special_tokens=False)["input_ids"]
+    ids = _ids(model, text)
     if not ids:
         raise PtxError(
             f"the tokenizer of {model.name} finds nothing in {text!r}", f"write it like --init '{TEXT}is in'"

@@ -27,7 +27,7 @@ from ptx.suites import Task
 from ptx.suites.strict import refuse_unknown
 from ptx.transfer.course import Course
 from ptx.transfer.scoring import DevChoice, Questions, accuracy, answer, thinned
-from ptx.transfer.starts import generator, initial_prompt, reads, text_prompt
+from ptx.transfer.starts import generator, initial_prompt, readable, text_prompt
 
 LOOKING = 0.1  # the share of the time that goes into looks at dev
 BACKWARD = 3  # times the time of a forward pass: a gradient step
@@ -90,14 +90,14 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
 def best_text(model: LanguageModel, texts: Sequence[str], m: int, examples: Examples) -> str:
     """The text from whose m vectors the model answers most train facts (any token may be the answer), the first of
     equals; texts that its tokenizer does not know are left out while others are there."""
-    known = [text for text in texts if reads(model, text)] or texts[:1]
+    known = readable(texts, model) or texts[:1]
     if len(known) == 1:
         return known[0]
     rows, objects = zip(*examples.train, strict=True)
     asked = thinned(Questions(rows, None, objects), FACTS_A_TEXT)
     answers = answer(model, [(asked, text_prompt(model, text, m)) for text in known], ranked=False)
-    scores = [accuracy(asked, of) for of in answers]
-    return known[max(range(len(known)), key=lambda i: (scores[i], -i))]
+    scores = {text: accuracy(asked, of) for text, of in zip(known, answers, strict=True)}
+    return max(known, key=lambda text: scores[text])
 
 
 def tune_prompts(

@@ -101,7 +101,7 @@ def _parts(
     from ptx.lms.lm import load_embeddings
     from ptx.stages.tune import read_prompt
     from ptx.transfer import residual
-    from ptx.transfer.starts import reads, text_prompt
+    from ptx.transfer.starts import readable, text_prompt
 
     tuned = step.parents_at("tune")
     sources = [load_embeddings(of.models[0], str(model.device)) for of in tuned]
@@ -115,9 +115,8 @@ def _parts(
         return sum(w * d.norm(dim=-1).mean().item() for w, d in zip(weights, differences(text), strict=True))
 
     taken = [str(of.meta["metrics"].get("text", "")) for tune in tuned if (of := artifact_of(tune, store))]
-    texts = step.settings["texts"]
-    known = [text for text in texts if all(reads(each, text) for each in (*sources, model))] or texts
-    text = _one_text(step.labels["task"], taken) or min(known, key=far)
+    texts = readable(step.settings["texts"], *sources, model) or step.settings["texts"]
+    text = _one_text(step.labels["task"], taken) or min(texts, key=far)
     ids, shares = residual.placed(text, [(s, len(v)) for s, v in zip(sources, prompts, strict=True)], model)
     model.check_ids(ids, text)
     start = model.matrix[ids].float()

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
     """See Method."""
     from ptx.stages.texts import accuracies
-    from ptx.transfer.starts import reads, whole_text
+    from ptx.transfer.starts import readable, whole_text
 
     for step in steps:
         sources, weights = step.parents_at("texts"), step.settings["weights"]
         texts = sources[0].settings["texts"]
         every = [accuracies(source, store) for source in sources]
         means = [sum(w * score for w, score in zip(weights, of, strict=True)) for of in zip(*every, strict=True)]
-        known = [i for i, text in enumerate(texts) if reads(model, text)] or range(len(texts))
-        best = max(known, key=lambda i: (means[i], -i))
+        mean = dict(zip(texts, means, strict=True))
+        best = max(readable(texts, model) or texts, key=lambda text: mean[text])
         try:
-            yield step, Found(whole_text(model, texts[best]), {"text": texts[best], "source_accuracy": means[best]})
+            yield step, Found(whole_text(model, best), {"text": best, "source_accuracy": mean[best]})
         except PtxError as error:
             yield step, error
 

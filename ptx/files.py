@@ -1,13 +1,87 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all; and whether those of others are still what they were."""
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
 import shutil
+import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from ptx.errors import PtxError
 
 UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders, by file system
+SETTLED = 2 * 10**9  # nanoseconds: two changes of a file that are closer may have one time, by the file system
+SMALL = 2**16  # bytes of a file that is hashed whenever it is asked for
+
+
+class State(NamedTuple):
+    """What changes when a file is written, replaced or removed; of a link, that of its target. Nobody can set the time
+    of the last change, other than that of the last writing."""
+
+    size: int
+    written: int
+    changed: int
+    inode: int
+    device: int
+
+
+def state(path: Path) -> State | None:
+    """None if nothing is there."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return State(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+
+def settled(*states: State | None) -> bool:
+    """Whether a file that has such a state now would have another one after any change."""
+    now = time.time_ns()
+    return all(s is None or max(s.changed, min(s.written, now)) < now - SETTLED for s in states)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, remembered by its state where that would tell any change. Raises PtxError for one that changes
+    meanwhile, and OSError."""
+    before = state(path)
+    if before is None or before.size <= SMALL or not settled(before):
+        return _hashed(path, before)
+    return _remembered(path, before)
+
+
+def _hashed(path: Path, before: State | None) -> str:
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if state(path) != before:
+        raise changed(str(path))
+    return found
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_hashed)
+
+
+def changed(what: str) -> PtxError:
+    return PtxError(f"{what} changed while it was read", "run the command again")
+
+
+@contextlib.contextmanager
+def unchanged(what: str, look: Callable[[], Any]) -> Iterator[None]:
+    """Raise PtxError if what is looked at differs after the block, or is the reason why it failed: a reader may say
+    anything of a file that was half another one."""
+    before = look()
+    try:
+        yield
+    except Exception:
+        if look() != before:
+            raise changed(what) from None
+        raise
+    if look() != before:
+        raise changed(what)
 
 
 def fsync(path: Path) -> None:

@@ -14,6 +14,7 @@ from ptx.engine.checks import bad_value
 from ptx.engine.step import Payload, Step
 from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError
+from ptx.lms.models import check
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ def build_group(steps: Sequence[Step], store: Store, device: str, rebuild: bool,
                     if there and not rebuild and not _outdated(step, there, store):  # without locks: another was first
                         outcomes[step.key] = Outcome(step, there, True)
                     else:
+                        for model in step.models:
+                            check(model)
                         made = publish(step, payload, store, where, used=used[step.key], replacing=there)
                         outcomes[step.key] = Outcome(step, made, False)
         except (PtxError, FileNotFoundError) as error:  # of the whole group: its model cannot be loaded, say

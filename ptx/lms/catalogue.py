@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.lms import weights
-from ptx.lms.models import PAPER, ZOO_FOLDER, Model, resolve, zoo
+from ptx.lms.models import PAPER, ZOO_FOLDER, Model, resolve, unchanged, zoo
 
 # What configurations call the hidden width.
 HIDDEN = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")
@@ -15,7 +15,8 @@ HIDDEN = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")
 @functools.cache  # a Model names its files' digest
 def embedding_width(model: Model) -> int:
     """The width of the word embeddings, by their matrix. In ALBERT, ELECTRA and OPT it is not the hidden width."""
-    shape = weights.matrix_shape(Path(model.path))
+    with unchanged(model):
+        shape = weights.matrix_shape(Path(model.path))
     if shape is not None:
         return shape[1]
     from ptx.lms.families import width_by_class  # no safetensors file shows it

@@ -5,22 +5,24 @@ import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from ptx import files
+from ptx.cache import digest
 from ptx.errors import PtxError, first_line
+from ptx.lms import contents
 from ptx.lms.families import SENTINELS
-from ptx.lms.models import LOCAL
+from ptx.lms.models import LOCAL, Model, unchanged
+from ptx.lms.stored import part_of
 from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
-from ptx.lms.weights import stamp, word_matrix
+from ptx.lms.weights import read_json, word_matrix
 
-PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+PLAIN = ("F64", "F32", "BF16", "F16")
 ROWS = 16384  # of a matrix that are looked at together
 TOGETHER = 4096  # words encoded at a time: what a tokenizer says of each takes a kilobyte
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
@@ -111,28 +113,36 @@ def place(device: str) -> str:
 
 
 def read_embeddings(folder: Path) -> Float[Tensor, "vocabulary d"] | None:
-    """The word-embedding matrix of a model's folder, read without the rest of the model.
+    """The word-embedding matrix of a model's folder, read without the rest of the model into memory of its own.
 
     None unless exactly one matrix in its safetensors files has a name that says so, and if it is quantized.
     """
     matrix = word_matrix(folder)
-    if matrix is None:
-        return None
-    try:
-        with safe_open(matrix.file, framework="pt") as tensors:
-            stored = tensors.get_tensor(matrix.name)
-            return stored.float() if stored.dtype in PLAIN else None
-    except SafetensorError:
+    if matrix is None or matrix.dtype not in PLAIN:
         return None  # the model's own loader says what is wrong
+    return part_of(matrix, torch.float32)[...].float()
+
+
+def tokenizer_of(model: Model) -> PreTrainedTokenizerBase:
+    """The tokenizer that a model's digest is of. Raises PtxError if its files have changed since."""
+    with unchanged(model):
+        return load_tokenizer(model.path)
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder; a command that names six models reads each of them once. Raises PtxError."""
-    return _load_tokenizer(path, stamp(Path(path)))
+    folder = Path(path)
+    content = [contents.digests(folder, tokenizer_only=True), read_json(folder / contents.CONFIG)]
+    return _load_tokenizer(path, digest(content))
 
 
 @functools.lru_cache(maxsize=16)
-def _load_tokenizer(path: str, stamp: tuple[Any, ...]) -> PreTrainedTokenizerBase:
+def _load_tokenizer(path: str, content: str) -> PreTrainedTokenizerBase:
+    with files.unchanged(path, lambda: contents.states(Path(path))):
+        return _made_of(path)
+
+
+def _made_of(path: str) -> PreTrainedTokenizerBase:
     transformers_logging.set_verbosity_error()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **LOCAL)

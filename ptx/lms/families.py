@@ -12,8 +12,7 @@ import contextlib
 import functools
 import io
 import re
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,8 +32,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError, first_line
-from ptx.lms.models import LOCAL, Model
-from ptx.lms.stored import parts
+from ptx.lms.models import LOCAL, Model, unchanged
+from ptx.lms.stored import Part, parts
 from ptx.lms.tables import TABLES, learnt
 from ptx.lms.weights import unscaled
 
@@ -78,6 +77,9 @@ def kind_of(name: str, config: PreTrainedConfig) -> Kind:
         if family in ENCODER_DECODERS and all(n.endswith(HEADS) or n in HEADLESS for n in saved_as):
             return ENCODER_DECODERS[family]
     elif masked:
+        if getattr(config, "is_decoder", False):
+            what = f"{name} is set up as a decoder (is_decoder in its config.json), and was saved as a masked LM"
+            raise PtxError(what, "set is_decoder to false there, or choose a checkpoint saved as a causal LM")
         return "masked"  # if it lacks the head, weights will be missing
     elif not saved_as and family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return "causal"
@@ -102,8 +104,12 @@ def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> in
 
 
 def read_config(model: Model) -> PreTrainedConfig:
-    """The model's configuration, from its folder alone."""
-    return AutoConfig.from_pretrained(model.path, **LOCAL)
+    """The model's configuration, from its folder alone. What computes attention and experts is no matter of it: the
+    names that it may have for that can be those of code."""
+    config = AutoConfig.from_pretrained(model.path, **LOCAL)
+    config.output_attentions = False  # it would ask for another way
+    config._attn_implementation = config._experts_implementation = None  # as is best on this machine
+    return config
 
 
 def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kind]:
@@ -116,10 +122,11 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
     kind = kind_of(model.name, config)
     if quantized := getattr(config, "quantization_config", None):
         _check_readable(model.name, quantized)
-    network, report = _load(model, config, kind, dtype)
+    weights = parts(Path(model.path), dtype)
+    network, report = _load(config, kind, dtype, weights)
     if any("lm_predictions." in key for key in report["unexpected_keys"]) and hasattr(config, "legacy"):
         config.legacy = False  # DeBERTa as its authors publish it, with a head named otherwise
-        network, report = _load(model, config, kind, dtype)
+        network, report = _load(config, kind, dtype, weights)
     if missing := sorted({*report["missing_keys"], *unscaled(Path(model.path))}):
         inside = [key for key in missing if key.startswith(f"{network.base_model_prefix}.")]
         what = f"lacks {len(missing)} of its weights" if inside else "has no trained language-model head"
@@ -128,7 +135,7 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
             hint += "; if its head is its word embeddings, set tie_word_embeddings to true in its config.json"
         raise PtxError(f"{model.name} {what} ({(inside or missing)[0]} is missing)", hint)
     unexpected = (key for key in report["unexpected_keys"] if not HARMLESS.search(key))
-    if ignored := sorted({*unexpected, *learnt(network, Path(model.path))}):
+    if ignored := sorted({*unexpected, *learnt(network, weights)}):
         raise PtxError(
             f"{model.name} has {len(ignored)} weights that {type(network).__name__} would ignore ({ignored[0]})",
             "its config.json does not describe its weights, or they are of another task: "
@@ -152,18 +159,16 @@ def _check_readable(name: str, quantized: Any) -> None:
 
 
 def _load(
-    model: Model, config: PreTrainedConfig, kind: Kind, dtype: torch.dtype
+    config: PreTrainedConfig, kind: Kind, dtype: torch.dtype, weights: Mapping[str, Part | Tensor]
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     method = (getattr(config, "quantization_config", None) or {}).get("quant_method")
     unpacking = {"quantization_config": UNPACKED[method](dequantize=True)} if method else {}
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
+    with contextlib.redirect_stdout(io.StringIO()):
         more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
-        weights = None if method else parts(Path(model.path), dtype)
-        if weights is None:
-            return LOADERS[kind].from_pretrained(model.path, config=config, weights_only=True, **more)
+        if method:  # whose loader wants tensors
+            weights = {name: part[...] for name, part in weights.items()}
         with torch.device("meta"):
             empty = LOADERS[kind].from_config(config, trust_remote_code=False)
         return type(empty).from_pretrained(None, config=empty.config, state_dict=weights, **more)
@@ -198,7 +203,8 @@ def factor_by_class(model: Model) -> float:
 def _without_weights(model: Model) -> PreTrainedModel:
     """A network of the model's class, whose tensors have shapes only. Raises PtxError if there can be none."""
     try:
-        config = read_config(model)
+        with unchanged(model):
+            config = read_config(model)
         with torch.device("meta"):
             return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:

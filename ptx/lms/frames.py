@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ptx.errors import PtxError
-from ptx.lms.models import Model
+from ptx.lms.models import Model, unchanged
 
 Frame = tuple[tuple[str, ...], tuple[str, ...]]  # the tokens put before and behind a text
 NONE: Frame = ((), ())
@@ -22,6 +22,11 @@ def added_frame(model: Model) -> Frame:
     Part of the keys of stages that run the model, which is why it is asked before any is loaded: most tokenizers' files
     show at once that they add a frame.
     """
+    with unchanged(model):
+        return _added(model)
+
+
+def _added(model: Model) -> Frame:
     file = Path(model.path) / "tokenizer.json"
     if not file.is_file() or _frames(file.read_bytes()):
         return NONE  # without the file, the tokenizer's class adds what belongs there

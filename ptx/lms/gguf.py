@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -19,9 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import MODELS, Store, digest, file_digest, models_beside
+from ptx.cache import MODELS, Store, digest, models_beside
 from ptx.errors import PtxError, first_line
-from ptx.lms.weights import stamp
+from ptx.files import State, changed, digest_of, state
 
 ENDING = ".gguf"
 MAGIC = b"GGUF"
@@ -68,22 +69,29 @@ def dequantised(name: str, file: Path) -> tuple[Path, str]:
     with file.open("rb") as stream:
         if stream.read(4) != MAGIC:
             raise PtxError(f"{name} is no GGUF file: it does not begin like one", "fetch it again")
-    key = _key(file, stamp(file))
+    key = _key(digest_of(file))
     store, tell = KEPT.get((Store(Path(os.environ.get("PTX_CACHE_DIR", "cache"), "models")), lambda text: None))
     folder = store.folder(MODELS, key)
-    if not folder.is_dir() or not _intact(store, key, stamp(folder)):
+    if not intact(folder, store):
         _make(name, file, key, store, tell)
     return folder, key
 
 
-@functools.lru_cache(maxsize=64)
-def _key(file: Path, stamp: tuple[Any, ...]) -> str:
+def _key(content: str) -> str:
     """What decides the numbers: the file's bytes, and how they are read, which a major version may change."""
-    return digest({"gguf": file_digest(file), "transformers": version("transformers").split(".")[0]})
+    return digest({"gguf": content, "transformers": version("transformers").split(".")[0]})
+
+
+def intact(folder: Path, store: Store | None = None) -> bool:
+    """Whether a folder that was made of a GGUF file is there, as it was made."""
+    if not folder.is_dir():
+        return False
+    states = tuple((file.name, state(file)) for file in sorted(folder.iterdir()))
+    return _intact(store or Store(folder.parents[2]), folder.name, states)
 
 
 @functools.lru_cache(maxsize=64)
-def _intact(store: Store, key: str, stamp: tuple[Any, ...]) -> bool:
+def _intact(store: Store, key: str, states: tuple[tuple[str, State | None], ...]) -> bool:
     return store.read(MODELS, key) is not None
 
 
@@ -96,14 +104,30 @@ def _make(name: str, file: Path, key: str, store: Store, tell: Tell) -> None:
             return
         tell(f"dequantising {name}, once")
         meta = {"labels": {"model": name}, "gguf": version("gguf")}
-        made = store.publish(MODELS, key, meta, functools.partial(_write, name, file))
+        made = store.publish(MODELS, key, meta, functools.partial(_write, name, file, key))
     size = sum(path.stat().st_size for path in made.path.iterdir()) / 1e6
     tell(f"dequantised {name} once: {size:.0f} MB in {time.monotonic() - began:.1f} s, kept in {made.path}")
 
 
-def _write(name: str, file: Path, folder: Path) -> None:
-    """Save model and tokenizer into a folder. Every number is the one that dequantising to float32 gives; where all of
-    a tensor's fit into 16 bits (F16 and BF16 files), it takes no more."""
+def _write(name: str, given: Path, key: str, folder: Path) -> None:
+    """Save model and tokenizer into a folder, of a copy of the file that nobody else writes: it is read by mapping it.
+
+    Raises PtxError if the copy is not what was hashed.
+    """
+    file = folder / "copy" / given.name
+    file.parent.mkdir()
+    try:
+        shutil.copyfile(given, file)
+        if _key(digest_of(file)) != key:
+            raise changed(name)
+        _save(name, file, folder)
+    finally:
+        shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def _save(name: str, file: Path, folder: Path) -> None:
+    """Every number is the one that dequantising to float32 gives; where all of a tensor's fit into 16 bits (F16 and
+    BF16 files), it takes no more."""
     import torch
     from transformers import AutoConfig, AutoTokenizer, GgufConfig
     from transformers.utils import logging

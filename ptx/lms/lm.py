@@ -21,7 +21,7 @@ from ptx.lms.frames import added_frame
 from ptx.lms.heads import logits_at
 from ptx.lms.inputs import Batch, Row, collate, frame, rows
 from ptx.lms.kept import Kept, bound, prefix, read, reads_on
-from ptx.lms.models import Model
+from ptx.lms.models import Model, unchanged
 from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
 from ptx.suites import Fact, Task
 
@@ -277,16 +277,18 @@ def load_embeddings(model: Model, device: str) -> WordEmbeddings:
 
 @functools.lru_cache(maxsize=2)
 def _load_embeddings(model: Model, device: str) -> WordEmbeddings:
-    matrix = read_embeddings(Path(model.path))
-    if matrix is None:
-        return _load_model(model, device, FLOAT32)
-    return WordEmbeddings(model.name, load_tokenizer(model.path), matrix.to(device))
+    with unchanged(model):
+        matrix = read_embeddings(Path(model.path))
+        if matrix is not None:
+            return WordEmbeddings(model.name, load_tokenizer(model.path), matrix.to(device))
+    return _load_model(model, device, FLOAT32)
 
 
 @functools.lru_cache(maxsize=1)
 def _load_model(model: Model, device: str, dtype: str) -> LanguageModel:
     try:
-        return LanguageModel(model, device, dtype)
+        with unchanged(model):
+            return LanguageModel(model, device, dtype)
     except pickle.UnpicklingError as error:
         what = f"hold more than tensors, which ptx does not unpickle: {first_line(error)}"
         hint = "do not trust this checkpoint; a sound one can be saved again with `save_pretrained`, as safetensors"

@@ -3,22 +3,24 @@
 A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder or a GGUF file, or a
 hub id (`org/name`, or one of the hub's old names without an organisation, `t5-small`). `@REVISION` behind an alias or a
 hub id is a branch, a tag or a commit; `:FILE.gguf` behind a folder or a hub id is that file in it. A checkpoint can
-bring no code: see `refuse_code`.
+bring no code, and names no other files: see contents.py. What is read of it is what its digest is of: see `unchanged`.
 """
 
+import contextlib
 import difflib
 import functools
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import digest, file_digest
+from ptx import files
+from ptx.cache import digest
 from ptx.errors import PtxError
-from ptx.lms import foreign, gguf, hub, weights
+from ptx.lms import contents, foreign, gguf, hub, weights
 
 ZOO_FOLDER = Path(__file__).parents[1] / "zoo" / "models"
 # The paper names no checkpoints. Cased BERT, because OptiPrompt and LAMA, whose data and code it uses, take it, and
@@ -91,7 +93,13 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
     if file := gguf_file(name):
         folder, key = gguf.dequantised(name, file)
         return Model(name, str(folder), key, digest({"gguf": key, "part": "tokenizer"}))
-    return _resolve(name, tokenizer_only, weights.stamp(Path(name)) if is_folder(name) else ())
+    if name in zoo() or is_folder(name):
+        folder = ZOO_FOLDER / name if name in zoo() else Path(name).absolute()
+        states = contents.states(folder)
+        read = _from_folder if contents.are_settled(states) else _from_folder.__wrapped__
+        return read(name, folder, tokenizer_only, states)
+    check_name(name)
+    return _resolve(name, tokenizer_only)
 
 
 def gguf_file(name: str) -> Path | None:
@@ -187,54 +195,79 @@ def hub_commit(model: Model) -> tuple[str | None, str | None]:
 
 
 @functools.lru_cache(maxsize=64)
-def _resolve(name: str, tokenizer_only: bool, stamp: tuple[Any, ...]) -> Model:
-    """`stamp` is what changes with the files of a folder, so that it is read again."""
-    check_name(name)
-    if name in zoo():
-        return _from_folder(name, ZOO_FOLDER / name, tokenizer_only)
-    if is_folder(name):
-        return _from_folder(name, Path(name).absolute(), tokenizer_only)
+def _resolve(name: str, tokenizer_only: bool) -> Model:
+    """A model of the hub, by its commit: one process reads one commit of a branch."""
     named, revision = pinned(name)
     repo = hub_id(named)
     assert repo is not None
     folder = hub.fetch_config(repo, revision)
-    refuse_code(name, folder)
+    refuse(name, folder)
     if not tokenizer_only:
         hub.fetch_weights(repo, folder, revision)
-    commit = f"{repo}@{folder.name}"  # snapshots/<commit>
-    return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
+    return Model(name, str(folder), *_of_commit(repo, folder.name))
 
 
-def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
-    """A model by the digests of its files. Links in the folder are followed: the hub's own cache is made of them."""
-    refuse_code(name, folder)
-    tokenizer = {file: file_digest(folder / file) for file in hub.TOKENIZER_FILES if (folder / file).is_file()}
-    if not tokenizer:
+def _of_commit(repo: str, commit: str) -> tuple[str, str]:
+    """The digests of a model of the hub and of its tokenizer."""
+    named = f"{repo}@{commit}"
+    return digest({"commit": named}), digest({"commit": named, "part": "tokenizer"})
+
+
+@functools.lru_cache(maxsize=256)
+def _from_folder(name: str, folder: Path, tokenizer_only: bool, states: contents.States) -> Model:
+    """A model by the digests of its files, of which `states` tells any change."""
+    refuse(name, folder)
+    if not any((folder / file).is_file() for file in hub.TOKENIZER_FILES):
         raise foreign.incomplete(name, foreign.TOKENIZER)
-    if "tokenizer_class" not in weights.read_json(folder / "tokenizer_config.json"):
-        # transformers then goes by the model's type
-        tokenizer["model_type"] = str(weights.read_json(folder / "config.json").get("model_type"))
-    files: list[Path] = []
-    if not tokenizer_only:
-        found = weights.weight_files(folder)
-        if not found or not (folder / "config.json").is_file():
-            raise foreign.incomplete(name, "config.json or weights")
-        files = [folder / "config.json", *found]
-    digests = {file.name: file_digest(file) for file in files}
-    return Model(name, str(folder), digest({"files": digests, "tokenizer": tokenizer}), digest(tokenizer))
+    if not tokenizer_only and not (weights.weight_files(folder) and (folder / contents.CONFIG).is_file()):
+        raise foreign.incomplete(name, "config.json or weights")
+    return Model(name, str(folder), *_of_files(folder, tokenizer_only))
 
 
-def refuse_code(name: str, folder: Path) -> None:
-    """Raise PtxError for a checkpoint that wants its own Python code to run, or that is an adapter of another model."""
-    for file in ("config.json", "tokenizer_config.json"):
-        if weights.read_json(folder / file).get("auto_map"):
-            raise PtxError(
-                f"{name} brings code of its own (auto_map in {file}), which ptx never runs",
-                "choose a checkpoint that transformers reads by itself; if it has a class for this model type, "
-                "remove auto_map in a local copy and give that folder",
-            )
+def _of_files(folder: Path, tokenizer_only: bool) -> tuple[str, str]:
+    """The same of a folder."""
+    network, tokenizer = contents.digests(folder, tokenizer_only=tokenizer_only)
+    return digest({"files": network, "tokenizer": tokenizer}), digest(tokenizer)
+
+
+def refuse(name: str, folder: Path) -> None:
+    """Raise PtxError for a checkpoint that wants code to run or names other files, or that is an adapter of another."""
+    contents.refuse(name, folder)
     if error := foreign.adapter(name, folder):
         raise error
+
+
+@contextlib.contextmanager
+def unchanged(model: Model) -> Iterator[None]:
+    """What is read of a model inside is what its digest is of. Raises PtxError if its files change, or have changed
+    since they were hashed."""
+    folder = Path(model.path)
+    with files.unchanged(model.name, lambda: contents.states(folder)):
+        check(model)
+        yield
+        check(model)  # small files, and those that changed a moment ago, are hashed again
+
+
+def check(model: Model) -> None:
+    """Raise PtxError if a model's files are no longer what its digest is of."""
+    states = contents.states(Path(model.path))
+    same = _same if contents.are_settled(states) else _same.__wrapped__
+    if not same(model, states):
+        raise files.changed(model.name)
+
+
+@functools.lru_cache(maxsize=256)
+def _same(model: Model, states: contents.States) -> bool:
+    folder = Path(model.path)
+    if folder.name == model.digest:  # made of a GGUF file
+        return gguf.intact(folder)
+    repo, commit = hub_commit(model)
+    if repo and commit and model.digest == _of_commit(repo, commit)[0]:
+        return folder.is_dir()  # of a commit there are no digests to compare with
+    try:
+        return any(model.digest == _of_files(folder, only)[0] for only in (True, False))
+    except (OSError, PtxError):  # gone, or being written
+        return False
 
 
 def anchor_models(models: Iterable[str]) -> tuple[list[str], str]:

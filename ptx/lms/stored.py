@@ -1,31 +1,33 @@
-"""The tensors of safetensors files, each read when it is asked for, piece by piece in the type that is computed in.
+"""The tensors of a checkpoint's files, each read when it is asked for, piece by piece in the type that is computed in.
 
-transformers by itself maps such files: beside the weights, all pages that it has read stay in memory, and a network
-that computes in the type of its file would go on reading a file that someone may overwrite.
+transformers by itself maps such files: beside the weights, all pages that it has read stay in memory, a network that
+computes in the type of its file would go on reading a file that someone may overwrite, and one that is cut short ends
+the process.
 """
 
-import json
 import math
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from ptx.lms.weights import weight_files
+from ptx.lms.weights import Stored, tensors_of, weight_files
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
 }  # fmt: skip
 PIECE = 2**18  # numbers that are converted at a time
 
 
 @dataclass(frozen=True)
 class Part:
-    """A tensor in a file, as transformers asks for it: `part[...]` is read at that moment.
+    """A tensor in a file, as transformers asks for it: `part[...]` is read at that moment, into memory of its own.
 
     What is stored in half precision becomes `wide` if that is float32, which loses nothing.
     """
@@ -60,27 +62,27 @@ def _fill(stream: Any, room: memoryview) -> None:
         room = room[count:]
 
 
-def parts(folder: Path, wide: torch.dtype) -> dict[str, Part] | None:
-    """The tensors of a folder's safetensors files by name; None for older formats, and for numbers of other types.
+def part_of(tensor: Stored, wide: torch.dtype) -> Part:
+    """Raises ValueError for numbers of a type that is none of PyTorch's."""
+    if tensor.dtype not in DTYPES:
+        raise ValueError(f"{tensor.name} holds numbers of the type {tensor.dtype}")
+    return Part(tensor.file, tensor.begin, tensor.shape, DTYPES[tensor.dtype], wide)
 
-    Raises SafetensorError for a damaged file.
+
+def parts(folder: Path, wide: torch.dtype) -> Mapping[str, Part | Tensor]:
+    """The tensors of a folder's files of weights by name; those of older formats, which are pickles, read as tensors
+    only.
+
+    Raises SafetensorError for a damaged file, UnpicklingError for a pickle of something else, ValueError for numbers
+    of other types.
     """
-    found: dict[str, Part] = {}
+    found: dict[str, Part | Tensor] = {}
     for file in weight_files(folder):
-        if file.suffix == ".json":
-            continue
-        if file.suffix != ".safetensors":
-            return None
-        with safe_open(file, framework="numpy"):  # which checks the header
-            pass
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length))
-        for name, own in header.items():
-            if name == "__metadata__":
-                continue
-            if own["dtype"] not in DTYPES:
-                return None
-            begin = 8 + length + own["data_offsets"][0]
-            found[name] = Part(file, begin, tuple(own["shape"]), DTYPES[own["dtype"]], wide)
-    return found or None
+        if file.suffix == ".safetensors":
+            found |= {tensor.name: part_of(tensor, wide) for tensor in tensors_of(file)}
+        elif file.suffix == ".bin":
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
+                content = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+            found |= {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    return found

@@ -3,18 +3,14 @@
 They are ignored on loading, which is right only where they hold what is computed: a learnt bias may have a mask's name.
 """
 
-import functools
 import re
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ptx.lms.weights import weight_files
+from ptx.lms.stored import Part
 
 
 def _frequencies(stored: Tensor, network: PreTrainedModel) -> bool:
@@ -37,26 +33,14 @@ TABLES: dict[str, Callable[[Tensor, PreTrainedModel], bool]] = {
 }
 
 
-def learnt(network: PreTrainedModel, folder: Path) -> list[str]:
+def learnt(network: PreTrainedModel, weights: Mapping[str, Part | Tensor]) -> list[str]:
     """Names of tensors in a checkpoint that the network ignores as tables, though they hold something else."""
     own = network.state_dict().keys()
     return [
         name
-        for name, read in _stored(folder)
+        for name, stored in weights.items()
         for ending, holds in TABLES.items()
         if re.search(f"({ending})$", name)
         and not any(key.endswith(name) or name.endswith(key) for key in own)
-        and not holds(read(), network)
+        and not holds(stored[...], network)
     ]
-
-
-def _stored(folder: Path) -> Iterator[tuple[str, Callable[[], Tensor]]]:
-    """Names of tensors, and how to read them."""
-    for file in weight_files(folder):
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt") as tensors:
-                names = tensors.keys()
-                yield from ((name, functools.partial(tensors.get_tensor, name)) for name in names)
-        elif file.suffix == ".bin":
-            content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-            yield from ((name, functools.partial(content.get, name)) for name in content)

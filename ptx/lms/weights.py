@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from ptx.errors import PtxError
 
@@ -15,6 +15,11 @@ FORMATS = (("model.safetensors", "model.safetensors.index.json"), ("pytorch_mode
 # How the names of word-embedding matrices end: BERT's kin and BLOOM, GPT-2, Llama's kin and OPT, GPT-NeoX, ModernBERT.
 MATRICES = ("word_embeddings.weight", "wte.weight", "embed_tokens.weight", "embed_in.weight", "tok_embeddings.weight")
 SHARED = "shared.weight"  # T5 and BART: one matrix for encoder and decoder, of which older files hold copies
+LONGEST = 10**8  # bytes of a header that safetensors itself reads
+SIZES = {  # bytes of a number, as headers spell its type
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8, "BOOL": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Stored:
     name: str
     shape: tuple[int, ...]
     dtype: str  # as headers spell it: F32, BF16
+    begin: int  # of its bytes in the file
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -33,18 +39,11 @@ def read_json(file: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PtxError(f"cannot read {file}: {error}", "save the model again with `save_pretrained`") from None
     if not isinstance(content, dict):
         raise PtxError(f"{file} holds no JSON object", "save the model again with `save_pretrained`")
     return content
-
-
-def stamp(path: Path) -> tuple[Any, ...]:
-    """What changes when a file, or one in a folder, is written, removed or replaced; links are followed."""
-    found = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [(file, file.stat()) for file in found if file.is_file()]
-    return (str(path.absolute()), *((file.name, s.st_mtime_ns, s.st_size, s.st_ino) for file, s in files))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -81,13 +80,42 @@ def stored(folder: Path) -> list[Stored]:
         if file.suffix != ".safetensors":
             continue
         try:
-            with safe_open(file, framework="numpy") as content:
-                names = content.keys()
-                slices = [(name, content.get_slice(name)) for name in names]
-                found += [Stored(file, name, tuple(own.get_shape()), own.get_dtype()) for name, own in slices]
+            found += tensors_of(file)
         except (OSError, SafetensorError):
             return []
     return found
+
+
+def tensors_of(file: Path) -> list[Stored]:
+    """The tensors of a safetensors file, by its header; read, not mapped, since a mapped file that others cut short
+    ends the process. Raises SafetensorError for one that is not whole."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        length = int.from_bytes(stream.read(8), "little")
+        if not 2 <= length <= min(size - 8, LONGEST):
+            raise SafetensorError(f"{file.name} is no safetensors file, or was cut off")
+        text = stream.read(length)
+    try:
+        header = {name: own for name, own in json.loads(text).items() if name != "__metadata__"}
+        found = [
+            (own["data_offsets"], Stored(file, name, tuple(own["shape"]), own["dtype"], 8 + length + begin))
+            for name, own in header.items()
+            for begin in own["data_offsets"][:1]
+        ]
+        end = 0
+        for (begin, after), tensor in sorted(found, key=lambda pair: pair[0]):
+            if begin != end or after < begin or min(tensor.shape, default=0) < 0:
+                raise ValueError(f"{tensor.name} is not where it should be")
+            wanted = math.prod(tensor.shape) * SIZES.get(tensor.dtype, 0)
+            if tensor.dtype in SIZES and after - begin != wanted:
+                raise ValueError(f"{tensor.name} has {after - begin} bytes, not {wanted}")
+            end = after
+        if 8 + length + end != size:
+            raise ValueError(f"it has {size} bytes, not {8 + length + end}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SafetensorError(f"the header of {file.name} is damaged, or the file was cut off: {error}") from None
+    return [tensor for _, tensor in found]
 
 
 def unscaled(folder: Path) -> list[str]:

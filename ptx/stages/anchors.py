@@ -1,15 +1,17 @@
 """`anchors`: the words that several models share, and of these the ones that serve as anchors."""
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import Artifact, Store, file_digest
+from ptx.cache import Artifact, Store
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
+from ptx.files import changed
 from ptx.lms.models import Model, anchor_models, resolve
 from ptx.stages.settings import Settings
 from ptx.suites.lines import words_of
@@ -28,10 +30,29 @@ def anchors_step(names: Sequence[str], settings: Settings) -> Step:
 def word_file_step(path: Path, names: Sequence[str], settings: Settings) -> Step:
     """The words of a user's file, one a line, that are one token in every named model."""
     models = _models(names)
-    inputs = {**_tokenizers(models), "words": file_digest(path)}
+    path = path.absolute()  # workers may be elsewhere
+    inputs = {**_tokenizers(models), "words": hashlib.sha256(_content(path)).hexdigest()}
     labels = {"models": list(names), "words": path.name}
     shared = Step(STAGE, _kept(settings), inputs, labels=labels, models=models, file=path)
     return _counted(shared, settings)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        hint = "check the path and its permissions"
+        raise PtxError(f"cannot read {path}: {error.strerror or error}", hint) from None
+
+
+def _words_in(step: Step) -> list[str]:
+    """The words of a step's file, of the very bytes that its key is of. Raises PtxError if they are others now."""
+    if step.file is None:
+        return []
+    content = _content(step.file)
+    if hashlib.sha256(content).hexdigest() != step.inputs["words"]:
+        raise changed(str(step.file))
+    return words_of(step.file, content)
 
 
 def _models(names: Sequence[str]) -> tuple[Model, ...]:
@@ -85,13 +106,13 @@ def same_words(anchors: Step, models: Sequence[str], settings: Settings) -> Step
 
 def allowed_words(models: Sequence[str], words: Sequence[str] = (), *, keep: bool = False) -> tuple[set[str], str]:
     """The words that predictions would be restricted to in commands that name these models, and whose they are."""
-    from ptx.lms.embeddings import load_tokenizer
+    from ptx.lms.embeddings import tokenizer_of
     from ptx.transfer import words as shared
 
     names, description = anchor_models(models)
     if words:  # as --anchors FILE does, for the models of the command alone
         names, description = (list(models) or names), "the word file and " + ("the models" if models else description)
-    tokenizers = [load_tokenizer(resolve(name, tokenizer_only=True).path) for name in names]
+    tokenizers = [tokenizer_of(resolve(name, tokenizer_only=True)) for name in names]
     return set(shared.shared_words(tokenizers, list(words), keep=keep)), description
 
 
@@ -122,13 +143,13 @@ def _chosen(step: Step, store: Store) -> tuple[list[str], dict[str, Any]]:
 
 
 def _shared(step: Step) -> tuple[list[str], dict[str, Any]]:
-    from ptx.lms.embeddings import load_tokenizer
+    from ptx.lms.embeddings import tokenizer_of
     from ptx.transfer.words import account, common_words, known_words
 
-    given = [] if step.file is None else words_of(step.file)
+    given = _words_in(step)
     models = sorted(step.models, key=lambda model: step.labels["models"].index(model.name))
     names = [model.name for model in models]
-    tokenizers = [load_tokenizer(model.path) for model in models]
+    tokenizers = [tokenizer_of(model) for model in models]
     known = known_words(tokenizers, given)
     keep = step.settings.get("keep_words", False)
     words = common_words(known, keep=keep)

@@ -18,6 +18,7 @@ from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
+from ptx.files import changed
 from ptx.lms.frames import framed
 from ptx.stages.anchors import read_words
 from ptx.stages.settings import Settings
@@ -57,7 +58,7 @@ def answers_step(tuned: Step, task: Task, words: Step, settings: Settings, split
             raise PtxError(what, "give subjects with --inputs FILE, one a line, or use --inputs words")
         inputs["subjects"] = digest(_subjects(task, "train"))
     else:
-        own["inputs"], file = "file", Path(asked)
+        own["inputs"], file = "file", Path(asked).absolute()  # workers may be elsewhere
         inputs["subjects"] = digest(_lines(file))
     if task.labels:
         own |= {"labels": list(task.labels), "truncate": task.truncate}
@@ -161,7 +162,7 @@ def _inputs(step: Step, store: Store) -> list[str]:
         return random.Random(step.settings["seed"]).sample(words, min(DRAWN, len(words)))
     inputs = _lines(step.file) if step.file else _subjects(step.task, step.settings.get("split", "train"))
     if digest(inputs) != step.inputs["subjects"]:
-        raise PtxError(f"{step.file} changed while it was read", "run the command again")
+        raise changed(str(step.file))
     return inputs
 
 

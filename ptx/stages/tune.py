@@ -175,13 +175,13 @@ def compared(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 def strict(step: Step, artifact: Artifact, store: Store) -> None:
     """Raise PtxError if the tuning left facts out, since their objects are not one token in a model."""
-    from ptx.lms.embeddings import load_tokenizer, one_token_words
+    from ptx.lms.embeddings import one_token_words, tokenizer_of
     from ptx.suites.strict import refuse_unknown
 
     assert step.task is not None
     objects = {a for split in ("train", "dev") for fact in step.task.splits[split] for a in fact.answers}
     for model in step.models:
-        refuse_unknown(step.task, one_token_words(load_tokenizer(model.path), objects), model.name)
+        refuse_unknown(step.task, one_token_words(tokenizer_of(model), objects), model.name)
 
 
 STAGE = Stage(

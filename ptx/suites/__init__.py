@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
+from ptx.files import changed
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
 from ptx.suites.doubts import sensible
 from ptx.suites.facts import read_file
@@ -23,6 +24,7 @@ from ptx.suites.lama import read_folder
 from ptx.suites.lines import Bad, Remark, refuse, together
 from ptx.suites.task import SPLITS, Fact, Suite, Task
 from ptx.suites.templates import beside, near, read_relations
+from ptx.suites.watched import Seen, certain, differs, looked_at, watching
 
 __all__ = ["EMBEDDED", "NONE", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "load_suite", "read_suite", "together"]
 
@@ -34,12 +36,29 @@ OPTIPROMPT = "autoprompt_data"  # in OptiPrompt's archive: train and dev facts, 
 
 
 def load_suite(name: str) -> Suite:
-    """A suite by embedded name, preset or path. Raises PtxError for an unknown one or records that cannot be read."""
-    return _read(name, Path.cwd())
+    """A suite by embedded name, preset or path, remembered for as long as its files stay what they are. Raises PtxError
+    for an unknown one, records that cannot be read, and files that change meanwhile."""
+    if name in EMBEDDED:
+        return _embedded(name)
+    where = (name, Path.cwd())
+    known = REMEMBERED.pop(where, None)
+    if known is None or not certain(known[1]) or differs(known[1]):
+        with watching() as seen:
+            suite = read_suite(name)
+        if (path := differs(seen)) is not None:
+            raise changed(str(path))
+        known = suite, seen
+    REMEMBERED[where] = known  # behind the others
+    for oldest in [*REMEMBERED][:-8]:
+        REMEMBERED.pop(oldest, None)
+    return known[0]
 
 
-@functools.lru_cache(maxsize=8)  # by the working directory too, where a name may mean another folder
-def _read(name: str, directory: Path) -> Suite:
+REMEMBERED: dict[tuple[str, Path], tuple[Suite, Seen]] = {}  # by the working directory too
+
+
+@functools.cache  # as ptx's own code is
+def _embedded(name: str) -> Suite:
     return read_suite(name)
 
 
@@ -88,6 +107,7 @@ def _tasks(name: str, bad: Bad) -> Iterable[Task]:
             hint = _to_fetch(Path(name).parent)
         raise PtxError(f"unknown suite {shown(name)!r}", hint)
     description = path / "suite.toml" if path.is_dir() else path
+    looked_at(description)
     if description.suffix == ".toml" and description.is_file():
         return [read_classification(description, description.parent, bad=bad)]
     if path.is_dir():

@@ -13,6 +13,7 @@ from ptx.suites.lines import Bad, Remark, refuse
 from ptx.suites.reading import FORMATS, form_of, read_rows
 from ptx.suites.rows import Row, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
+from ptx.suites.watched import looked_at
 
 PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
 
@@ -53,6 +54,7 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
             if limit and len(splits[split]) == 4 * limit:  # what this leaves out, later texts do not bring back in
                 splits[split] = spread(splits[split], limit)
     if description.name == "suite.toml" and not hub:  # the whole folder is the suite
+        looked_at(folder, "*")
         for path in sorted(set(folder.iterdir()) - read):
             if path.is_file() and form_of(path) in FORMATS and not path.name.startswith("."):
                 bad(Remark(str(path), f"{LEFT_OUT}, since {description} does not name it in files"))
@@ -80,6 +82,8 @@ def distributed_folder(preset: str) -> Path:
 
 def _file(folder: Path, name: str, split: str, description: Path) -> Path:
     choices = [folder / (name + ending) for ending in ([""] if form_of(Path(name)) in FORMATS else FORMATS[:3])]
+    for choice in choices:
+        looked_at(choice)
     if found := next(filter(Path.is_file, choices), None):
         return found
     hint = f"put it there, or name the file in files.{split} of {_editable(description)}"

@@ -13,6 +13,7 @@ from ptx.errors import PtxError, first_line, shown
 from ptx.suites.lines import Bad, text_lines
 from ptx.suites.rows import Row
 from ptx.suites.tables import begin
+from ptx.suites.watched import looked_at
 
 WHOLE = 2**28  # characters of a file that has to be read whole
 BLANK = re.compile(r"[ \t\r\n]*")
@@ -50,6 +51,7 @@ def parquet_rows(path: Path, hint: str) -> Generator[Row, None, None]:
         extra = "pip install 'ptx-prompts[data]', or save it as CSV or JSON lines"
         raise PtxError(f"{path}: Parquet needs the pyarrow library", extra) from None
     number = 0
+    looked_at(path)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ptx.errors import PtxError
 from ptx.suites.lines import Bad, Remark
+from ptx.suites.watched import looked_at
 
 LEFT_OUT = "left out"
 
@@ -40,6 +41,7 @@ def files_in(folder: Path, bad: Bad) -> list[Path]:
 
 
 def _entries(folder: Path, bad: Bad) -> list[Path]:
+    looked_at(folder, "*")
     try:
         return sorted(folder.iterdir())
     except OSError as error:

@@ -11,9 +11,11 @@ from typing import Any
 
 from ptx.errors import PtxError, first_line
 from ptx.suites.facts import COLUMNS, SPLIT_NAMES, tasks_of
+from ptx.suites.folders import files_in
 from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import Row
 from ptx.suites.task import SPLITS, Task
+from ptx.suites.watched import looked_at
 
 PREFIX = "hf:"
 # LAMA's data set on the hub names the relation so.
@@ -63,6 +65,9 @@ def read_dataset(text: str) -> Dataset:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     source = Path(name)
+    if source.is_dir():
+        for file in files_in(source.absolute(), lambda said: None):
+            looked_at(file)
     try:
         loaded = datasets.load_dataset(str(source.absolute()) if source.is_dir() else name, config or None)
     except Exception as error:  # the library raises most kinds, and its readers' own

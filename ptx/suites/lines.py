@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
+from ptx.suites.watched import looked_at
 
 LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fit into any model
 PIECE = 2**16
@@ -59,8 +60,9 @@ def together(remarks: Iterable[Remark], most: int = 3) -> list[str]:
     return lines
 
 
-def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
-    """Every line with its end; a bad one is given to `bad`, and is empty if that returns.
+def text_lines(path: Path, bad: Bad = refuse, content: bytes | None = None) -> Generator[str, None, None]:
+    """Every line with its end; a bad one is given to `bad`, and is empty if that returns. `content` is what was read of
+    the file already.
 
     Readers close what they read from (contextlib.closing), since an error would keep the file open for as long as it
     is remembered.
@@ -70,9 +72,10 @@ def text_lines(path: Path, bad: Bad = refuse) -> Generator[str, None, None]:
     read, or is no text.
     """
     try:
+        looked_at(path)
         if not path.is_file():
             raise PtxError(f"{path} is no regular file", "save the data into a file, and name that")
-        with path.open("rb") as file:
+        with path.open("rb") if content is None else io.BytesIO(content) as file:
             if file.read(2) == GZIP:
                 file.seek(0)
                 with gzip.GzipFile(fileobj=file) as unpacked:
@@ -148,12 +151,12 @@ def _check(length: int, text: str, where: str) -> None:
         raise PtxError(f"{where}: a NUL byte, as UTF-16 has them", "save the file as UTF-8")
 
 
-def words_of(path: Path) -> list[str]:
+def words_of(path: Path, content: bytes | None = None) -> list[str]:
     """The words of a file, one a line (blanks around them do not matter), as OptiPrompt's common vocabularies are.
 
     Raises PtxError naming the line that cannot be read, or if there are none.
     """
-    words = [word for line in text_lines(path) for word in line.split()]
+    words = [word for line in text_lines(path, content=content) for word in line.split()]
     if not words:
         raise PtxError(f"{path}: no words", "write one word a line")
     return words

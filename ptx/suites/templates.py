@@ -12,6 +12,7 @@ from ptx.suites.folders import LEFT_OUT
 from ptx.suites.lines import Bad, Remark, refuse
 from ptx.suites.reading import FORMATS, form_of, read_rows, stem_of
 from ptx.suites.rows import Row, each
+from ptx.suites.watched import looked_at
 
 RELATIONS = "relations.jsonl"
 PREFERRED = ("relations", "LAMA_relations", "templates")  # OptiPrompt has other people's templates beside LAMA's
@@ -27,6 +28,7 @@ def is_templates(file: Path) -> bool:
 
 def beside(file: Path) -> list[Path]:
     """The preferred files of templates in the folder of a file of facts."""
+    looked_at(file.parent, "*")
     there = sorted(file.parent.iterdir())
     return [other for other in there if stem_of(other) in PREFERRED and is_templates(other) and other.is_file()]
 
@@ -36,9 +38,11 @@ def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> Re
 
     Raises PtxError if there are several, none of them preferred.
     """
-    nearby = [folder.parent / RELATIONS, *folder.parent.glob(f"*_{RELATIONS}")]
-    for above in (folder, *folder.parents[:3]):
-        nearby += sorted((above / METAINFO).glob(f"*{RELATIONS}"))
+    nearby = []
+    places = [(folder.parent, RELATIONS), (folder.parent, f"*_{RELATIONS}")]
+    for where, pattern in [*places, *((above / METAINFO, f"*{RELATIONS}") for above in (folder, *folder.parents[:3]))]:
+        looked_at(where, pattern)
+        nearby += sorted(where.glob(pattern))
     inside = list(filter(is_templates, files))
     found = inside or [file for file in nearby if file.is_file()]
     names = {stem_of(file) for file in found}

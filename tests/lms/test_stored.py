@@ -25,30 +25,39 @@ def test_each_is_what_safetensors_reads(wide: torch.dtype, tmp_path: Path, monke
     monkeypatch.setattr(stored, "PIECE", 4)  # ends within a row
     save_file(MADE, tmp_path / "model.safetensors")
     found = parts(tmp_path, wide)
-    assert found is not None
     for name, tensor in load_file(tmp_path / "model.safetensors").items():
         widened = wide == torch.float32 and tensor.dtype in (torch.bfloat16, torch.float16)
         expected = tensor.float() if widened else tensor
-        got = found[name][...]
+        part = found[name]
+        assert isinstance(part, stored.Part)
+        got = part[...]
         assert got.dtype == expected.dtype
         assert torch.equal(got, expected)
-        assert found[name].get_shape() == [*tensor.shape]
+        assert part.get_shape() == [*tensor.shape]
     assert found.keys() == MADE.keys()
 
 
-def test_what_is_left_to_transformers(tmp_path: Path) -> None:
-    assert parts(tmp_path, torch.float32) is None
-    save_file({"x": torch.zeros(2).to(torch.float8_e4m3fn)}, tmp_path / "model.safetensors")
-    assert parts(tmp_path, torch.float32) is None
-    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    assert parts(tmp_path, torch.float32) is None
+def test_older_files_are_read_whole(tmp_path: Path) -> None:
+    """Not mapped: whoever overwrites them changes nothing that was read."""
+    assert parts(tmp_path, torch.float32) == {}
+    torch.save(MADE, tmp_path / "pytorch_model.bin")
+    found = parts(tmp_path, torch.float32)
+    with (tmp_path / "pytorch_model.bin").open("r+b") as file:
+        file.write(bytes((tmp_path / "pytorch_model.bin").stat().st_size))
+    assert found.keys() == MADE.keys()
+    assert all(torch.equal(found[name][...], tensor) for name, tensor in MADE.items())
+
+
+def test_numbers_of_eight_bits(tmp_path: Path) -> None:
+    made = torch.randn(3, 2).to(torch.float8_e4m3fn)
+    save_file({"x": made}, tmp_path / "model.safetensors")
+    assert torch.equal(parts(tmp_path, torch.float32)["x"][...].float(), made.float())
 
 
 def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     save_file({"x": torch.zeros(100)}, file)
     found = parts(tmp_path, torch.float32)
-    assert found is not None
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(OSError, match="ends within a tensor"):
         found["x"][...]

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from ptx.cache import Artifact, Store, digest
+from ptx.cache.verify import Damaged, verified
 from ptx.engine.checks import bad_value
 from ptx.engine.step import Payload, Step
 from ptx.engine.torch_state import own_settings
@@ -160,11 +161,20 @@ def build_group(steps: Sequence[Step], store: Store, device: str, rebuild: bool,
 
 def _parents(step: Step, store: Store) -> list[dict[str, str]]:
     """The parents as meta.json records them, with the digests of what is there now; missing ones have none."""
-    found = [(parent, artifact_of(parent, store)) for parent in step.parents]
+    found = [(parent, _as_it_is(parent, store)) for parent in step.parents]
     return [
         {"stage": parent.stage.name, "key": parent.key, "payload": artifact.payload if artifact else ""}
         for parent, artifact in found
     ]
+
+
+def _as_it_is(step: Step, store: Store) -> Artifact | None:
+    """The artifact of a parent; one that the user named by its path is looked at again."""
+    if step.stored is None:
+        return store.read(step.stage.name, step.key)
+    with contextlib.suppress(Damaged, OSError):
+        return Artifact(step.stored.path, verified(step.stored.path))
+    return None
 
 
 def publish(

@@ -23,6 +23,7 @@ NOT_READ = re.compile(
     | card\.json | generation_config\.json | chat_template.* | (\w+_)?results\.json | trainer_state\.json
     | model_index\.json | modules\.json | config_sentence_transformers\.json | sentence_bert_config\.json
     | (\w*pre)?processor_config\.json | .*\.index\.json | adapter_config\.json
+    | .*~ | .*\.(orig|bak|out|ini|db) | events\.out\.tfevents.*
     | .*\.(md|rst|pdf|png|jpe?g|gif|svg|webp|html?|py|ipynb|sh|ya?ml|log|lock|tmp|zip|gz|tgz|tar)
     | .*\.(safetensors|bin|gguf|onnx|onnx_data|h5|msgpack|ot|tflite|mlmodel|pt|pth|ckpt|npz|npy|parquet|arrow)""",
     re.IGNORECASE | re.VERBOSE,

@@ -155,7 +155,7 @@ def import_step(found: PromptFile, said: Origin) -> Step:
             "model": said.model.name, "suite": said.suite, "task": said.task.name,
             "method": IMPORTED, "format": found.format, "file": found.path.name,
         },
-        group=(IMPORTED, said.model.digest), models=(said.model,), task=said.task, file=found.path,
+        group=(IMPORTED, said.model.digest), models=(said.model,), task=said.task, file=found.path.absolute(),
     )  # fmt: skip
 
 

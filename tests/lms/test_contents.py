@@ -62,7 +62,8 @@ def test_a_file_that_a_tokenizer_may_be_made_of_counts(folder: Path, file: str) 
 @pytest.mark.parametrize(
     "file",
     ["README.md", "LICENSE", "USE_POLICY.txt", ".gitignore", "generation_config.json", "card.json",
-     "flax_model.msgpack", "pytorch_model.bin", "other.safetensors", "training_args.bin", "optimizer.pt", "rng_state_0.pth", "model.py",
+     "flax_model.msgpack", "pytorch_model.bin", "other.safetensors", "training_args.bin", "optimizer.pt",
+     "rng_state_0.pth", "model.py",
      "chat_template.jinja", "trainer_state.json", "all_results.json", "preprocessor_config.json", "logo.png",
      "model.safetensors.index.json", "consolidated.00.pth", "x.gguf", "onnx_data.onnx_data"],
 )  # fmt: skip

@@ -72,7 +72,7 @@ def dequantised(name: str, file: Path) -> tuple[Path, str]:
     key = _key(digest_of(file))
     store, tell = KEPT.get((Store(Path(os.environ.get("PTX_CACHE_DIR", "cache"), "models")), lambda text: None))
     folder = store.folder(MODELS, key)
-    if not intact(folder, store):
+    if not intact(folder, store.warn):
         _make(name, file, key, store, tell)
     return folder, key
 
@@ -82,17 +82,16 @@ def _key(content: str) -> str:
     return digest({"gguf": content, "transformers": version("transformers").split(".")[0]})
 
 
-def intact(folder: Path, store: Store | None = None) -> bool:
+def intact(folder: Path, warn: Tell = lambda text: None) -> bool:
     """Whether a folder that was made of a GGUF file is there, as it was made."""
     if not folder.is_dir():
         return False
-    states = tuple((file.name, state(file)) for file in sorted(folder.iterdir()))
-    return _intact(store or Store(folder.parents[2]), folder.name, states)
+    return _intact(folder, warn, tuple((file.name, state(file)) for file in sorted(folder.iterdir())))
 
 
 @functools.lru_cache(maxsize=64)
-def _intact(store: Store, key: str, states: tuple[tuple[str, State | None], ...]) -> bool:
-    return store.read(MODELS, key) is not None
+def _intact(folder: Path, warn: Tell, states: tuple[tuple[str, State | None], ...]) -> bool:
+    return Store(folder.parents[2], warn).read(MODELS, folder.name) is not None
 
 
 def _make(name: str, file: Path, key: str, store: Store, tell: Tell) -> None:

@@ -26,20 +26,17 @@ from transformers import (
 )
 
 from ptx.errors import PtxError
-from ptx.lms import embeddings, lm, models
 from ptx.lms.catalogue import describe, embedding_width
 from ptx.lms.embeddings import load_tokenizer, vocabulary_words
 from ptx.lms.lm import LanguageModel, load_embeddings, load_model
-from ptx.lms.models import Model
+from ptx.lms.models import Model, resolve
 
 WEIGHTS = "model.safetensors"
 
 
 def found(folder: Path) -> Model:
-    """The model in a folder as it is now: within one process, names and models are read once."""
-    for kept in (models._resolve, lm._load_model, lm._load_embeddings, embeddings._load_tokenizer):
-        kept.cache_clear()
-    return models.resolve(str(folder))
+    """The model in a folder as it is now."""
+    return resolve(str(folder))
 
 
 def load(folder: Path) -> LanguageModel:

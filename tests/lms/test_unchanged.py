@@ -113,7 +113,12 @@ def test_a_tokenizer_that_changes_while_it_is_read(here: Path, monkeypatch: pyte
     from ptx.lms import embeddings
 
     make = embeddings._made_of
-    monkeypatch.setattr(embeddings, "_made_of", lambda path: (replaced("tokenizer.json"), make(path))[1])
+
+    def meanwhile(path: str) -> Any:
+        replaced("tokenizer.json")
+        return make(path)
+
+    monkeypatch.setattr(embeddings, "_made_of", meanwhile)
     with pytest.raises(PtxError, match="changed while it was read"):
         embeddings.tokenizer_of(resolve("m"))
 
@@ -124,7 +129,12 @@ def test_weights_that_change_before_a_result_is_kept(
     from ptx.stages import eval as stage
 
     metrics = stage._metrics
-    monkeypatch.setattr(stage, "_metrics", lambda *args: (replaced(WEIGHTS), metrics(*args))[1])
+
+    def meanwhile(*args: Any) -> Any:
+        replaced(WEIGHTS)
+        return metrics(*args)
+
+    monkeypatch.setattr(stage, "_metrics", meanwhile)
     result = ptx("eval", "--target", "m", "--method", "manual", "--suite", suite)
     assert result.code == 1
     assert "m changed while it was read" in result.err

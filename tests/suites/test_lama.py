@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import COUNTRIES, SUBJECTS, write_suite
 
-from ptx import suites
 from ptx.errors import PtxError
 from ptx.suites import load_suite
 from ptx.suites.lama import suites_in
@@ -90,7 +89,6 @@ def test_lamas_templates_go_before_other_peoples(tmp_path: Path) -> None:
         write_relations(tmp_path / "relation_metainfo" / f"{name}_relations.jsonl", f"[X] {name} [Y] .")
     assert load_suite(str(suite)).tasks[0].template == "[X] LAMA [Y] ."
     (tmp_path / "relation_metainfo" / "LAMA_relations.jsonl").unlink()
-    suites._read.cache_clear()
     error = error_of(suite)
     assert "several files of templates" in error.message
     assert error.hint == "name the one to use relations.jsonl"

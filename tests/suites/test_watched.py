@@ -12,7 +12,7 @@ from conftest import write_suite, write_topics
 
 from ptx import files, suites
 from ptx.errors import PtxError
-from ptx.suites import load_suite
+from ptx.suites import Suite, load_suite
 
 
 @pytest.fixture
@@ -44,12 +44,28 @@ def retitled() -> None:
     Path("s/relations.jsonl").write_text("".join(json.dumps({**row, "template": "[Y] [X]"}) + "\n" for row in rows))
 
 
+def moved_dev() -> None:
+    Path("s/R1/valid.jsonl").write_text(fact("new"))
+    Path("s/R1/dev.jsonl").unlink()
+
+
+def emptied() -> None:
+    for path in Path("s/R2").iterdir():
+        path.unlink()
+
+
+def described() -> None:
+    write_topics(Path("x"))
+    for file in Path("x").iterdir():
+        file.rename(Path("s", file.name))
+
+
 # name of the suite; how it changes
 CHANGES: dict[str, tuple[str, Callable[[], object]]] = {
     "a file is cut": ("s", lambda: cut(Path("s/R1/test.jsonl"))),
-    "a file is new": ("s", lambda: (Path("s/R1/valid.jsonl").write_text(fact("new")), os.remove("s/R1/dev.jsonl"))),
+    "a file is new": ("s", moved_dev),
     "a task is new": ("s", lambda: Path("s/R9.jsonl").write_text(fact("new"))),
-    "a task is gone": ("s", lambda: [os.remove(path) for path in Path("s/R2").iterdir()]),
+    "a task is gone": ("s", emptied),
     "templates change": ("s", retitled),
     "templates appear above": ("t", beside),
     "one file is cut": ("one.jsonl", lambda: cut(Path("one.jsonl"))),
@@ -57,8 +73,7 @@ CHANGES: dict[str, tuple[str, Callable[[], object]]] = {
     "texts are cut": ("topics", lambda: cut(Path("topics/test.jsonl"))),
     "a description changes": ("topics", lambda: Path("topics/suite.toml").write_text(
         Path("topics/suite.toml").read_text().replace("word1", "word2"))),
-    "a folder becomes a description": ("s", lambda: write_topics(Path("x")) and [
-        os.replace(file, Path("s", file.name)) for file in Path("x").iterdir()]),
+    "a folder becomes a description": ("s", described),
 }  # fmt: skip
 
 
@@ -94,7 +109,13 @@ def test_what_was_written_a_moment_ago_is_not_remembered(tmp_path: Path) -> None
 def test_a_suite_that_changes_while_it_is_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_suite(here / "s")
     read = suites.read_suite
-    monkeypatch.setattr(suites, "read_suite", lambda name: (read(name), cut(here / "s/R1/test.jsonl"))[0])
+
+    def meanwhile(name: str) -> Suite:
+        found = read(name)
+        cut(here / "s/R1/test.jsonl")
+        return found
+
+    monkeypatch.setattr(suites, "read_suite", meanwhile)
     with pytest.raises(PtxError, match=r"s/R1/test.jsonl changed while it was read"):
         load_suite("s")
     monkeypatch.undo()

@@ -45,7 +45,7 @@ def write(root: Path, *, other: bool) -> None:
 
 
 class Moments:
-    """What is done when Python opens, lists or renames something for the nth time; and how often it did."""
+    """What is done when Python opens, lists or renames something of ours for the nth time; and how often it did."""
 
     def __init__(self) -> None:
         self.count, self.what = 0, dict[int, Callable[[], None]]()
@@ -53,12 +53,15 @@ class Moments:
         sys.addaudithook(self.seen)
 
     def seen(self, event: str, args: Any) -> None:
-        if self.active and event in ("open", "os.listdir", "os.scandir", "os.rename"):
+        if self.active and event in ("open", "os.listdir", "os.scandir", "os.rename") and self.ours(args[0]):
             self.count += 1
             if act := self.what.pop(self.count, None):
                 self.active = False  # what it opens itself is no moment
                 act()
                 self.active = True
+
+    def ours(self, path: Any) -> bool:
+        return isinstance(path, str | Path) and bool({"work", "cache"} & {*Path(path).parts})
 
     def run(self, command: Callable[[], Any], what: dict[int, Callable[[], None]]) -> Any:
         self.count, self.what, self.active = 0, what, True
@@ -138,7 +141,7 @@ def test_no_moment_is_a_bad_one(ptx, moments, tmp_path, rounds, say) -> None:
     done: Counter[str] = Counter()
     for number in range(rounds(500, 25)):
         command, file, way = draw.choice(COMMANDS), draw.choice(files), draw.choice(WAYS)
-        at = draw.randrange(1, lengths[command])
+        at = draw.randrange(1, lengths[command] + 1)
         there, first, second = Path("work", file), Path("first", file).read_bytes(), Path("second", file).read_bytes()
         if (command, file) not in known:
             replace(there, second, draw)

@@ -68,12 +68,17 @@ def dequantised(name: str, file: Path) -> tuple[Path, str]:
     with file.open("rb") as stream:
         if stream.read(4) != MAGIC:
             raise PtxError(f"{name} is no GGUF file: it does not begin like one", "fetch it again")
-    key = _key(file, stamp(file))
+    key = key_of(file)
     store, tell = KEPT.get((Store(Path(os.environ.get("PTX_CACHE_DIR", "cache"), "models")), lambda text: None))
     folder = store.folder(MODELS, key)
     if not folder.is_dir() or not _intact(store, key, stamp(folder)):
         _make(name, file, key, store, tell)
     return folder, key
+
+
+def key_of(file: Path) -> str:
+    """The key of the model in a GGUF file, which need not have been dequantised."""
+    return _key(file, stamp(file))
 
 
 @functools.lru_cache(maxsize=64)

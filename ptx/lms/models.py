@@ -201,8 +201,12 @@ def _resolve(name: str, tokenizer_only: bool, stamp: tuple[Any, ...]) -> Model:
     refuse_code(name, folder)
     if not tokenizer_only:
         hub.fetch_weights(repo, folder, revision)
-    commit = f"{repo}@{folder.name}"  # snapshots/<commit>
-    return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
+    return Model(name, str(folder), commit_digest(repo, folder), commit_digest(repo, folder, part="tokenizer"))
+
+
+def commit_digest(repo: str, snapshot: Path, **part: str) -> str:
+    """What identifies a hub's model (or a part of it): its commit, after which the snapshot's folder is named."""
+    return digest({"commit": f"{repo}@{snapshot.name}", **part})
 
 
 def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:

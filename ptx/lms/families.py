@@ -8,9 +8,7 @@
 | span | T5 | the sentinel `<extra_id_0>`, in the encoder | in the decoder, after `<extra_id_0>` |
 """
 
-import contextlib
 import functools
-import io
 import re
 import warnings
 from collections.abc import Sequence
@@ -158,15 +156,14 @@ def _load(
     unpacking = {"quantization_config": UNPACKED[method](dequantize=True)} if method else {}
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
-        more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
-        weights = None if method else parts(Path(model.path), dtype)
-        if weights is None:
-            return LOADERS[kind].from_pretrained(model.path, config=config, weights_only=True, **more)
-        with torch.device("meta"):
-            empty = LOADERS[kind].from_config(config, trust_remote_code=False)
-        return type(empty).from_pretrained(None, config=empty.config, state_dict=weights, **more)
+    warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
+    more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
+    weights = None if method else parts(Path(model.path), dtype)
+    if weights is None:
+        return LOADERS[kind].from_pretrained(model.path, config=config, weights_only=True, **more)
+    with torch.device("meta"):
+        empty = LOADERS[kind].from_config(config, trust_remote_code=False)
+    return type(empty).from_pretrained(None, config=empty.config, state_dict=weights, **more)
 
 
 def matrix_of(network: PreTrainedModel) -> Tensor:

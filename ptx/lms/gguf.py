@@ -5,9 +5,7 @@ compared with its digests when it is read. The key, and the model's digest, come
 what was made of them.
 """
 
-import contextlib
 import functools
-import io
 import math
 import os
 import re
@@ -110,25 +108,26 @@ def _write(name: str, file: Path, folder: Path) -> None:
     """Save model and tokenizer into a folder. Every number is the one that dequantising to float32 gives; where all of
     a tensor's fit into 16 bits (F16 and BF16 files), it takes no more."""
     import torch
-    from transformers import AutoConfig, AutoTokenizer, GgufConfig
+    from transformers import AutoConfig, AutoTokenizer, GgufConfig, modeling_gguf_pytorch_utils
     from transformers.utils import logging
 
     from ptx.lms.families import LOADERS, kind_of
 
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    vars(modeling_gguf_pytorch_utils)["tqdm"] = logging.tqdm  # a bar of its own, which that does not reach
     where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     try:
         check(name, file)
-        with contextlib.redirect_stderr(io.StringIO()):  # a bar of its own
-            kind = kind_of(name, AutoConfig.from_pretrained(file.parent, **where))
-            network, report = LOADERS[kind].from_pretrained(
-                file.parent, dtype=torch.float32, output_loading_info=True,
-                quantization_config=GgufConfig(dequantize=True), **where,  # else it would fetch kernels, which are code
-            )  # fmt: skip
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
-            if missing := sorted(report["missing_keys"]):
-                raise ValueError(f"{missing[0]} is missing")
-            _check_all_read(file, network)
+        kind = kind_of(name, AutoConfig.from_pretrained(file.parent, **where))
+        network, report = LOADERS[kind].from_pretrained(
+            file.parent, dtype=torch.float32, output_loading_info=True,
+            quantization_config=GgufConfig(dequantize=True), **where,  # else it would fetch kernels, which are code
+        )  # fmt: skip
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
+        if missing := sorted(report["missing_keys"]):
+            raise ValueError(f"{missing[0]} is missing")
+        _check_all_read(file, network)
     except PtxError:
         raise
     except MemoryError:
@@ -140,8 +139,7 @@ def _write(name: str, file: Path, folder: Path) -> None:
     network.hf_quantizer = None  # with either, it would not be saved, or be read as quantized
     for parameter in network.parameters():
         parameter.data = _smallest(parameter.data)
-    with contextlib.redirect_stderr(io.StringIO()):
-        network.save_pretrained(folder)
+    network.save_pretrained(folder)
     network.config.dtype = torch.float32  # what is computed in, whatever the first tensor was kept as
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

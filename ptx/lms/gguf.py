@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import MODELS, Store, digest, file_digest, models_beside
+from ptx.cache import MODELS, Store, digest, file_digest, leases, models_beside
 from ptx.errors import PtxError, first_line
 from ptx.lms.weights import stamp
 
@@ -94,7 +94,8 @@ def _make(name: str, file: Path, key: str, store: Store, tell: Tell) -> None:
     if lacking := [package for package in NEEDED if find_spec(package) is None]:
         raise PtxError(f"{name} is a GGUF file, which takes the package {lacking[0]} to read", EXTRA)
     began = time.monotonic()
-    with store.lock(f"{MODELS}-{key[:16]}", lambda: tell(f"waiting for another ptx that dequantises {name}")):
+    held = store.lock(f"{MODELS}-{key[:16]}", lambda: tell(f"waiting for another ptx that dequantises {name}"))
+    with leases.held(store, [(MODELS, key)]), held:  # its folder stands unfinished for long
         if store.read(MODELS, key) is not None:
             return
         tell(f"dequantising {name}, once")

@@ -32,8 +32,8 @@ def test_four_threads_at_once(ptx, tiny: dict[str, str], suite: str) -> None:
 
     def score(target: str, cache: str) -> Any:
         pair: dict[str, Any] = {"sources": tiny["a"]} if target == tiny["b"] else {"method": "manual"}
-        template = {"suite": suite, "tasks": "R1", "anchors": words, "epochs": 1}
-        return api.eval(target=target, cache_dir=cache, **pair, **template).iloc[-1][["key", "accuracy"]].tolist()
+        pair |= {"suite": suite, "tasks": "R1", "anchors": words, "epochs": 1}
+        return api.eval(target=target, cache_dir=cache, **pair).iloc[-1][["key", "accuracy"]].tolist()
 
     words = str(Path("words.txt").absolute())
     Path(words).write_text("France\nJapan\nPeru\nKenya\nNorway\n" + "".join(f"word{i}\n" for i in range(60)))

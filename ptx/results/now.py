@@ -66,27 +66,29 @@ class _Look:
         self.suite = functools.cache(_suite)
         self.meta = functools.cache(self._meta)
 
-    def _meta(self, stage: str, key: str) -> Meta:
-        """What an ancestor says of itself, unverified: it is only compared. Nothing, of one that is gone."""
+    def _meta(self, stage: str, key: str) -> Meta | None:
+        """What an ancestor says of itself, unverified: it is only compared. None of one that is gone."""
         with contextlib.suppress(OSError, ValueError):
             return json.loads((self.store.folder(stage, key) / "meta.json").read_bytes())
-        return {"inputs": {}, "parents": []}
+        return None
 
-    def _inputs(self, meta: Meta) -> Iterator[Meta]:
-        """Of all ancestors."""
+    def _above(self, meta: Meta) -> Iterator[Meta | None]:
+        """What all ancestors say."""
         for parent in meta["parents"]:
             own = self.meta(parent["stage"], parent["key"])
-            yield own["inputs"]
-            yield from self._inputs(own)
+            yield own
+            yield from self._above(own) if own else ()
 
     def strange(self, artifact: Artifact) -> list[str]:
         """Names of models that do not mean what the artifact was made with, or mean nothing."""
         labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
         name, own = labels.get("target") or labels["model"], inputs.get("target") or inputs["model"]
         found = [name] if self.meaning(name) != own else []
-        above = [*self._inputs(artifact.meta)]
-        used = {of["model"] for of in above if "model" in of}.union(*(of.get("models", ()) for of in above))
-        sources = labels.get("sources", ()) if used else ()  # they may be gone
+        used, sources = set(), labels.get("sources", ())
+        for meta in self._above(artifact.meta):
+            if meta is None:  # then its sources cannot be told
+                return found
+            used |= {*meta["inputs"].get("models", ()), meta["inputs"].get("model", own)}
         strange = [source for source in sources if self.meaning(source) not in used]
         # Each of them is in it, but is it all of them?
         more = used - {own, *map(self.meaning, sources)} if sources and not strange else ()
@@ -98,7 +100,7 @@ class _Look:
         scored, home = self.suite(labels["suite"]), self.suite(labels.get("tuned_on", labels["suite"]))
         if scored is None or home is None:
             return None
-        facts = {of["facts"] for of in self._inputs(meta) if "facts" in of}
+        facts = {of["inputs"]["facts"] for of in self._above(meta) if of and "facts" in of["inputs"]}
         found = [name for name, tasks in scored.items() if name in home and _is_of(meta, facts, tasks, home[name])]
         return sorted(found, key=lambda name: name != labels["task"])
 

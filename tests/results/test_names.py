@@ -82,6 +82,9 @@ def test_a_source_that_changed(ptx, line: list[str], tiny: dict[str, str], suite
     assert cells(ptx("table", "--json")) == {tiny["b"]: good}
     curve = ptx("table", "--curve", "--json")
     assert "1 tuned prompts are left out: ./m stands for other files" in curve.err
+    shutil.rmtree("cache/v1/tune")  # which source it was cannot be told any more
+    shown = ptx("table", "--json").lines
+    assert {row["micro"] for row in shown if row["method"] == "relative"} == {good, bad}
 
 
 def facts(folder: Path, objects: dict[str, str]) -> None:

@@ -6,11 +6,12 @@ A function takes the options of the command of its name as Python values: a list
 number, a Path, True or False. What is not given comes from PTX_* variables, ptx.toml, or the defaults that the
 signature shows, so that a call and a command with the same settings share their artifacts. Frames hold what `--json`
 prints: for the stages a row for every artifact touched, upstream ones included. Mistakes raise PtxError, with its hint
-as a note; nothing is printed without `progress=True`.
+as a note; nothing is printed without `progress=True`. Calls from several threads are made one after the other.
 """
 
 import functools
 import inspect as python_inspect
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -42,6 +43,9 @@ File = str | Path
 FIRST = ("stage", "model", "sources", "target", "method", "suite", "task")  # columns, where a frame has them
 
 
+# PyTorch's default type, what transformers changes while it loads a model, and imports under way are one for the whole
+# process. A call uses all cores by itself.
+TURN = threading.RLock()
 # Of the call under way: which options were given, and warnings for the caller's line.
 GIVEN: ContextVar[frozenset[str]] = ContextVar("given")
 WARNED: ContextVar[list[str]] = ContextVar("warned")
@@ -57,7 +61,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         tokens = GIVEN.set(frozenset(options)), WARNED.set(warned)
         try:
             commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
-            return function(*args, **looked_up(function.__name__, signature, args, options, commands))
+            with TURN:
+                return function(*args, **looked_up(function.__name__, signature, args, options, commands))
         except PtxError as error:
             error.add_note(f"hint: {error.hint}")
             raise error from None

@@ -30,6 +30,7 @@ class Ran:
 def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
     """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
     `jobs` 0: one a core for embedded models, else one."""
+    from ptx.lms.meaning import same
     from ptx.paper.plan import failures, plan_cells
     from ptx.paper.run import recipe_shown
     from ptx.results.collect import result_of
@@ -41,7 +42,11 @@ def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int =
         planned[seed], description = plan_cells(recipe, seed, dtype=common.dtype)
     if planned:
         reporter.message(f"{recipe.title}; anchors: words shared by {description}")
-    goals = list({goal.key: goal for cells in planned.values() for cell in cells for goal in cell.goals}.values())
+    alike = same(recipe.models)
+    for text in alike:
+        reporter.message(text)
+    every = (goal for cells in planned.values() for cell in cells for goal in cell.goals)
+    goals = list({(goal.key, str(goal.labels)): goal for goal in every}.values())
     if jobs == 0:
         jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
     built = session.build("eval", goals, jobs=jobs) if goals else None
@@ -55,6 +60,8 @@ def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int =
                 shown = recipe_shown(recipe, planned, artifacts, session.store)
             except PtxError as error:
                 failed = [*failed, error]
-        elif keys := sorted({goal.key for goal in goals} & artifacts.keys()):
-            shown = tables_shown([result_of(artifacts[key]) for key in keys], session.store, by="method")
+        elif built and built.done:
+            results = [result_of(artifact) for artifact in sorted(built.done, key=lambda done: done.key)]
+            shown = tables_shown(results, session.store, by="method")
+        shown = shown and shown.noted(alike)
     return Ran(built, shown, failed)

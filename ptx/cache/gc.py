@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,19 +64,21 @@ def parse_size(text: str) -> int | None:
 
 
 def collect_garbage(
-    store: Store, versions: Mapping[str, int], wanted: Wanted = Wanted(), *, dry_run: bool = False
-) -> Collected:
+    store: Store, versions: Mapping[str, int], wanted: Wanted = Wanted(), *, dry_run: bool = False,
+    waiting: Callable[[], None] = lambda: None,
+) -> Collected:  # fmt: skip
     """Remove leftovers, damaged entries, those of older `versions` of a stage, and what is `wanted` besides.
 
-    Raises PtxError if something cannot be removed.
+    `waiting` is called once if runs elsewhere must be watched. Raises PtxError if something cannot be removed.
     """
     found = Collected()
-    doomed = list(_doomed(store, versions, wanted, found))
-    gone: list[Path] = []
+    gone = leases.gone(_owned(store), waiting)
+    doomed = list(_doomed(store, versions, wanted, found, gone))
+    moved: list[Path] = []
     try:
         # Runs announce themselves under this lock: none begins between the look at who is there and the removal.
         with contextlib.nullcontext() if dry_run else store.lock(leases.GC_LOCK):
-            used = leases.in_use(store.root)
+            used = _used(store, gone)
             for path in doomed:
                 if (path.parent.name, path.name) in used:
                     found.in_use.add(path)
@@ -87,11 +89,11 @@ def collect_garbage(
                     aside = hidden(path)
                     with contextlib.suppress(FileNotFoundError):
                         os.rename(path, aside)  # at once, so that no reader finds half an entry
-                        gone.append(aside)
-            leftovers = [*_leftovers(store), *_leftovers(models_beside(store))]
+                        moved.append(aside)
+            leftovers = list(_leftovers(store, gone))
             found.paths += leftovers
             found.bytes += sum(map(size_of, leftovers))
-        for path in [] if dry_run else [*gone, *leftovers]:
+        for path in [] if dry_run else [*moved, *leftovers]:
             with contextlib.suppress(FileNotFoundError):  # another gc was first
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
@@ -102,9 +104,11 @@ def collect_garbage(
     return found
 
 
-def _doomed(store: Store, versions: Mapping[str, int], wanted: Wanted, found: Collected) -> Iterator[Path]:
+def _doomed(
+    store: Store, versions: Mapping[str, int], wanted: Wanted, found: Collected, gone: Mapping[Path, leases.State]
+) -> Iterator[Path]:
     """Entries to remove unless they are in use; counts in `found` what is spared."""
-    used = leases.in_use(store.root)
+    used = _used(store, gone)
     now = time.time()
     rest: list[tuple[float, int, Path]] = []
     for folder in everything(store):
@@ -151,14 +155,19 @@ def _age(meta: dict[str, Any], versions: Mapping[str, int]) -> int:
     return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
 
 
-def _leftovers(store: Store) -> Iterator[Path]:
+def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path]:
     """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
-    root = store.root
-    yield from sorted((root / "damaged").glob("*"))
-    yield from (path for path in sorted((root / "locks").glob("*")) if is_free(path))
-    for path in sorted([*(root / "v1").glob("*/.*"), *(root / "runs").glob("*")]):
-        # .<key>.<id>.<owner>, or <id>.<owner> of a run
-        owner = path.name.split(".", 3 if path.name.startswith(".") else 1)[-1]
-        with contextlib.suppress(FileNotFoundError):
-            if not leases.alive(owner, path.lstat().st_mtime):
-                yield path
+    for of in (store, models_beside(store)):
+        yield from sorted((of.root / "damaged").glob("*"))
+        yield from (path for path in sorted((of.root / "locks").glob("*")) if is_free(path))
+    yield from (path for path in _owned(store) if leases.is_gone(path, gone))
+
+
+def _owned(store: Store) -> list[Path]:
+    """What belongs to a process: unfinished entries, and leases."""
+    roots = (store.root, models_beside(store).root)
+    return sorted(path for root in roots for pattern in ("v1/*/.*", "runs/*") for path in root.glob(pattern))
+
+
+def _used(store: Store, gone: Mapping[Path, leases.State]) -> set[tuple[str, str]]:
+    return leases.in_use(store.root, gone) | leases.in_use(models_beside(store).root, gone)

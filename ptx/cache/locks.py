@@ -5,6 +5,7 @@ They have no effect on file systems that have none, and with `PTX_NO_LOCKS=1`, f
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -61,13 +62,15 @@ def is_free(path: Path) -> bool:
 
 def owner() -> str:
     """This process, as part of a file name."""
-    return f"{os.getpid()}-{here()}"
+    return f"{os.getpid()}-{here() or socket.gethostname()}"
 
 
+@functools.cache
 def here() -> str:
-    """Host and process namespace: containers may share a host's name, but not its process numbers."""
+    """This machine since it was started, and the processes that have numbers of their own in it (containers may share
+    all else); empty where the system tells neither. Hosts may have one name."""
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        namespace = 0
-    return f"{namespace}-{socket.gethostname()}"
+        return f"{namespace}-{Path('/proc/sys/kernel/random/boot_id').read_text('ascii').strip()}"
+    except (OSError, ValueError):
+        return ""

@@ -55,6 +55,13 @@ class Artifact:
         """One digest for all payload files; children record it, so that a rebuilt parent is noticed."""
         return digest(self.meta["payload"])
 
+    def named(self, labels: Meta) -> "Artifact":
+        """The same under the names of a command: it may have been made under others, since models and suites are the
+        same if their files are."""
+        if self.meta["labels"] == labels:
+            return self
+        return Artifact(self.path, {**self.meta, "labels": dict(labels), "renamed": True})
+
 
 class Store:
     """The artifacts below one folder. `warn` receives a line for each damaged entry."""

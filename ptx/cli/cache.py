@@ -80,7 +80,10 @@ def gc(
 
     command = Command(common)
     wanted = Wanted(older_than, parse_size(max_size), stage)
-    found = collect_garbage(command.store, versions(), wanted, dry_run=common.dry_run)
+    watching = "watching for a minute whether runs of other machines are alive"
+    found = collect_garbage(
+        command.store, versions(), wanted, dry_run=common.dry_run, waiting=lambda: command.out.message(watching)
+    )
     command.out.rows([{"path": str(path)} for path in found.paths], path="path")
     verb = "would remove" if common.dry_run else "removed"
     command.out.message(f"{verb} {len(found.paths)} entries, {found.bytes / 1e6:.1f} MB, of {command.store.root}")

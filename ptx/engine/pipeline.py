@@ -1,6 +1,5 @@
 """Build what is missing, in the order of the stages, each group of steps with one model in memory."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ptx.cache import MODELS, STAGES, Artifact, Store, leases
@@ -26,7 +25,7 @@ class Pipeline:
         if not dry_run:
             models = {(MODELS, model.digest) for step in steps for model in step.models}
             with leases.held(self.store, [*((step.stage.name, step.key) for step in steps), *sorted(models)]):
-                outcomes = [as_asked(outcome) for outcome in self._run(goals, steps, force)]
+                outcomes = [*as_asked(self._run(goals, steps, force), goals)]
             for outcome in outcomes:
                 if outcome.reused:
                     self.reporter.detail(f"found {outcome}")
@@ -34,7 +33,7 @@ class Pipeline:
         present = self._present(steps)
         needed = _needed(goals, present, force)
         known = [s for s in steps if s.key in needed or present[s.key]]
-        return [as_asked(Outcome(s, present[s.key], s.key not in needed)) for s in known]
+        return [*as_asked((Outcome(s, present[s.key], s.key not in needed) for s in known), goals)]
 
     def _run(self, goals: Sequence[Step], steps: Sequence[Step], force: str | None) -> list[Outcome]:
         present = self._present(steps)
@@ -102,14 +101,21 @@ class Pipeline:
                 yield from outcomes
 
 
-def as_asked(outcome: Outcome) -> Outcome:
-    """An artifact that was found, under the names of this command: it may have been made under others, since models
-    and suites are the same if their files are."""
-    artifact, step = outcome.artifact, outcome.step
-    if artifact is None or step.stored is not None or artifact.meta["labels"] == step.labels:
-        return outcome
-    meta = {**artifact.meta, "labels": dict(step.labels)}
-    return dataclasses.replace(outcome, artifact=Artifact(artifact.path, meta))
+def as_asked(outcomes: Iterable[Outcome], goals: Sequence[Step]) -> Iterator[Outcome]:
+    """Outcomes under the names of this command. What is one artifact by its content (two tasks with the same facts, a
+    model and its copy) is so many goals as were asked for; all but the first of them have found it."""
+    asked: dict[tuple[str, str], list[Step]] = {}
+    for goal in goals:
+        alike = asked.setdefault((goal.stage.name, goal.key), [])
+        if all(goal.labels != other.labels for other in alike):
+            alike.append(goal)
+    for outcome in outcomes:
+        for number, step in enumerate(asked.get((outcome.step.stage.name, outcome.step.key), [outcome.step])):
+            artifact = outcome.artifact
+            if artifact is not None and step.stored is None:
+                artifact = artifact.named(step.labels)
+            reused = outcome.reused or (number > 0 and artifact is not None)
+            yield Outcome(step, artifact, reused, outcome.error)
 
 
 def _wanted(goals: Sequence[Step], outcomes: Mapping[str, Outcome]) -> set[str]:

@@ -8,9 +8,7 @@
 | span | T5 | the sentinel `<extra_id_0>`, in the encoder | in the decoder, after `<extra_id_0>` |
 """
 
-import contextlib
 import functools
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -165,13 +163,12 @@ def _load(
     unpacking = {"quantization_config": UNPACKED[method](dequantize=True)} if method else {}
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):
-        more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
-        if method:  # whose loader wants tensors
-            weights = {name: part[...] for name, part in weights.items()}
-        with torch.device("meta"):
-            empty = LOADERS[kind].from_config(config, trust_remote_code=False)
-        return type(empty).from_pretrained(None, config=empty.config, state_dict=weights, **more)
+    more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
+    if method:  # whose loader wants tensors
+        weights = {name: part[...] for name, part in weights.items()}
+    with torch.device("meta"):
+        empty = LOADERS[kind].from_config(config, trust_remote_code=False)
+    return type(empty).from_pretrained(None, config=empty.config, state_dict=weights, **more)
 
 
 def matrix_of(network: PreTrainedModel) -> Tensor:

@@ -5,9 +5,7 @@ compared with its digests when it is read. The key, and the model's digest, come
 what was made of them.
 """
 
-import contextlib
 import functools
-import io
 import math
 import os
 import re
@@ -20,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import MODELS, Store, digest, models_beside
+from ptx.cache import MODELS, Store, digest, leases, models_beside
 from ptx.errors import PtxError, first_line
 from ptx.files import State, changed, digest_of, state
 
@@ -69,12 +67,17 @@ def dequantised(name: str, file: Path) -> tuple[Path, str]:
     with file.open("rb") as stream:
         if stream.read(4) != MAGIC:
             raise PtxError(f"{name} is no GGUF file: it does not begin like one", "fetch it again")
-    key = _key(digest_of(file))
+    key = key_of(file)
     store, tell = KEPT.get((Store(Path(os.environ.get("PTX_CACHE_DIR", "cache"), "models")), lambda text: None))
     folder = store.folder(MODELS, key)
     if not intact(folder, store.warn):
         _make(name, file, key, store, tell)
     return folder, key
+
+
+def key_of(file: Path) -> str:
+    """The key of the model in a GGUF file, which need not have been dequantised."""
+    return _key(digest_of(file))
 
 
 def _key(content: str) -> str:
@@ -98,7 +101,8 @@ def _make(name: str, file: Path, key: str, store: Store, tell: Tell) -> None:
     if lacking := [package for package in NEEDED if find_spec(package) is None]:
         raise PtxError(f"{name} is a GGUF file, which takes the package {lacking[0]} to read", EXTRA)
     began = time.monotonic()
-    with store.lock(f"{MODELS}-{key[:16]}", lambda: tell(f"waiting for another ptx that dequantises {name}")):
+    held = store.lock(f"{MODELS}-{key[:16]}", lambda: tell(f"waiting for another ptx that dequantises {name}"))
+    with leases.held(store, [(MODELS, key)]), held:  # its folder stands unfinished for long
         if store.read(MODELS, key) is not None:
             return
         tell(f"dequantising {name}, once")
@@ -128,25 +132,26 @@ def _save(name: str, file: Path, folder: Path) -> None:
     """Every number is the one that dequantising to float32 gives; where all of a tensor's fit into 16 bits (F16 and
     BF16 files), it takes no more."""
     import torch
-    from transformers import AutoConfig, AutoTokenizer, GgufConfig
+    from transformers import AutoConfig, AutoTokenizer, GgufConfig, modeling_gguf_pytorch_utils
     from transformers.utils import logging
 
     from ptx.lms.families import LOADERS, kind_of
 
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    vars(modeling_gguf_pytorch_utils)["tqdm"] = logging.tqdm  # a bar of its own, which that does not reach
     where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     try:
         check(name, file)
-        with contextlib.redirect_stderr(io.StringIO()):  # a bar of its own
-            kind = kind_of(name, AutoConfig.from_pretrained(file.parent, **where))
-            network, report = LOADERS[kind].from_pretrained(
-                file.parent, dtype=torch.float32, output_loading_info=True,
-                quantization_config=GgufConfig(dequantize=True), **where,  # else it would fetch kernels, which are code
-            )  # fmt: skip
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
-            if missing := sorted(report["missing_keys"]):
-                raise ValueError(f"{missing[0]} is missing")
-            _check_all_read(file, network)
+        kind = kind_of(name, AutoConfig.from_pretrained(file.parent, **where))
+        network, report = LOADERS[kind].from_pretrained(
+            file.parent, dtype=torch.float32, output_loading_info=True,
+            quantization_config=GgufConfig(dequantize=True), **where,  # else it would fetch kernels, which are code
+        )  # fmt: skip
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
+        if missing := sorted(report["missing_keys"]):
+            raise ValueError(f"{missing[0]} is missing")
+        _check_all_read(file, network)
     except PtxError:
         raise
     except MemoryError:
@@ -158,8 +163,7 @@ def _save(name: str, file: Path, folder: Path) -> None:
     network.hf_quantizer = None  # with either, it would not be saved, or be read as quantized
     for parameter in network.parameters():
         parameter.data = _smallest(parameter.data)
-    with contextlib.redirect_stderr(io.StringIO()):
-        network.save_pretrained(folder)
+    network.save_pretrained(folder)
     network.config.dtype = torch.float32  # what is computed in, whatever the first tensor was kept as
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -48,6 +48,17 @@ def fetch_file(repo: str, name: str, revision: str = "") -> Path:
     return file
 
 
+def cached_snapshot(repo: str, revision: str = "") -> Path | None:
+    """The snapshot's folder that the local cache has for a branch, a tag or a commit, by default for main."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    ref = folder / "refs" / (revision or "main")
+    found = folder / "snapshots" / (ref.read_text("utf-8").strip() if ref.is_file() else revision or "main")
+    return found if found.is_dir() else None
+
+
 def cached_revisions(repo: str) -> list[str]:
     """The branches and tags of a model whose files the local cache has, and the commits that have no such name."""
     from huggingface_hub import constants

@@ -204,11 +204,11 @@ def _resolve(name: str, tokenizer_only: bool) -> Model:
     refuse(name, folder)
     if not tokenizer_only:
         hub.fetch_weights(repo, folder, revision)
-    return Model(name, str(folder), *_of_commit(repo, folder.name))
+    return Model(name, str(folder), *of_commit(repo, folder.name))
 
 
-def _of_commit(repo: str, commit: str) -> tuple[str, str]:
-    """The digests of a model of the hub and of its tokenizer."""
+def of_commit(repo: str, commit: str) -> tuple[str, str]:
+    """The digests of a model of the hub and of its tokenizer: a snapshot's folder is named after its commit."""
     named = f"{repo}@{commit}"
     return digest({"commit": named}), digest({"commit": named, "part": "tokenizer"})
 
@@ -262,7 +262,7 @@ def _same(model: Model, states: contents.States) -> bool:
     if folder.name == model.digest:  # made of a GGUF file
         return gguf.intact(folder)
     repo, commit = hub_commit(model)
-    if repo and commit and model.digest == _of_commit(repo, commit)[0]:
+    if repo and commit and model.digest == of_commit(repo, commit)[0]:
         return folder.is_dir()  # of a commit there are no digests to compare with
     try:
         return any(model.digest == _of_files(folder, only)[0] for only in (True, False))

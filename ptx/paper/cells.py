@@ -43,11 +43,12 @@ class Cell:
     losses: Rows = ()
     forecasts: Rows = ()  # what was to be expected, nan where nothing was
     seconds: float = 0.0  # of searching, for one prompt
+    to_itself: bool = False  # the target is among the sources, under another name perhaps
 
     @property
     def self_transfer(self) -> bool:
         """Whether the prompt goes back to a model that it came from."""
-        return self.target in self.sources
+        return self.to_itself or self.target in self.sources
 
     @property
     def pair(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from ptx.cache import Artifact
 from ptx.engine.step import Step
 from ptx.errors import PtxError
+from ptx.lms.meaning import among
 from ptx.paper.cells import Cell, Rows
 from ptx.paper.recipe import Recipe, Variant
 from ptx.stages.anchors import default_anchors, word_file_step
@@ -107,7 +108,8 @@ def _cell(cell: Planned, seeds: tuple[int, ...], found: Sequence[Sequence[Artifa
     return Cell(
         cell.method, cell.sources, cell.target, suite=cell.variant.suite.split(":")[0], accuracy=_mean(scores),
         tasks=len(tasks), facts=sum(f["facts"] for f in figures[0]), floor=_mean(floors),
-        matching_loss=_mean(losses) if known else None, settings=cell.variant.swept, seeds=seeds, **of,
+        matching_loss=_mean(losses) if known else None, settings=cell.variant.swept, seeds=seeds,
+        to_itself=among(cell.target, cell.sources), **of,
     )  # fmt: skip
 
 

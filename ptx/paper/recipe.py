@@ -27,6 +27,7 @@ from typing import Any
 from ptx.config import CONFIGS
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
+from ptx.lms.meaning import among
 from ptx.lms.models import STAND_INS, check_name
 from ptx.stages.methods import method_named, offered
 
@@ -125,7 +126,7 @@ class Recipe:
                 continue
             for sources in self.sources:
                 possible = method.sources in (None, len(sources)) and method.exists(sources, target)
-                if possible and (self.self_transfer or target not in sources):
+                if possible and (self.self_transfer or not among(target, sources)):
                     yield name, list(sources), target
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ptx.cache import Artifact, Store, versions_of
@@ -77,18 +77,27 @@ def result_of(artifact: Artifact) -> Result:
     return Result(artifact, labels, artifact.meta["metrics"], settings)
 
 
-def newest(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
-    """Of results that say the same thing about the same names, the newest: a model of that name has changed since."""
-    latest: dict[str, Result] = {}
-    older = 0
-    for result in sorted(results, key=lambda r: (r.artifact.meta["created"], r.artifact.key)):
+def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
+    """Of results that say the same of the same names, but are of other content (another file of texts, inputs or
+    vectors was read), each with a number of its own, by date, as a setting that keeps them in tables of their own."""
+    alike: dict[str, list[Result]] = {}
+    for result in results:
         labels = {name: value for name, value in result.labels.items() if name not in ("sources", "weights")}
-        identity = json.dumps([labels, result.place, result.settings], sort_keys=True)
-        older += identity in latest
-        latest[identity] = result
-    if older:
-        warn(f"{older} older results for the same names are left out: a model, suite or imported prompt changed since")
-    return list(latest.values())
+        alike.setdefault(json.dumps([labels, result.place, result.settings], sort_keys=True), []).append(result)
+    several = [sorted(of, key=_made) for of in alike.values() if len({result.artifact.key for result in of}) > 1]
+    if count := sum(map(len, several)):
+        what = "results have the same names and settings and differ in a file that was read"
+        warn(f"{count} {what}: they are shown apart")
+    numbered = {
+        id(result): replace(result, settings={**result.settings, "version": number})
+        for of in several
+        for number, result in enumerate(of, start=1)
+    }
+    return [numbered.get(id(result), result) for result in results]
+
+
+def _made(result: Result) -> tuple[str, str]:
+    return result.artifact.meta["created"], result.artifact.key
 
 
 def comparable(results: Sequence[Result]) -> list[tuple[Mapping[str, Any], list[Result]]]:

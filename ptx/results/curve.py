@@ -45,7 +45,11 @@ def collect(store: Store) -> list[Result]:
     """The verified tuned prompts in a store; imported ones have no history."""
     artifacts = [store.read("tune", folder.name) for folder in store.entries("tune")]
     tuned = [a for a in artifacts if a is not None and "history" in a.meta["metrics"]]
-    return [Result(a, a.meta["labels"], a.meta["metrics"], {}) for a in of_today(tuned, "tuned prompts", store.warn)]
+    return [result_of(artifact) for artifact in of_today(tuned, "tuned prompts", store.warn)]
+
+
+def result_of(artifact: Artifact) -> Result:
+    return Result(artifact, artifact.meta["labels"], artifact.meta["metrics"], {})
 
 
 def points(artifact: Artifact) -> dict[When, dict[str, Any]]:

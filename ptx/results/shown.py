@@ -1,14 +1,16 @@
 """What is shown of results: pages, and the artifact in which they are kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
 from ptx.files import write_whole
+from ptx.lms.meaning import same
 from ptx.results import collect, curve
 from ptx.results.collect import Result
+from ptx.results.now import current
 from ptx.results.sheet import Page, render_pages
 from ptx.results.table import tables
 from ptx.stages.table import FILE, keep
@@ -35,6 +37,10 @@ class Shown:
             head["seconds"] = kept.meta["seconds"]
         return [{**head, **row} for page in self.pages for row in page.records]
 
+    def noted(self, notes: Sequence[str]) -> "Shown":
+        """With more to be read above each page."""
+        return replace(self, pages=[replace(page, notes=[*page.notes, *notes]) for page in self.pages])
+
     def write_files(self, folder: Path) -> None:
         """Copies of a figure's files. Raises PtxError."""
         assert self.artifact is not None
@@ -51,18 +57,21 @@ def tables_shown(results: Sequence[Result], store: Store, *, by: str) -> Shown:
 
 
 def cached_tables(store: Store, *, split: str, by: str) -> Shown:
-    """All evaluations in the cache on one split. Raises PtxError if there are none."""
-    results = collect.collect(store, split=split)
-    if not results:
+    """All evaluations in the cache on one split, of what their names mean now. Raises PtxError if there are none."""
+    found = [result.artifact for result in collect.collect(store, split=split)]
+    if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", "run `ptx run demo`")
-    return tables_shown(results, store, by=by)
+    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
+    names = [name for result in results for name in (*result.labels["sources"], result.labels["target"])]
+    return tables_shown(results, store, by=by).noted(same(names))
 
 
 def cached_curves(store: Store) -> Shown:
     """Dev accuracy against gradient steps, of the tuned prompts in the cache. Raises PtxError if there are none."""
-    results = curve.collect(store)
-    if not results:
+    found = [result.artifact for result in curve.collect(store)]
+    if not found:
         raise PtxError(f"no tuned prompts in {store.root}", "run `ptx tune --model bert-micro --tasks P17,P30`")
+    results = [curve.result_of(artifact) for artifact in current(found, "tuned prompts", store)]
     return _kept(curve.curves(results, warn=store.warn), results, "curve", store)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ptx.lms.models import STAND_INS
-from ptx.results.collect import LEFT_OUT, Result, comparable, newest
+from ptx.results.collect import LEFT_OUT, Result, apart, comparable
 from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
 from ptx.stages.search import spelled
@@ -38,7 +38,7 @@ def tables(
     results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None
 ) -> list[Page]:
     """One table for each differing setting."""
-    groups = comparable(newest(results, warn))
+    groups = comparable(apart(results, warn))
     settings = [shared for shared, _ in groups]
     common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
     return [_table(of, shared, common, by) for shared, of in groups]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ptx.cache import Artifact, Store
+from ptx.cache import Artifact, Store, digest
 from ptx.engine.build import Stopwatch, fresh, publish
 from ptx.engine.step import Payload, Stage, Step
 from ptx.stages import stage_named
@@ -16,9 +16,12 @@ def keep(
     files: Callable[[], Mapping[str, bytes]], store: Store, *, stage: Stage | None = None,
 ) -> tuple[Artifact, bool]:  # fmt: skip
     """The artifact of a table (or of another `stage` of its kind), and whether it was there already: made from just
-    these results, it is not made again."""
+    these results under these names, it is not made again."""
     watch = Stopwatch()
-    parents = sorted((stored_step(artifact) for artifact in artifacts), key=lambda step: step.key)
+    by_key = {artifact.key: artifact for artifact in artifacts}
+    parents = [stored_step(by_key[key]) for key in sorted(by_key)]
+    if renamed := [[artifact.key, artifact.meta["labels"]] for artifact in artifacts if "renamed" in artifact.meta]:
+        settings = {**settings, "names": digest(sorted(renamed, key=str))}
     step = Step(stage or STAGE, settings, parents=tuple(parents), labels=labels)
     if (artifact := fresh(step, store)) is not None:
         return artifact, True

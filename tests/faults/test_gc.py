@@ -7,14 +7,18 @@ import os
 import random
 import re
 import shutil
+import socket
+import threading
 import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import one_file
 
-from ptx.cache import Store, gc, leases
+from ptx.cache import Store, gc, leases, locks
 from ptx.cache.housekeeping import check, size_of
 from ptx.errors import PtxError
 from ptx.stages import versions
@@ -72,8 +76,7 @@ def test_by_default_only_what_is_of_no_use_goes(tmp_path: Path) -> None:
     (broken / "file").write_bytes(b"")
     dead = kept[0].with_name(f".{'a' * 32}.00000000.{2**22 + 1}-{leases.owner().partition('-')[2]}")
     mine = kept[0].with_name(f".{'a' * 32}.00000000.{leases.owner()}")
-    abroad = kept[0].with_name(f".{'a' * 32}.00000000.1-0-elsewhere")
-    for folder in (dead, mine, abroad):
+    for folder in (dead, mine):
         folder.mkdir()
     found = gc.collect_garbage(store, versions(), dry_run=True)
     assert dead.exists()
@@ -82,9 +85,7 @@ def test_by_default_only_what_is_of_no_use_goes(tmp_path: Path) -> None:
     assert set(found.paths) == {*older, broken, dead} - old_prompts
     assert found.prompts == old_prompts
     assert found.newer == 1
-    assert all(path.exists() for path in (*kept, newer, *old_prompts, mine, abroad))
-    os.utime(abroad, (0, 0))
-    assert gc.collect_garbage(store, versions()).paths == [abroad]
+    assert all(path.exists() for path in (*kept, newer, *old_prompts, mine))
     for old_prompt in old_prompts:
         assert gc.collect_garbage(store, versions(), gc.Wanted(stage=old_prompt.parent.name)).paths == [old_prompt]
 
@@ -107,18 +108,109 @@ def test_unused_entries_go_by_age_and_by_size_but_never_prompts(tmp_path: Path) 
     assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=1, stage="tune")).paths == [entries["t"]]
 
 
+def elsewhere() -> list[str]:
+    """Processes that do not run here, of another container, of a host of the same name, of this one before it was
+    started again."""
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    machines = ("0-elsewhere", f"{namespace}-{socket.gethostname()}", f"{namespace}-{uuid.uuid4()}")
+    return [f"{2**22 + 1}-{machine}" for machine in machines]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RENEWED": 0.01, "BETWEEN": 0.01, "LOOKS": 100}.items():
+        monkeypatch.setattr(leases, name, value)
+
+
 def test_a_lease_protects_while_its_owner_lives(tmp_path: Path) -> None:
     store = Store(tmp_path)
     entry = put(store, "search", "a")
     everything = gc.Wanted(older_than=0)
     with leases.held(store, [("search", "a" * 32)]):
-        assert gc.collect_garbage(store, versions(), everything).in_use == {entry}
+        assert gc.collect_garbage(store, versions(), everything, waiting=pytest.fail).in_use == {entry}
     assert list((tmp_path / "runs").iterdir()) == []
-    lease = tmp_path / "runs" / "00000000.1-0-elsewhere"  # another host on a shared folder
+    dead = tmp_path / "runs" / f"00000000.{2**22 + 1}-{leases.owner().partition('-')[2]}"
+    dead.write_text(json.dumps([f"search/{'a' * 32}"]))
+    assert set(gc.collect_garbage(store, versions(), everything, waiting=pytest.fail).paths) == {entry, dead}
+
+
+@pytest.mark.parametrize("owner", elsewhere())
+def test_a_lease_from_elsewhere_protects_while_it_is_renewed(tmp_path: Path, quick, monkeypatch, owner: str) -> None:
+    """Whatever the clocks of both machines say."""
+    store = Store(tmp_path)
+    entry, everything, waited = put(store, "search", "a"), gc.Wanted(older_than=0), []
+    partial = entry.with_name(f".{'b' * 32}.00000000.{owner}")
+    partial.mkdir()
+    monkeypatch.setattr(leases, "owner", lambda: owner)
+    with leases.held(store, [("search", "a" * 32)]):
+        (lease,) = (tmp_path / "runs").iterdir()
+        for path in (lease, partial):
+            os.utime(path, (0, 0))
+        found = gc.collect_garbage(store, versions(), everything, waiting=lambda: waited.append(1))
+    assert (found.in_use, found.paths, waited) == ({entry}, [], [1])
     lease.write_text(json.dumps([f"search/{'a' * 32}"]))
-    assert gc.collect_garbage(store, versions(), everything).in_use == {entry}
-    os.utime(lease, (time.time() - 2 * leases.STALE,) * 2)
-    assert set(gc.collect_garbage(store, versions(), everything).paths) == {entry, lease}
+    ahead = time.time() + 2 * gc.DAY
+    os.utime(lease, (ahead, ahead))
+    assert set(gc.collect_garbage(store, versions(), everything).paths) == {entry, partial, lease}
+
+
+def test_an_unfinished_entry_from_elsewhere_that_grows_is_kept(tmp_path: Path, quick) -> None:
+    partial = tmp_path / "v1" / "tune" / f".{'a' * 32}.00000000.1-0-elsewhere"
+    partial.mkdir(parents=True)
+    growing = threading.Timer(0.1, (partial / "file").write_bytes, [b"x"])
+    growing.start()
+    assert gc.collect_garbage(Store(tmp_path), versions()).paths == []
+    assert gc.collect_garbage(Store(tmp_path), versions()).paths == [partial]
+
+
+def test_a_lease_is_renewed_and_written_anew(tmp_path: Path, quick) -> None:
+    """A run that was stopped for so long that it was thought dead says that it is there."""
+    entries = {("search", "a" * 32), ("tune", "b" * 32)}
+
+    def until(true: Callable[[], Any]) -> None:
+        while not true():
+            time.sleep(0.001)
+
+    with leases.held(Store(tmp_path), entries):
+        (lease,) = (tmp_path / "runs").iterdir()
+        size = lease.stat().st_size
+        until(lambda: lease.stat().st_size > size + 3)
+        assert leases.in_use(tmp_path, {}) == entries
+        lease.unlink()
+        until(lease.exists)
+        until(lambda: leases.in_use(tmp_path, {}) == entries)
+    assert not lease.exists()
+
+
+def test_a_lease_that_lives_again_is_not_gone(tmp_path: Path, quick) -> None:
+    """Between the look at it and the removal."""
+    lease = tmp_path / "runs" / "00000000.1-0-elsewhere"
+    lease.parent.mkdir()
+    lease.write_text(json.dumps([f"search/{'a' * 32}"]))
+    gone = leases.gone([lease], lambda: None)
+    assert [*gone] == [lease]
+    assert leases.in_use(tmp_path, gone) == set()
+    lease.write_text(lease.read_text() + "\n")
+    assert leases.in_use(tmp_path, gone) == {("search", "a" * 32)}
+    assert not leases.is_gone(lease, gone)
+
+
+def test_a_machine_is_told_by_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not by its name, which others may have."""
+    before = locks.here()
+    locks.here.cache_clear()
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert locks.here() == before
+    assert before.endswith(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    locks.here.cache_clear()
+    monkeypatch.setattr(Path, "read_text", lambda *args: missing())
+    assert locks.here() == ""
+    assert leases.owner() == f"{os.getpid()}-another"
+    locks.here.cache_clear()
+
+
+def missing() -> str:
+    raise FileNotFoundError
 
 
 def test_locks_nobody_holds_go(tmp_path: Path) -> None:

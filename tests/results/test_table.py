@@ -18,8 +18,8 @@ def result(method: str, target: str, task: str, accuracy: float, facts: int, set
     labels |= {"split": "test", "seed": more.pop("seed", 0)}
     labels |= {"weights": more.pop("weights")} if "weights" in more else {}
     created = more.pop("created", "2026-01-01")
+    key = more.pop("key", f"{method}{target}{task}{labels['seed']}")
     metrics = {"accuracy": accuracy, "correct": accuracy * facts, "facts": facts, "dropped": 0, "floor": 0.1, **more}
-    key = f"{method}{target}{task}{labels['seed']}"
     artifact = Artifact(Path(), {"key": key, "created": created, "config": {}})
     return Result(artifact, labels, metrics, settings)
 
@@ -110,18 +110,23 @@ def test_weights_and_seeds() -> None:
         assert rows(*results, by=by) == pytest.approx({"a+b (0.2:0.8)": 0.2, "a+b (0.8:0.2)": 0.2})
 
 
-def test_older_results_for_the_same_weights_are_left_out() -> None:
+def test_results_that_differ_in_a_file_are_shown_apart() -> None:
+    """Of the same names and settings, but of other content: neither is taken for the other, whatever their dates."""
     warned: list[str] = []
     results = [
-        weighted(0.1, "ab", 0.8, 0.2, created="2026-01-01"),
-        weighted(0.4, "ba", 0.2, 0.8, created="2026-01-02"),
+        weighted(0.4, "ba", 0.2, 0.8, created="2026-01-02", key="x"),
+        weighted(0.1, "ab", 0.8, 0.2, created="2026-01-01", key="y"),
         weighted(0.3, "ab", 0.7, 0.3, created="2026-01-01"),
     ]
-    (page,) = tables(results, warn=warned.append)
-    found = {row["sources"]: row["micro"] for row in page.records if row["method"] != "floor"}
-    assert found == pytest.approx({"a+b (0.7:0.3)": 0.3, "b+a (0.2:0.8)": 0.4})
-    assert len(warned) == 1
-    assert warned[0].startswith("1 older results")
+    found = {
+        page.notes[0]: {row["sources"]: row["micro"] for row in page.records if row["method"] != "floor"}
+        for page in tables(results, warn=warned.append)
+    }
+    assert sorted(found) == ["with version 1", "with version 2"]
+    assert found["with version 1"] == pytest.approx({"a+b (0.7:0.3)": 0.3, "a+b (0.8:0.2)": 0.1})
+    assert found["with version 2"] == pytest.approx({"a+b (0.7:0.3)": 0.3, "b+a (0.2:0.8)": 0.4})
+    (text,) = warned
+    assert text == "2 results have the same names and settings and differ in a file that was read: they are shown apart"
 
 
 def test_what_the_search_attained_stands_beside_the_loss_of_its_prompts() -> None:

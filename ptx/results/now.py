@@ -1,0 +1,143 @@
+"""Which results of a cache are of what their names mean now: a name tells nothing of what it once stood for.
+
+Compared are the models, the facts of suites, and the texts of their templates, with what lies on this machine now.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from ptx.cache import Artifact, Store
+from ptx.cache.store import Meta
+from ptx.errors import PtxError
+from ptx.lms.meaning import meaning
+from ptx.stages.settings import some
+from ptx.stages.texts import wordings_of
+from ptx.suites import Task, load_suite
+from ptx.suites.hub import PREFIX
+
+Tasks = tuple[Task, Task]  # as it is, and with `--truncate`, of which labels say nothing
+
+
+def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact]:
+    """Evaluations or tuned prompts (`what`) that are of what their names mean now, each for every task of its suite
+    that it is of. Those of names that mean nothing here stay as they were made. `store.warn` is told of both.
+
+    Raises PtxError if none is left.
+    """
+    look = _Look(store)
+    kept: list[Artifact] = []
+    told: dict[str, tuple[set[str], dict[str, None]]] = {}  # artifacts and names, by what is the matter
+    for artifact in found:
+        labels, tasks = artifact.meta["labels"], look.tasks(artifact)
+        models = {name: look.meaning(name) is not None for name in look.strange(artifact)}
+        other_models = [name for name, known in models.items() if known]
+        other_facts = [labels["suite"]] if tasks == [] else []
+        nothing = [name for name, known in models.items() if not known] + ([labels["suite"]] if tasks is None else [])
+        left_out = bool(other_models or other_facts)
+        for names, matter in (
+            (other_models, "are left out: {} stands for other files than when they were made"),
+            (other_facts, "are left out: {} stands for other facts or texts than when they were made"),
+            ([] if left_out else nothing, "are shown as they were made: {} stands for nothing that can be read here"),
+        ):
+            if names:
+                keys, all_names = told.setdefault(matter, (set(), {}))
+                keys.add(artifact.key)
+                all_names.update(dict.fromkeys(names))
+        if not left_out:
+            kept += [artifact.named({**labels, "task": task}) for task in tasks or [labels["task"]]]
+    for matter, (keys, all_names) in told.items():
+        store.warn(f"{len(keys)} {what} {matter.format(some([*all_names]))}")
+    if found and not kept:
+        hint = "make them anew as it is now, or put back what it was"
+        raise PtxError(f"none of the {what} in {store.root} is of what its names stand for now", hint)
+    return kept
+
+
+class _Look:
+    """What was looked up, once each: what names mean, suites, and what ancestors say."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.meaning = functools.cache(meaning)
+        self.suite = functools.cache(_suite)
+        self.meta = functools.cache(self._meta)
+
+    def _meta(self, stage: str, key: str) -> Meta | None:
+        """What an ancestor says of itself, unverified: it is only compared. None of one that is gone."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((self.store.folder(stage, key) / "meta.json").read_bytes())
+        return None
+
+    def _above(self, meta: Meta) -> Iterator[Meta | None]:
+        """What all ancestors say."""
+        for parent in meta["parents"]:
+            own = self.meta(parent["stage"], parent["key"])
+            yield own
+            yield from self._above(own) if own else ()
+
+    def strange(self, artifact: Artifact) -> list[str]:
+        """Names of models that do not mean what the artifact was made with, or mean nothing."""
+        labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
+        name, own = labels.get("target") or labels["model"], inputs.get("target") or inputs["model"]
+        found = [name] if self.meaning(name) != own else []
+        used, sources = set(), labels.get("sources", ())
+        for meta in self._above(artifact.meta):
+            if meta is None:  # then its sources cannot be told
+                return found
+            used |= {*meta["inputs"].get("models", ()), meta["inputs"].get("model", own)}
+        strange = [source for source in sources if self.meaning(source) not in used]
+        # Each of them is in it, but is it all of them?
+        more = used - {own, *map(self.meaning, sources)} if sources and not strange else ()
+        return found + (strange or [*sources] * bool(more))
+
+    def tasks(self, artifact: Artifact) -> list[str] | None:
+        """The tasks of its suite that it is of, the one that it was made for first; None if they cannot be told."""
+        meta, labels = artifact.meta, artifact.meta["labels"]
+        scored, home = self.suite(labels["suite"]), self.suite(labels.get("tuned_on", labels["suite"]))
+        if scored is None or home is None:
+            return None
+        facts = {of["inputs"]["facts"] for of in self._above(meta) if of and "facts" in of["inputs"]}
+        found = [name for name, tasks in scored.items() if name in home and _is_of(meta, facts, tasks, home[name])]
+        return sorted(found, key=lambda name: name != labels["task"])
+
+
+def _suite(name: str) -> Mapping[str, Tasks] | None:
+    """The tasks of a suite as it is now; None if there is none here, or a network would be asked."""
+    _, remote, data_set = name.partition(PREFIX)
+    if remote and not os.path.isdir(data_set):
+        return None
+    try:
+        return {task.name: (task, dataclasses.replace(task, truncate=True)) for task in load_suite(name).tasks}
+    except PtxError:
+        return None
+
+
+def _is_of(meta: Meta, upstream: set[str], scored: Tasks, home: Tasks) -> bool:
+    """Whether an artifact was made of a task's facts and texts. `upstream` are the digests of facts that its ancestors
+    used, which are those of `home`."""
+    inputs, config, task = meta["inputs"], meta["config"], scored[0]
+    if any(of.get("task", task.name) != task.name for of in config.values()):
+        return False
+    if "train" in inputs:  # an evaluation
+        split = meta["labels"]["split"]
+        if inputs["facts"] not in _digests(scored, split):
+            return False
+        if task.splits["train"] and inputs["train"] not in _digests(scored, "train"):
+            return False
+    else:
+        upstream = {*upstream, inputs["facts"]}
+    if not upstream <= {*_digests(home, "train", "dev"), *_digests(home, "train"), *_digests(home, "dev")}:
+        return False
+    if task.template and config.get("eval", {}).get("template", task.template) != task.template:
+        return False
+    tuned, texts = config.get("tune", {}), wordings_of(home[0])
+    begun = tuned.get("texts") or ([tuned["text"]] if "text" in tuned else texts)
+    return begun == texts and {*texts} <= {*config.get("texts", {"texts": texts})["texts"]}
+
+
+def _digests(tasks: Tasks, *splits: str) -> set[str]:
+    return {task.digest(*splits) for task in tasks}

@@ -7,7 +7,17 @@ import shutil
 import uuid
 from pathlib import Path
 
+from ptx.errors import PtxError
+
 UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders, by file system
+
+
+def here() -> Path:
+    """The working directory. Raises PtxError if it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise PtxError(f"the working directory is gone: {error.strerror}", "go to another one: cd DIRECTORY") from None
 
 
 def fsync(path: Path) -> None:

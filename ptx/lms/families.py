@@ -14,6 +14,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,7 @@ ENCODER_DECODERS: dict[str, Kind] = {
 SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 # facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
 HEADLESS = ("BartModel",)
+CHOOSE = "choose a masked or causal LM; `ptx models` lists models"
 HEADS = ("ForConditionalGeneration", "WithLMHeadModel")
 # Quantized weights of which transformers makes plain numbers, without a package of its own; and what the others take.
 UNPACKED: dict[str, Any] = {"fp8": FineGrainedFP8Config}
@@ -102,8 +104,16 @@ def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> in
 
 
 def read_config(model: Model) -> PreTrainedConfig:
-    """The model's configuration, from its folder alone."""
-    return AutoConfig.from_pretrained(model.path, **LOCAL)
+    """The model's configuration, from its folder alone. Raises PtxError for one that transformers cannot read."""
+    transformers_logging.set_verbosity(CRITICAL)  # what it has to say of a stranger's file is in its errors, too
+    try:
+        config = AutoConfig.from_pretrained(model.path, **LOCAL)
+        if not all(isinstance(saved_as, str) for saved_as in config.architectures or ()):
+            raise ValueError("architectures are no list of names")
+    except Exception as error:  # its classes raise most kinds for values that they do not expect
+        what = f"cannot read config.json of {model.name}: {first_line(error)}"
+        raise PtxError(what, f"{CHOOSE}, or save it again with `save_pretrained`") from error
+    return config
 
 
 def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kind]:
@@ -156,7 +166,7 @@ def _load(
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     method = (getattr(config, "quantization_config", None) or {}).get("quant_method")
     unpacking = {"quantization_config": UNPACKED[method](dequantize=True)} if method else {}
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(CRITICAL)
     transformers_logging.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # it is refused
@@ -201,6 +211,8 @@ def _without_weights(model: Model) -> PreTrainedModel:
         config = read_config(model)
         with torch.device("meta"):
             return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except PtxError:
+        raise
+    except Exception as error:
         what = f"cannot make a network as config.json of {model.name} describes it: {first_line(error)}"
-        raise PtxError(what, "choose a masked or causal LM; `ptx models` lists models") from error
+        raise PtxError(what, CHOOSE) from error

@@ -143,6 +143,8 @@ def check_name(name: str, where: str = "") -> None:
         if name.startswith("~"):
             hint = f"shells expand ~ only where a word begins: write {os.path.expanduser(name)}"
         raise PtxError(f"{where}no folder {name}", hint)
+    if inside := re.search(r"(?:huggingface\.co|hf\.co|^hf:)[/:]?(?://)?([\w.-]+/[\w.-]+)", name):
+        raise PtxError(f"{where}{name} is no name of a model", f"give its hub id alone: {inside[1]}")
     close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
     hint = "run `ptx models` for the names, or give a hub id or a model's folder"
     raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
@@ -201,12 +203,15 @@ def _resolve(name: str, tokenizer_only: bool, stamp: tuple[Any, ...]) -> Model:
     refuse_code(name, folder)
     if not tokenizer_only:
         hub.fetch_weights(repo, folder, revision)
+    weights.check_counts(name, folder)
     commit = f"{repo}@{folder.name}"  # snapshots/<commit>
     return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
 
 
 def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
     """A model by the digests of its files. Links in the folder are followed: the hub's own cache is made of them."""
+    read = [folder / file for file in (*hub.TOKENIZER_FILES, "config.json")]
+    foreign.check_pulled(name, [*filter(Path.is_file, read), *weights.weight_files(folder)])
     refuse_code(name, folder)
     tokenizer = {file: file_digest(folder / file) for file in hub.TOKENIZER_FILES if (folder / file).is_file()}
     if not tokenizer:
@@ -220,6 +225,7 @@ def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
         if not found or not (folder / "config.json").is_file():
             raise foreign.incomplete(name, "config.json or weights")
         files = [folder / "config.json", *found]
+    weights.check_counts(name, folder)
     digests = {file.name: file_digest(file) for file in files}
     return Model(name, str(folder), digest({"files": digests, "tokenizer": tokenizer}), digest(tokenizer))
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
+from ptx.files import here
+from ptx.media import one_line
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
 from ptx.suites.doubts import sensible
 from ptx.suites.facts import read_file
@@ -35,7 +37,7 @@ OPTIPROMPT = "autoprompt_data"  # in OptiPrompt's archive: train and dev facts, 
 
 def load_suite(name: str) -> Suite:
     """A suite by embedded name, preset or path. Raises PtxError for an unknown one or records that cannot be read."""
-    return _read(name, Path.cwd())
+    return _read(name, here())
 
 
 @functools.lru_cache(maxsize=8)  # by the working directory too, where a name may mean another folder
@@ -60,7 +62,7 @@ def read_suite(name: str, bad: Callable[[PtxError], None] = refuse) -> Suite:
         tasks = sensible(_tasks(name, told), told)
     except PtxError as error:
         for text in together(remarks):
-            error.add_note(text)
+            error.add_note(one_line(text))
         raise
     return Suite(name, tasks, tuple(dict.fromkeys(remarks)))
 

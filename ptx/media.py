@@ -11,10 +11,10 @@ __all__ = ["cell", "code", "html", "markdown", "one_line", "paragraph", "quoted"
 # characters, which no file can hold.
 OBEYED = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 CONTROL = re.compile(rf"(?:{OBEYED.pattern}|[\t\n])+")
-FORMULA = re.compile(r"[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
+FORMULA = re.compile(r"[=+\-@\uff0b\uff0d\uff1d\uff20]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?%?", re.IGNORECASE)
 # An underscore inside a word is none, and brackets are a link only in front of what it leads to.
-MARKUP = re.compile(r"[\\`*<|~]|&(?=#|\w+;)|\](?=[(\[:]|$)|(?<![^\W_])_|_(?![^\W_])")
+MARKUP = re.compile(r"[\\`*<|~]|&(?=#|\w+;)|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 # Backslash and braces in one pass with the rest: what is put in must not be escaped again.
 TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
@@ -48,8 +48,10 @@ def tidy(text: str) -> str:
 def cell(value: object) -> object:
     """A value in a CSV file. A text that spreadsheets would take for a formula has an apostrophe before it; numbers,
     in texts too, stay as they are."""
-    formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
-    return f"'{value}" if formula else value
+    if not isinstance(value, str):
+        return value
+    text = tidy(value)
+    return f"'{text}" if FORMULA.match(text.lstrip()) and not NUMBER.fullmatch(text) else text
 
 
 def markdown(text: str) -> str:

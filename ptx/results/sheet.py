@@ -115,8 +115,9 @@ def _tidy(table: Sheet) -> Sheet:
 
 
 def _write(item: Item, format: str, escape: Callable[[str], str]) -> str:
-    text = escape(item.text)
-    return (MARKS[format][item.mark].format(text) if item.mark else text) + escape(item.after)
+    if not item.mark:
+        return escape(item.text + item.after)
+    return MARKS[format][item.mark].format(escape(item.text)) + escape(item.after)
 
 
 def _legend(table: Sheet, write: Callable[[Item], str]) -> Iterator[str]:

@@ -66,7 +66,7 @@ def read_dataset(text: str) -> Dataset:
     except ImportError:
         raise PtxError(f"{PREFIX}{text} needs the datasets library", "pip install 'ptx-prompts[data]'") from None
     name, _, config = text.partition(":")
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):  # some services have none
         datasets.disable_progress_bars()
     source, more = Path(name), dict[str, Any]()
     if source.is_dir():  # the library would take a rewritten file of the same time for the one that it knows

@@ -136,15 +136,15 @@ def hostile_adapter(tmp_path: Path) -> list[str | Path]:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
     save_file({"prompt_embeddings": torch.ones(2, 3)}, tmp_path / "adapter" / "adapter_model.safetensors")
-    return ["import", tmp_path / "adapter", "--task", "P17"]
+    return ["import", tmp_path / "adapter", "--task", "P17", "--model", "bert-micro"]
 
 
 def hostile_recipe(tmp_path: Path) -> list[str | Path]:
     title = json.dumps(f"{RED}title")
     (tmp_path / "r.toml").write_text(
-        f'title = {title}\nmethods = ["{json.dumps(RED)[1:-1]}"]\ntargets = ["bert-micro"]\n'
+        f'title = {title}\nmethods = ["manual"]\ntargets = ["bert-micro"]\ntasks = ["P17"]\n'
     )
-    return ["run", tmp_path / "r.toml"]
+    return ["run", tmp_path / "r.toml", "--dry-run"]
 
 
 def hostile_kind(tmp_path: Path) -> list[str | Path]:

@@ -70,7 +70,7 @@ class Output:
     def message(self, text: str) -> None:
         """For the person at the terminal."""
         if not self.quiet:
-            self.console.print(one_line(text), markup=False)
+            self._say(escape(one_line(text)))
 
     def detail(self, text: str) -> None:
         """A message that `-v` asks for."""
@@ -78,13 +78,16 @@ class Output:
             self.message(text)
 
     def warn(self, text: str) -> None:
-        self.console.print(f"[yellow]warning:[/] {escape(one_line(text))}")
+        self._say(f"[yellow]warning:[/] {escape(one_line(text))}")
 
     def error(self, error: PtxError) -> None:
         for note in getattr(error, "__notes__", ()):  # what the readers of a suite remarked before
             self.warn(note)
-        self.console.print(f"[red]error:[/] {escape(error.message)}")
-        self.console.print(f"[cyan]hint:[/] {escape(error.hint)}")
+        self._say(f"[red]error:[/] {escape(error.message)}\n[cyan]hint:[/] {escape(error.hint)}")
+
+    def _say(self, markup: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk where messages go is no failure of what is done
+            self.console.print(markup)
 
     @contextlib.contextmanager
     def stage(self, stage: str, total: int) -> Iterator[None]:

@@ -81,7 +81,7 @@ def _refuse_closed(path: Path, named: Iterable[str], options: Mapping[str, Itera
 
 def check_text(values: Iterable[Any]) -> None:
     """Raise UsageError for one that holds bytes which are no text: neither files of results nor models know those."""
-    for value in map(str, values):
+    for value in map(text_of, values):
         if any("\ud800" <= c <= "\udfff" for c in value):
             raise UsageError(f"{value!r} is not UTF-8", "rename what it names, and check the locale of this terminal")
 

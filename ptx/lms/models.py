@@ -203,7 +203,7 @@ def _resolve(name: str, tokenizer_only: bool, stamp: tuple[Any, ...]) -> Model:
     refuse_code(name, folder)
     if not tokenizer_only:
         hub.fetch_weights(repo, folder, revision)
-    weights.check_counts(name, folder)
+    weights.check_counts(name, folder, whole=not tokenizer_only)
     commit = f"{repo}@{folder.name}"  # snapshots/<commit>
     return Model(name, str(folder), digest({"commit": commit}), digest({"commit": commit, "part": "tokenizer"}))
 
@@ -225,7 +225,7 @@ def _from_folder(name: str, folder: Path, tokenizer_only: bool) -> Model:
         if not found or not (folder / "config.json").is_file():
             raise foreign.incomplete(name, "config.json or weights")
         files = [folder / "config.json", *found]
-    weights.check_counts(name, folder)
+    weights.check_counts(name, folder, whole=not tokenizer_only)
     digests = {file.name: file_digest(file) for file in files}
     return Model(name, str(folder), digest({"files": digests, "tokenizer": tokenizer}), digest(tokenizer))
 

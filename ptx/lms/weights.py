@@ -96,11 +96,11 @@ def stored(folder: Path) -> list[Stored]:
     return found
 
 
-def check_counts(name: str, folder: Path) -> None:
-    """Raise PtxError for a config.json with more layers than the files have tensors for: a network would be built for
-    hours before that was noticed."""
+def check_counts(name: str, folder: Path, *, whole: bool) -> None:
+    """Raise PtxError for a config.json with more layers than the files have tensors for (if these are there as a
+    `whole`): a network would be built for hours before that was noticed."""
     counts = [(key, count) for key, count in _counts(read_json(folder / "config.json")) if count > SHARING]
-    tensors = len(stored(folder)) if counts else 0
+    tensors = len(stored(folder)) if counts and whole else 0
     for key, count in counts:
         most = MOST_ROWS if ROWS.search(key) else tensors + SHARING if tensors else MOST_LAYERS
         if count > most:

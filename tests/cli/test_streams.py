@@ -32,6 +32,7 @@ def run(command: str | bytes, folder: Path, before: str = "") -> subprocess.Comp
         (f"{PREDICT} <&-", 1, "error: cannot read stdin: Bad file descriptor\nhint: "),
         ("models 2>&- >out", 0, ""),
         ("models <&- >&- 2>&-", 1, ""),
+        ("cache gc 2>/dev/full", 0, ""),  # what is said is lost, what is done is done
         (b"eval --target 'a\xff' --method manual", 2, "error: 'a\\udcff' is not UTF-8\nhint: rename"),
         (b"predict --target bert-micro --prompt P 'a\xff'", 2, "error: 'a\\udcff' is not UTF-8\nhint: rename"),
     ],
@@ -70,7 +71,7 @@ def test_a_library_call_without_a_working_directory(tmp_path: Path, monkeypatch:
         ptx.models()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PtxError, match="is not UTF-8"):
-        ptx.eval(target="a\udcff")
+        ptx.eval(target="bert-micro", sources=["a\udcff"])
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])

@@ -3,10 +3,11 @@
 import atexit
 import os
 
-from ptx.cli import interrupts
+from ptx.cli import interrupts, streams
 
 
 def main() -> None:
+    streams.open_closed()
     interrupts.install()  # before anything that takes long to import
     try:
         from ptx.cli.main import app

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
 from ptx.config.settings import looked_up, text_of
 from ptx.errors import PtxError, UsageError, raise_last
+from ptx.media import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -316,7 +317,7 @@ def _session(values: Mapping[str, Any]) -> "Session":
 
     class Listener(Output):
         def warn(self, text: str) -> None:
-            WARNED.get().append(text)
+            WARNED.get().append(one_line(text))
 
     def config(kind: Any) -> Any:
         texts = {field.name for field in fields(kind) if field.type is str}

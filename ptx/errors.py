@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from ptx.media import one_line
+
 
 class PtxError(Exception):
     """An expected failure (exit code 1): `message` says what is wrong, `hint` names a next step."""
@@ -9,9 +11,8 @@ class PtxError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint)  # both, so that the error survives pickling between processes
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = one_line(message), one_line(hint)
+        super().__init__(self.message, self.hint)  # both, so that the error survives pickling between processes
 
     def __str__(self) -> str:
         return self.message
@@ -32,8 +33,9 @@ def raise_last(errors: Sequence[PtxError], tell: Callable[[PtxError], None]) -> 
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, or else its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """What an error of another library says, or else its kind; what a line ending in a colon announces is with it."""
+    first, *rest = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join([first, *(part.strip() for part in rest[:1] if first.endswith(":"))])[:200]
 
 
 def shown(text: str, limit: int = 200) -> str:

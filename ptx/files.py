@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from ptx.errors import PtxError
 
+from ptx.errors import PtxError
+
 UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders, by file system
 SETTLED = 2 * 10**9  # nanoseconds: two changes of a file that are closer may have one time, by the file system
 SMALL = 2**16  # bytes of a file that is hashed whenever it is asked for
@@ -82,6 +84,14 @@ def unchanged(what: str, look: Callable[[], Any]) -> Iterator[None]:
         raise
     if look() != before:
         raise changed(what)
+
+
+def here() -> Path:
+    """The working directory. Raises PtxError if it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise PtxError(f"the working directory is gone: {error.strerror}", "go to another one: cd DIRECTORY") from None
 
 
 def fsync(path: Path) -> None:

@@ -11,7 +11,7 @@ from ptx.cli.output import Output
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.config.settings import settings_file
 from ptx.errors import PtxError, raise_last
-from ptx.files import write_whole
+from ptx.files import here, write_whole
 
 if TYPE_CHECKING:
     from ptx.cache import Artifact
@@ -31,7 +31,7 @@ class Command:
         self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
         self.session = Session(common, self.out, suite, **configs)
         self.store = self.session.store
-        if found := settings_file(Path.cwd()):
+        if found := settings_file(here()):
             self.out.message(f"settings: {found[0]}")
         self.out.detail(f"cache: {self.store.root}")
 
@@ -69,7 +69,7 @@ class Command:
             self.out.data(text)
             return
         try:
-            write_whole(output, text.encode("utf-8"))
+            write_whole(output, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise PtxError(f"cannot write {output}: {error.strerror}", "choose another --output") from None
         self.out.message(f"wrote {output}")

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM: unwind, say how to go on, and exit with 130 or 143 within two seconds.
+"""Ctrl-C, SIGTERM and SIGHUP (the terminal is gone): unwind, say how to go on, and exit with 130, 143 or 129 within
+two seconds.
 
 Python acts on a signal only between its own instructions, and a solver may compute for minutes in one call. A thread
 of its own therefore ends the process when unwinding takes too long, or at a second signal. (It too has to wait for a
@@ -17,6 +18,8 @@ from typing import Any
 GRACE = 1.2  # seconds
 TEXT = "interrupted: what is finished is kept\nhint: run the same command again: it goes on where it stopped\n"
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows: two
+
 _first = 0  # the first signal that came
 _said = threading.Lock()
 
@@ -26,7 +29,7 @@ def install() -> None:
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
-    signals = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) != signal.SIG_IGN]
+    signals = [s for s in SIGNALS if signal.getsignal(s) != signal.SIG_IGN]
     for number in signals:
         signal.signal(number, _raise)
     threading.Thread(target=_watch, args=(reader, {int(s) for s in signals}), daemon=True).start()

@@ -15,8 +15,10 @@ import typer.core
 
 from ptx.cli import interrupts
 from ptx.cli.output import Output, discard_stdout
-from ptx.config.settings import configured, variable
+from ptx.config.settings import check_text, configured, of_configs, variable
 from ptx.errors import PtxError, UsageError
+
+VARIABLES = [*map(variable, sorted(of_configs()))]
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:
@@ -66,6 +68,7 @@ class Group(typer.core.TyperGroup):
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         out = Output()
         try:
+            check_text([*(args[0] if args else kwargs.get("args") or sys.argv[1:]), *map(os.getenv, VARIABLES)])
             callbacks = {name: command.callback for name, command in self.commands.items() if command.callback}
             kwargs.setdefault("default_map", configured(lambda: callbacks))  # what the nearest settings file says
             code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ptx.cli.progress import download_bar, stage_bar
 from ptx.errors import PtxError
+from ptx.media import one_line, terminal
 
 
 class Output:
@@ -27,8 +28,13 @@ class Output:
 
     def data(self, text: str) -> None:
         """One or more lines of data. Raises PtxError if they cannot be written."""
+        self.styled(terminal(text))
+
+    def styled(self, text: str) -> None:
+        """The same of lines that are meant for a terminal as they are."""
+        encoding = sys.stdout.encoding or "utf-8"
         with _stdout():
-            sys.stdout.write(text.rstrip("\n") + "\n")
+            sys.stdout.write(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
     def flush(self) -> None:
         """Have all data written while a failure can still be told. Raises PtxError."""
@@ -37,7 +43,8 @@ class Output:
 
     def json(self, value: Mapping[str, Any]) -> None:
         """One JSON object on one line."""
-        self.data(json.dumps(value, ensure_ascii=False))
+        unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+        self.data(json.dumps(value, ensure_ascii=not unicode))
 
     def rows(self, rows: Sequence[Mapping[str, Any]], *, path: str = "") -> None:
         """Rows as columns, as JSON lines, or (quiet) one value a line."""
@@ -46,7 +53,7 @@ class Output:
                 self.json(row)
         elif self.quiet:
             for row in rows:
-                self.data(str(row[path or next(iter(row))]))
+                self.data(one_line(str(row[path or next(iter(row))])))
         elif rows:
             header = list(dict.fromkeys(name for row in rows for name in row))
             self.columns(header, [[_cell(row.get(name)) for name in header] for row in rows])
@@ -63,7 +70,7 @@ class Output:
     def message(self, text: str) -> None:
         """For the person at the terminal."""
         if not self.quiet:
-            self.console.print(text, markup=False)
+            self._say(escape(one_line(text)))
 
     def detail(self, text: str) -> None:
         """A message that `-v` asks for."""
@@ -71,13 +78,16 @@ class Output:
             self.message(text)
 
     def warn(self, text: str) -> None:
-        self.console.print(f"[yellow]warning:[/] {escape(text)}")
+        self._say(f"[yellow]warning:[/] {escape(one_line(text))}")
 
     def error(self, error: PtxError) -> None:
         for note in getattr(error, "__notes__", ()):  # what the readers of a suite remarked before
             self.warn(note)
-        self.console.print(f"[red]error:[/] {escape(error.message)}")
-        self.console.print(f"[cyan]hint:[/] {escape(error.hint)}")
+        self._say(f"[red]error:[/] {escape(error.message)}\n[cyan]hint:[/] {escape(error.hint)}")
+
+    def _say(self, markup: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk where messages go is no failure of what is done
+            self.console.print(markup)
 
     @contextlib.contextmanager
     def stage(self, stage: str, total: int) -> Iterator[None]:
@@ -127,9 +137,9 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, no_wrap: bo
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(header):
         numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=no_wrap)
+        table.add_column(escape(terminal(name)), justify="right" if numeric else "left", no_wrap=no_wrap)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(terminal(text)) for text in row))
     return table
 
 
@@ -137,8 +147,8 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return "+".join(map(str, value)) if len(value) < 4 else f"{len(value)} models"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+        return one_line("+".join(map(str, value))) if len(value) < 4 else f"{len(value)} models"
+    return f"{value:.4f}" if isinstance(value, float) else one_line(str(value))
 
 
 def _is_number(text: str) -> bool:

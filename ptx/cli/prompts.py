@@ -219,6 +219,8 @@ def predict(
     if not subjects or subjects == ["-"]:
         try:
             subjects = [line.strip() for line in sys.stdin if line.strip()]
+        except OSError as error:
+            raise PtxError(f"cannot read stdin: {error.strerror}", "give subjects as words, or --file") from None
         except UnicodeDecodeError as error:
             raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
     if not subjects:

@@ -23,7 +23,7 @@ def show(shown: Shown, command: Command, *, format: str, output: Path | None) ->
     elif command.common.json:
         command.out.rows(shown.records())
     elif format == "text" and to is None:
-        command.out.data(for_terminal(shown.pages))
+        command.out.styled(for_terminal(shown.pages))
     else:
         command.write(render_pages(shown.pages, format), to)
     if shown.problem is not None:

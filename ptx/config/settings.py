@@ -19,6 +19,7 @@ import typer
 from ptx.config import CONFIGS, CommonConfig, SuiteConfig
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import UsageError
+from ptx.files import here
 
 # Of commands' own options and arguments those that a file may set, besides the fields of configs.
 OPEN = {"anchors", "by", "format", "jobs", "method", "model", "models", "seeds", "sources", "space", "target", "top"}
@@ -49,7 +50,7 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
 
     `commands` are asked for only if there is a file.
     """
-    found = settings_file(Path.cwd())
+    found = settings_file(here())
     if found is None:
         return {}
     path, raw = found
@@ -76,6 +77,13 @@ def _refuse_closed(path: Path, named: Iterable[str], options: Mapping[str, Itera
         if option in known and option not in (OPEN | of_configs()) - CLOSED:
             flag = option.replace("_", "-")
             raise UsageError(f"{path}: {flag!r} cannot be set in a file", f"leave it out, and give --{flag} by hand")
+
+
+def check_text(values: Iterable[Any]) -> None:
+    """Raise UsageError for one that holds bytes which are no text: neither files of results nor models know those."""
+    for value in map(text_of, values):
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise UsageError(f"{value!r} is not UTF-8", "rename what it names, and check the locale of this terminal")
 
 
 def of_configs() -> set[str]:
@@ -117,6 +125,7 @@ def looked_up(
     given = {option: value for option, value in options.items() if value is not None}
     variables = {option: value for option in of_configs() if (value := os.environ.get(variable(option)))}
     settings = configured(commands).get(name, {}) | variables | given
+    check_text([*args, *settings.values()])
     values = {}
     for option, parameter in signature.parameters.items():
         flag, hint = f"'--{option.replace('_', '-')}'", f"run `ptx {name} --help`"

@@ -63,11 +63,11 @@ def _build(steps: Sequence[Step], root: Path, device: str, rebuild: bool) -> tup
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Processes started here never see Ctrl-C, which a terminal sends to all: their parent ends them."""
+    """Processes started here never see Ctrl-C and SIGHUP, which a terminal sends to all: their parent ends them."""
     if os.name == "nt":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

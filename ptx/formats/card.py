@@ -12,6 +12,7 @@ from typing import Any
 from ptx.config import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError, first_line
+from ptx.media import code, markdown
 
 FOLDER_CARD = "README.md"
 MAX_BYTES = 2**20
@@ -157,43 +158,47 @@ def render(record: Record, *, usage: str, tags: Sequence[str], base: str | None,
         eval_results=results or None,
         ptx=record.to_dict(),
     )
-    parts = [f"---\n{data.to_yaml()}\n---\n\n# {title}", _about(record), usage.strip(), _results(record)]
+    parts = [f"---\n{data.to_yaml()}\n---\n\n# {markdown(title)}", _about(record), usage.strip(), _results(record)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _about(record: Record) -> str:
     made = (
-        f"{record.vectors} vectors of width {record.width} for the frozen model {record.model}, input `{record.input}`."
+        f"{record.vectors} vectors of width {record.width} for the frozen model {markdown(record.model)}, "
+        f"input {code(record.input)}."
     )
     if record.sources:
-        names = " and ".join(sorted({str(source["model"]) for source in record.sources}))
+        names = markdown(" and ".join(sorted({str(source["model"]) for source in record.sources})))
         steps = "by gradient steps on unlabelled inputs" if record.method == "distil" else "without training"
-        how = f"Transferred from {names} by the method `{record.method}`, {steps} on {record.model}."
+        how = f"Transferred from {names} by the method {code(record.method)}, {steps} on {markdown(record.model)}."
     else:
         how = {"imported": "Imported from another program's file.", "random": "Drawn at random."}.get(
-            record.method, f"Tuned on {record.model}, whose weights did not change."
+            record.method, f"Tuned on {markdown(record.model)}, whose weights did not change."
         )
     lines = [made, how, *map(_from, record.sources)]
     if record.choice:
         start = "Before these steps, of" if record.method == "distil" else "Of"
         lines.append(
-            f"{start} all ways that were compared `{record.choice['chosen']}` agrees most with the source: on "
+            f"{start} all ways that were compared {code(record.choice['chosen'])} agrees most with the source: on "
             f"{record.choice['agreement']:.1%} of {record.choice['inputs']} inputs without labels."
         )
     if record.label_words:
-        lines.append(f"The answer is one of: {', '.join(record.label_words)}.")
+        lines.append(f"The answer is one of: {markdown(', '.join(record.label_words))}.")
     if record.template:
-        lines.append(f"The manual prompt of the same task: `{record.template}`.")
+        lines.append(f"The manual prompt of the same task: {code(record.template)}.")
     return "\n".join(lines)
 
 
 def _from(source: Mapping[str, Any]) -> str:
-    digest, key = (str(source.get(name, "unknown"))[:12] for name in ("model_digest", "key"))
-    return f"Its source: prompt {key} for {source['model']}, whose files have the digest {digest}."
+    digest, key = (markdown(str(source.get(name, "unknown"))[:12]) for name in ("model_digest", "key"))
+    return f"Its source: prompt {key} for {markdown(str(source['model']))}, whose files have the digest {digest}."
 
 
 def _results(record: Record) -> str:
-    rows = [f"| {e['split']} accuracy (P@1) | {e['accuracy']:.4f} of {e['facts']} facts |" for e in record.evaluations]
+    rows = [
+        f"| {markdown(e['split'])} accuracy (P@1) | {e['accuracy']:.4f} of {e['facts']} facts |"
+        for e in record.evaluations
+    ]
     if record.choice.get("forecast") is not None:
         middle, low, high = (f"{record.choice[name]:.4f}" for name in ("forecast", "forecast_low", "forecast_high"))
         rows.append(f"| accuracy to expect, told from agreement | {middle} ({low} to {high}) |")

@@ -50,8 +50,8 @@ def describe(name: str) -> dict[str, Any]:
 
 def is_decoder(model: Model) -> bool:
     """Whether a model was saved as a causal LM: by its configuration, without its code."""
-    saved_as = str((model.config.get("architectures") or [""])[0])
-    return saved_as.endswith(("ForCausalLM", "LMHeadModel"))
+    saved_as = model.config.get("architectures")
+    return isinstance(saved_as, list) and str((saved_as or [""])[0]).endswith(("ForCausalLM", "LMHeadModel"))
 
 
 def _data_of(folder: Path) -> list[str]:

@@ -2,8 +2,10 @@
 
 import functools
 import itertools
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
+from logging import CRITICAL
 from pathlib import Path
 
 import torch
@@ -23,6 +25,9 @@ from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
 from ptx.lms.weights import read_json, word_matrix
 
 PLAIN = ("F64", "F32", "BF16", "F16")
+SMALLEST, LARGEST = 1e-9, 1e9  # those of trained models go up to 0.01 at least, and to 1000 at most
+ALIKE = 1e-5  # of the largest number: less is lost when float32 compares words
+SAMPLE = 1024  # rows, evenly spaced, that are compared with each other
 ROWS = 16384  # of a matrix that are looked at together
 TOGETHER = 4096  # words encoded at a time: what a tokenizer says of each takes a kilobyte
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
@@ -32,15 +37,13 @@ class WordEmbeddings:
     """The word-embedding matrix [v, d], and the tokenizer that numbers its rows.
 
     d is the *embedding* width (ALBERT: not the hidden width). The matrix is kept in the type that it came in, which may
-    be that of a network's own; what is taken from it is in float32. Raises PtxError for a matrix with values that are
-    not finite, or with fewer rows than the tokenizer needs (see `check_rows`).
+    be that of a network's own; what is taken from it is in float32. Raises PtxError for a matrix that means nothing
+    (see `check_values`), or with fewer rows than the tokenizer needs (see `check_rows`).
     """
 
     def __init__(self, name: str, tokenizer: PreTrainedTokenizerBase, matrix: Float[Tensor, "vocabulary d"]) -> None:
         check_rows(name, tokenizer, len(matrix))
-        if not all(torch.isfinite(rows.float().sum()) for rows in matrix.split(ROWS)):
-            hint = "the checkpoint is damaged, or was saved after training had diverged: choose another"
-            raise PtxError(f"the word embeddings of {name} hold values that are not finite", hint)
+        check_values(name, matrix)
         self.name = name
         self.tokenizer = tokenizer
         self.matrix = matrix
@@ -82,6 +85,28 @@ class WordEmbeddings:
     def word_embeddings(self, words: Sequence[str]) -> Float[Tensor, "k d"]:
         """The embeddings of words that are known to be one token each."""
         return self.matrix[self.word_ids(words)].float()
+
+
+def check_values(name: str, matrix: Float[Tensor, "vocabulary d"]) -> None:
+    """Raise PtxError for word embeddings that are not finite, so large or small that float32 cannot sum their squares,
+    or all alike: every word would be as similar as any other, and no prompt score anything."""
+    largest = torch.stack([end for rows in matrix.split(ROWS) for end in rows.aminmax()]).float().abs().max().item()
+    if not math.isfinite(largest):
+        what = "hold values that are not finite"
+    elif not SMALLEST < largest < LARGEST:
+        what = f"have numbers up to {largest:.2g}, with which float32 cannot compute"
+    elif _alike(matrix[:: -(-len(matrix) // SAMPLE)].float(), ALIKE * largest):
+        what = "are the same for all words"
+    else:
+        return
+    hint = "the checkpoint is damaged, or was saved after training had diverged: choose another"
+    raise PtxError(f"the word embeddings of {name} {what}", hint)
+
+
+def _alike(rows: Float[Tensor, "n d"], by: float) -> bool:
+    """Whether all rows but a few (that of padding is often zero) differ by less than this."""
+    apart = (rows - rows.median(0).values).abs().amax(1) >= by
+    return bool(apart.float().mean() < 0.01)
 
 
 def check_rows(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
@@ -143,7 +168,7 @@ def _load_tokenizer(path: str, content: str) -> PreTrainedTokenizerBase:
 
 
 def _made_of(path: str) -> PreTrainedTokenizerBase:
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(CRITICAL)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **LOCAL)
     except Exception as error:  # the tokenizers library raises bare ones

@@ -11,6 +11,7 @@
 import functools
 import re
 from collections.abc import Mapping, Sequence
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,7 @@ ENCODER_DECODERS: dict[str, Kind] = {
 SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 # facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
 HEADLESS = ("BartModel",)
+CHOOSE = "choose a masked or causal LM; `ptx models` lists models"
 HEADS = ("ForConditionalGeneration", "WithLMHeadModel")
 # Quantized weights of which transformers makes plain numbers, without a package of its own; and what the others take.
 UNPACKED: dict[str, Any] = {"fp8": FineGrainedFP8Config}
@@ -103,8 +105,15 @@ def blank_token(name: str, tokenizer: PreTrainedTokenizerBase, kind: Kind) -> in
 
 def read_config(model: Model) -> PreTrainedConfig:
     """The model's configuration, from its folder alone. What computes attention and experts is no matter of it: the
-    names that it may have for that can be those of code."""
-    config = AutoConfig.from_pretrained(model.path, **LOCAL)
+    names that it may have for that can be those of code. Raises PtxError for one that transformers cannot read."""
+    transformers_logging.set_verbosity(CRITICAL)  # what it has to say of a stranger's file is in its errors, too
+    try:
+        config = AutoConfig.from_pretrained(model.path, **LOCAL)
+        if not all(isinstance(saved_as, str) for saved_as in config.architectures or ()):
+            raise ValueError("architectures are no list of names")
+    except Exception as error:  # its classes raise most kinds for values that they do not expect
+        what = f"cannot read config.json of {model.name}: {first_line(error)}"
+        raise PtxError(what, f"{CHOOSE}, or save it again with `save_pretrained`") from error
     config.output_attentions = False  # it would ask for another way
     config._attn_implementation = config._experts_implementation = None  # as is best on this machine
     return config
@@ -161,7 +170,7 @@ def _load(
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     method = (getattr(config, "quantization_config", None) or {}).get("quant_method")
     unpacking = {"quantization_config": UNPACKED[method](dequantize=True)} if method else {}
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(CRITICAL)
     transformers_logging.disable_progress_bar()
     more: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, **unpacking, **LOCAL}
     if method:  # whose loader wants tensors
@@ -204,6 +213,8 @@ def _without_weights(model: Model) -> PreTrainedModel:
             config = read_config(model)
         with torch.device("meta"):
             return LOADERS[kind_of(model.name, config)].from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except PtxError:
+        raise
+    except Exception as error:
         what = f"cannot make a network as config.json of {model.name} describes it: {first_line(error)}"
-        raise PtxError(what, "choose a masked or causal LM; `ptx models` lists models") from error
+        raise PtxError(what, CHOOSE) from error

@@ -1,12 +1,14 @@
 """What people give in place of a model's folder: what it is, and what to do. Names of files and their first bytes."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
 from ptx.lms.gguf import ENDING, MAGIC
 from ptx.lms.hub import TOKENIZER_FILES
 from ptx.lms.weights import FORMATS, read_json
+from ptx.suites.lines import LFS
 
 TOKENIZER = "tokenizer files"
 SAVED = "save both into one folder with `save_pretrained`, and give that"
@@ -61,6 +63,15 @@ def adapter(name: str, folder: Path) -> PtxError | None:
         what = f"{name} holds an adapter, {found[0]}, which a model read from there would lack"
         return PtxError(what, f"{MERGE}; or move it elsewhere, to have the model alone")
     return None
+
+
+def check_pulled(name: str, files: Iterable[Path]) -> None:
+    """Raise PtxError if one of a model's files is what Git LFS puts in its place."""
+    for file in files:
+        with file.open("rb") as stream:
+            if stream.read(len(LFS)) == LFS:
+                hint = f"fetch what it points to: git -C {name} lfs pull"
+                raise PtxError(f"{name}: {file.name} is a pointer of Git LFS, not the file itself", hint)
 
 
 def incomplete(name: str, lacks: str) -> PtxError:

@@ -81,7 +81,7 @@ def _snapshot(repo: str, files: Sequence[str], revision: str, commit: str | None
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):  # some services have none
         disable_progress_bars()
     huggingface_hub.logging.set_verbosity_error()  # that older formats are not there, say, is no news
     named = f"{repo}@{revision}" if revision else repo

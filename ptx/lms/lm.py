@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -293,6 +292,8 @@ def _load_model(model: Model, device: str, dtype: str) -> LanguageModel:
         what = f"hold more than tensors, which ptx does not unpickle: {first_line(error)}"
         hint = "do not trust this checkpoint; a sound one can be saved again with `save_pretrained`, as safetensors"
         raise PtxError(f"the weights of {model.name} {what}", hint) from error
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
+    except PtxError:
+        raise
+    except Exception as error:  # transformers' classes raise most kinds for a config.json that is not theirs
         hint = "choose a masked or causal LM and a --device that exist; `ptx models` lists models"
         raise PtxError(f"cannot load {model.name} as a language model: {first_line(error)}", hint) from error

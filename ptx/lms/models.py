@@ -151,6 +151,8 @@ def check_name(name: str, where: str = "") -> None:
         if name.startswith("~"):
             hint = f"shells expand ~ only where a word begins: write {os.path.expanduser(name)}"
         raise PtxError(f"{where}no folder {name}", hint)
+    if inside := re.search(r"(?:huggingface\.co|hf\.co|^hf:)[/:]?(?://)?([\w.-]+/[\w.-]+)", name):
+        raise PtxError(f"{where}{name} is no name of a model", f"give its hub id alone: {inside[1]}")
     close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
     hint = "run `ptx models` for the names, or give a hub id or a model's folder"
     raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
@@ -204,6 +206,7 @@ def _resolve(name: str, tokenizer_only: bool) -> Model:
     refuse(name, folder)
     if not tokenizer_only:
         hub.fetch_weights(repo, folder, revision)
+    weights.check_counts(name, folder, whole=not tokenizer_only)
     return Model(name, str(folder), *of_commit(repo, folder.name))
 
 
@@ -216,11 +219,14 @@ def of_commit(repo: str, commit: str) -> tuple[str, str]:
 @functools.lru_cache(maxsize=256)
 def _from_folder(name: str, folder: Path, tokenizer_only: bool, states: contents.States) -> Model:
     """A model by the digests of its files, of which `states` tells any change."""
+    read = [folder / file for file in (*hub.TOKENIZER_FILES, contents.CONFIG)]
+    foreign.check_pulled(name, [*filter(Path.is_file, read), *weights.weight_files(folder)])
     refuse(name, folder)
     if not any((folder / file).is_file() for file in hub.TOKENIZER_FILES):
         raise foreign.incomplete(name, foreign.TOKENIZER)
     if not tokenizer_only and not (weights.weight_files(folder) and (folder / contents.CONFIG).is_file()):
         raise foreign.incomplete(name, "config.json or weights")
+    weights.check_counts(name, folder, whole=not tokenizer_only)
     return Model(name, str(folder), *_of_files(folder, tokenizer_only))
 
 

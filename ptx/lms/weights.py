@@ -2,18 +2,24 @@
 
 import json
 import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 
 # A single file or the index of several, in transformers' order of preference.
 FORMATS = (("model.safetensors", "model.safetensors.index.json"), ("pytorch_model.bin", "pytorch_model.bin.index.json"))
 # How the names of word-embedding matrices end: BERT's kin and BLOOM, GPT-2, Llama's kin and OPT, GPT-NeoX, ModernBERT.
 MATRICES = ("word_embeddings.weight", "wte.weight", "embed_tokens.weight", "embed_in.weight", "tok_embeddings.weight")
+# What configurations call numbers of layers, each of which has tensors, and of what may be a row of one tensor.
+LAYERS = re.compile(r"(layers?|depths?|hidden_groups|group_num|blocks|stages)$")
+ROWS = re.compile(r"(experts|num_labels)$")
+SHARING, MOST_LAYERS, MOST_ROWS = 100, 1000, 100_000  # layers may share tensors, as ALBERT's; in files without headers
 SHARED = "shared.weight"  # T5 and BART: one matrix for encoder and decoder, of which older files hold copies
 LONGEST = 10**8  # bytes of a header that safetensors itself reads
 SIZES = {  # bytes of a number, as headers spell its type
@@ -116,6 +122,26 @@ def tensors_of(file: Path) -> list[Stored]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SafetensorError(f"the header of {file.name} is damaged, or the file was cut off: {error}") from None
     return [tensor for _, tensor in found]
+
+
+def check_counts(name: str, folder: Path, *, whole: bool) -> None:
+    """Raise PtxError for a config.json with more layers than the files have tensors for (if these are there as a
+    `whole`): a network would be built for hours before that was noticed."""
+    counts = [(key, count) for key, count in _counts(read_json(folder / "config.json")) if count > SHARING]
+    tensors = len(stored(folder)) if counts and whole else 0
+    for key, count in counts:
+        most = MOST_ROWS if ROWS.search(key) else tensors + SHARING if tensors else MOST_LAYERS
+        if count > most:
+            what = f"{name}: config.json says {shown(key)} {count:,}, too many for {tensors or 'its'} tensors"
+            raise PtxError(what, "it does not describe these weights: download or save the model again")
+
+
+def _counts(values: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _counts(value)
+        elif isinstance(value, int) and (LAYERS.search(key) or ROWS.search(key)):
+            yield key, value
 
 
 def unscaled(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.errors import UsageError
+from ptx.media import markdown
 from ptx.paper.cells import Standins
 from ptx.paper.effects import CONFIDENCE, RESAMPLES, numbers, verdict
 from ptx.paper.grids import Cells, Grids, Untold, published_grids
@@ -94,7 +95,8 @@ def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False
             lines += [f"{'':16}in the paper: {c.paper}"] if c.paper else []
     elif format == "md":
         lines = ["| claim | here | numbers here | in the paper |", "| --- | --- | --- | --- |"]
-        lines += [f"| {c.text} | {_word(c.holds)} | {c.numbers} | {c.paper} |" for c in made]
+        rows = ((c.text, _word(c.holds), c.numbers, c.paper) for c in made)
+        lines += [f"| {' | '.join(map(markdown, row))} |" for row in rows]
     else:
         raise UsageError(f"no format named {format!r} for claims", "choose text or md")
     mark = "- " if format == "md" else "  "

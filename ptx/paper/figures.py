@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError
+from ptx.media import cell
 from ptx.paper.cells import Cell, Standins, title
 from ptx.paper.frames import BY_COUNT, BY_LENGTH, BY_TOP_K, TITLES, frame, models_note, ordered
 
@@ -23,6 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ptx",  # ids in the SVG do not change from run to run
     "svg.fonttype": "none",  # text stays text: searchable, and small
+    "text.parse_math": False,  # a name with $ in it is no formula
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#DDDDDD", "legend.frameon": False,
 }  # fmt: skip
@@ -42,7 +44,7 @@ def draw(name: str, cells: Sequence[Cell], folder: Path, standins: Standins, anc
     note = models_note(cells, standins).replace(" (for ", "\u00a0(for\u00a0")  # a name is not broken
     drawing = title(name, TITLES[name], standins)
     paths = save(lambda figure: drawn(figure, data), drawing, folder / name, note)
-    data.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    data.map(cell).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     return [*paths, folder / f"{name}.csv"]
 
 

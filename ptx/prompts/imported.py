@@ -29,6 +29,7 @@ from ptx.prompts.brought import check_alone, in_front, on_model, say_read
 from ptx.stages import tune
 from ptx.stages.tune import FILE
 from ptx.suites import Task, load_suite
+from ptx.suites.hub import asks_hub
 
 IMPORTED = "imported"  # the method, and the setting `init`, by which tables keep such prompts apart from tuned ones
 FAR = 10  # standard deviations that differ by this factor deserve a warning
@@ -85,6 +86,9 @@ def origin(
     """
     about = found.about
     model = model or found.model
+    if not suite and about and asks_hub(about.suite):
+        what = f"the card of {found.path} names a data set of the hub, {about.suite}, which a file alone cannot ask for"
+        raise PtxError(what, f"add --suite {about.suite} to fetch it, or --suite none")
     suite = suite or (about.suite if about else "facts")
     tasks = load_suite(suite).tasks
     task = task or (about.task if about else tasks[0].name if len(tasks) == 1 else "")

@@ -1,7 +1,10 @@
 """How to use an exported prompt: a few lines of Python or of a shell for each format, in Markdown, for its card."""
 
+import shlex
+
 from ptx.formats.card import Record
 from ptx.lms.models import local_gguf, zoo
+from ptx.media import code, markdown, quoted
 
 USES = {
     "peft": """```python
@@ -10,7 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 {model}
 tokenizer = AutoTokenizer.from_pretrained(base{pin})
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base{pin}), "{name}")
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base{pin}), {name})
 inputs = tokenizer({text}, add_special_tokens=False, return_tensors="pt")
 print(tokenizer.decode(model(**inputs).logits[0, -1].argmax()))
 ```
@@ -24,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 {model}
 tokenizer = AutoTokenizer.from_pretrained(base{pin})
 embed = AutoModelForCausalLM.from_pretrained(base{pin}).get_input_embeddings()
-prompt = torch.load("{name}", weights_only=True)
+prompt = torch.load({name}, weights_only=True)
 begin = embed(torch.tensor([i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id], dtype=torch.long))
 text = embed(tokenizer({text}, add_special_tokens=False, return_tensors="pt")["input_ids"][0])
 prompt_embeds = torch.cat([{order}])  # for vllm.LLM(model=..., enable_prompt_embeds=True)
@@ -45,19 +48,19 @@ NOTES = (
 def usage(to: str, record: Record, base: str, name: str, *, factor: float, space: str) -> str:
     """`base` is the model's name for other programs, `name` that of the file or folder, `factor` what the model's
     embedding layer multiplies by, `space` what its tokenizer wants before a text in the middle of a sentence."""
-    model, pin = f'\nbase = "{base}"', ""
+    model, pin = f"\nbase = {quoted(base)}", ""
     if record.commit:
-        model, pin = f'\nbase, revision = "{base}", "{record.commit}"', ", revision=revision"
+        model, pin = f"\nbase, revision = {quoted(base)}, {quoted(record.commit)}", ", revision=revision"
     if base in zoo() or local_gguf(base):  # what ships with ptx lies in its folder, a GGUF file's model in the cache
-        model = f'from ptx.lms.models import resolve\n\nbase = resolve("{base}").path'
+        model = f"from ptx.lms.models import resolve\n\nbase = resolve({quoted(base)}).path"
     prefix = record.layout == "prefix"
     matrix = f"a matrix of shape ({record.vectors}, {record.width}), float32"
     if factor != 1:
         matrix += f"; multiply it by {factor:.9g}, as the model's embedding layer does with words, for `inputs_embeds`"
     use = USES[to].format(
         record=record,
-        base=base,
-        name=name,
+        base=markdown(base),
+        name=quoted(name),
         model=model,
         pin=pin,
         matrix=matrix,
@@ -66,4 +69,4 @@ def usage(to: str, record: Record, base: str, name: str, *, factor: float, space
         text=f'"{space}Dante"' if prefix else '"Dante"',
         order="begin, prompt, text" if prefix else "begin, text, prompt",
     )
-    return f"## Use\n\n{use}\n\nBack into ptx: `ptx import {name}`."
+    return f"## Use\n\n{use}\n\nBack into ptx: {code('ptx import ' + shlex.quote(name))}."

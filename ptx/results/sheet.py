@@ -6,7 +6,6 @@ A *sheet* is one table as laid out, a *page* all that a command shows under one 
 import csv
 import dataclasses
 import functools
-import html
 import io
 import json
 import re
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptx.errors import UsageError
+from ptx.media import cell, html, markdown, paragraph, tex, tidy
 
 FORMATS = ("text", "md", "latex", "csv", "json", "html")
 # How a mark looks. Plain text has no styles, and a mark must survive a pipe; `rich` is text on a terminal.
@@ -25,17 +25,6 @@ MARKS: Mapping[str, Mapping[str, str]] = {
     "latex": {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "self": r"\textcolor{{gray}}{{{}}}"},
     "html": {"best": "<b>{}</b>", "second": "<u>{}</u>", "self": '<span style="color:gray">{}</span>'},
 }
-# Backslash and braces in one pass with the rest: what is put in must not be escaped again.
-TEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\rightarrow$", "±": r"$\pm$", "†": r"$^\dagger$",
-    "−": "$-$",
-    "[": "{[}",  # after a line's \\ a bracket would be read as a length
-    "*": "{*}",  # and an asterisk as part of the command
-    "<": "$<$", ">": "$>$",
-}  # fmt: skip
-
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class Page:
 
     @property
     def head(self) -> list[str]:
-        return [one_line(line) for line in (self.title, *self.notes) if line]
+        return [tidy(line) for line in (self.title, *self.notes) if line]
 
 
 def page_of(sheet: Sheet) -> Page:
@@ -95,10 +84,12 @@ def _head(page: Page, format: str) -> str:
     if not page.head:
         return ""
     if format == "html":
-        return "".join(f"<p>{html.escape(line)}</p>\n" for line in page.head)
+        return "".join(f"<p>{html(line)}</p>\n" for line in page.head)
     if format == "latex":
         return "".join(f"% {line}\n" for line in page.head)
-    return ("  \n" if format == "md" else "\n").join(page.head) + "\n"
+    if format == "md":
+        return "  \n".join(map(paragraph, page.head)) + "\n"
+    return "\n".join(page.head) + "\n"
 
 
 def render(table: Sheet, format: str, *, styled: bool = False) -> str:
@@ -116,21 +107,17 @@ def render(table: Sheet, format: str, *, styled: bool = False) -> str:
     return writers[format](_tidy(table))
 
 
-def one_line(text: str) -> str:
-    """Names come from users' data: without line breaks, which end a comment or a cell, and terminals' control codes."""
-    return CONTROL.sub(" ", text)
-
-
 def _tidy(table: Sheet) -> Sheet:
-    notes, header = [*map(one_line, table.notes)], [*map(one_line, table.header)]
-    rows = [[Item(one_line(item.text), item.mark, one_line(item.after)) for item in row] for row in table.rows]
-    title, among = one_line(table.title), one_line(table.among)
+    notes, header = [*map(tidy, table.notes)], [*map(tidy, table.header)]
+    rows = [[Item(tidy(item.text), item.mark, tidy(item.after)) for item in row] for row in table.rows]
+    title, among = tidy(table.title), tidy(table.among)
     return dataclasses.replace(table, title=title, notes=notes, header=header, rows=rows, among=among)
 
 
 def _write(item: Item, format: str, escape: Callable[[str], str]) -> str:
-    text = escape(item.text)
-    return (MARKS[format][item.mark].format(text) if item.mark else text) + escape(item.after)
+    if not item.mark:
+        return escape(item.text + item.after)
+    return MARKS[format][item.mark].format(escape(item.text)) + escape(item.after)
 
 
 def _legend(table: Sheet, write: Callable[[Item], str]) -> Iterator[str]:
@@ -174,18 +161,18 @@ def _text(table: Sheet, *, styled: bool = False) -> str:
 
 
 def _md(table: Sheet) -> str:
-    write = functools.partial(_write, format="md", escape=lambda text: text.replace("|", r"\|"))
-    header = [name.replace("|", r"\|").replace(" (for ", "<br>(for ") for name in table.header]
+    write = functools.partial(_write, format="md", escape=markdown)
+    header = [markdown(name).replace(" (for ", "<br>(for ") for name in table.header]
     rules = ["---"] * table.labels + ["---:"] * (len(header) - table.labels)
-    lines = [f"**{table.title}**", ""]
+    lines = [f"**{markdown(table.title)}**", ""]
     lines += ["| " + " | ".join(line) + " |" for line in (header, rules, *([*map(write, row)] for row in table.rows))]
-    notes = [*_legend(table, write), *table.notes]
+    notes = [*_legend(table, write), *map(paragraph, table.notes)]
     return "\n".join([*lines, *([""] if notes else []), "  \n".join(notes)]).rstrip("\n") + "\n"
 
 
 def _latex(table: Sheet) -> str:
-    write = functools.partial(_write, format="latex", escape=_tex)
-    header = [_tex(name) for name in table.header]
+    write = functools.partial(_write, format="latex", escape=tex)
+    header = [tex(name) for name in table.header]
     header = [rf"\shortstack{{{name.replace(' (', chr(92) * 2 + '(')}}}" if " (" in name else name for name in header]
     notes = [*_legend(table, write), *map(_tex_note, table.notes)]
     return "\n".join(
@@ -208,26 +195,22 @@ def _latex(table: Sheet) -> str:
     )
 
 
-def _tex(text: str) -> str:
-    return "".join(TEX.get(letter, letter) for letter in text)
-
-
 def _tex_note(text: str) -> str:
-    return re.sub("`([^`]*)`", r"\\texttt{\1}", _tex(text))
+    return re.sub("`([^`]*)`", r"\\texttt{\1}", tex(text))
 
 
 def _html(table: Sheet) -> str:
-    write = functools.partial(_write, format="html", escape=html.escape)
+    write = functools.partial(_write, format="html", escape=html)
     styles = [""] * table.labels + [' style="text-align:right"'] * (len(table.header) - table.labels)
 
     def line(tag: str, values: Iterable[str]) -> str:
         cells = (f"<{tag}{style}>{value}</{tag}>" for style, value in zip(styles, values, strict=True))
         return "<tr>" + "".join(cells) + "</tr>\n"
 
-    header = [html.escape(name).replace(" (for ", "<br>(for ") for name in table.header]
-    code = [re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(note)) for note in table.notes]
+    header = [html(name).replace(" (for ", "<br>(for ") for name in table.header]
+    code = [re.sub("`([^`]*)`", r"<code>\1</code>", html(note)) for note in table.notes]
     return (
-        f"<table>\n<caption>{html.escape(table.title)}</caption>\n<thead>\n{line('th', header)}</thead>\n<tbody>\n"
+        f"<table>\n<caption>{html(table.title)}</caption>\n<thead>\n{line('th', header)}</thead>\n<tbody>\n"
         + "".join(line("td", map(write, row)) for row in table.rows)
         + "</tbody>\n</table>\n"
         + "".join(f"<p>{note}</p>\n" for note in (*_legend(table, write), *code))
@@ -238,7 +221,7 @@ def _long(records: Sequence[Mapping[str, Any]], format: str) -> str:
     if format == "json":
         return json.dumps(list(records), indent=2, ensure_ascii=False) + "\n"
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    names = list(dict.fromkeys(name for row in records for name in row))
+    rows = [names, *([row.get(name, "") for name in names] for row in records)]
+    csv.writer(file, lineterminator="\n").writerows(map(cell, row) for row in rows)
     return file.getvalue()

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
-from ptx.files import changed
+from ptx.files import changed, here
+from ptx.media import one_line
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
 from ptx.suites.doubts import sensible
 from ptx.suites.facts import read_file
@@ -40,7 +41,7 @@ def load_suite(name: str) -> Suite:
     for an unknown one, records that cannot be read, and files that change meanwhile."""
     if name in EMBEDDED:
         return _embedded(name)
-    where = (name, Path.cwd())
+    where = (name, here())
     known = REMEMBERED.pop(where, None)
     if known is None or not certain(known[1]) or differs(known[1]):
         with watching() as seen:
@@ -79,7 +80,7 @@ def read_suite(name: str, bad: Callable[[PtxError], None] = refuse) -> Suite:
         tasks = sensible(_tasks(name, told), told)
     except PtxError as error:
         for text in together(remarks):
-            error.add_note(text)
+            error.add_note(one_line(text))
         raise
     return Suite(name, tasks, tuple(dict.fromkeys(remarks)))
 

@@ -34,10 +34,12 @@ def sensible(tasks: Iterable[Task], bad: Bad) -> tuple[Task, ...]:
             raise PtxError(f"{file}: {what}", hint)
         bad(Remark(file, f"{LEFT_OUT}, since {what}; name the column of subjects sub_label, or remove the file"))
     facts = [fact for task in kept if not task.labels for fact in _facts(task)]
-    numbers = [fact for fact in facts if NUMBER.fullmatch(fact.subject)]
-    if numbers:
-        what = f"{len(numbers)} of {len(facts)} subjects are Wikidata's numbers, such as {numbers[0].subject}, which"
-        bad(Remark(numbers[0].where, f"{what} are names to no model: put labels there, or remove these facts"))
+    for name, texts in (("subjects", lambda fact: [fact.subject]), ("answers", lambda fact: fact.answers)):
+        numbers = [(fact.where, text) for fact in facts for text in texts(fact)[:1] if NUMBER.fullmatch(text)]
+        if numbers:
+            where, example = numbers[0]
+            what = f"{len(numbers)} of {len(facts)} {name} are Wikidata's numbers, such as {example}, which are names"
+            bad(Remark(where, f"{what} to no model: put labels there, or remove these facts"))
     return tuple(kept)
 
 

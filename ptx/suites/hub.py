@@ -52,6 +52,12 @@ class Dataset:
         return next((name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.splits), None)
 
 
+def asks_hub(suite: str) -> bool:
+    """Whether a suite's name means a data set that only the hub has."""
+    _, found, text = f":{suite}".rpartition(f":{PREFIX}")
+    return bool(found) and not Path(text.partition(":")[0]).is_dir()
+
+
 def read_dataset(text: str) -> Dataset:
     """Load `NAME[:CONFIG]`, NAME on the hub or a local folder of CSV, JSON or Parquet files.
 
@@ -62,14 +68,15 @@ def read_dataset(text: str) -> Dataset:
     except ImportError:
         raise PtxError(f"{PREFIX}{text} needs the datasets library", "pip install 'ptx-prompts[data]'") from None
     name, _, config = text.partition(":")
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):  # some services have none
         datasets.disable_progress_bars()
-    source = Path(name)
-    if source.is_dir():
+    source, more = Path(name), dict[str, Any]()
+    if source.is_dir():  # the library would take a rewritten file of the same time for the one that it knows
         for file in files_in(source.absolute(), lambda said: None):
             looked_at(file)
+        name, more = str(source.absolute()), {"download_mode": "force_redownload"}
     try:
-        loaded = datasets.load_dataset(str(source.absolute()) if source.is_dir() else name, config or None)
+        loaded = datasets.load_dataset(name, config or None, **more)
     except Exception as error:  # the library raises most kinds, and its readers' own
         raise PtxError(
             f"cannot load the data set {text!r}: {first_line(error.__cause__ or error)}",

@@ -14,6 +14,7 @@ LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fi
 PIECE = 2**16
 MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 GZIP = b"\x1f\x8b"
+LFS = b"version https://git-lfs"
 NO_TEXT = {
     b"PK\x03\x04": ("a ZIP archive or an Excel workbook", "unpack it, or save it in Excel as CSV UTF-8"),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save it in Excel as CSV UTF-8"),
@@ -21,6 +22,10 @@ NO_TEXT = {
     b"\xfd7zXZ": ("packed by xz", "unpack it: unxz FILE"),
     b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: unzstd FILE"),
     b"PAR1\x15": ("a Parquet file", "rename it to FILE.parquet"),
+    b"<?xml": ("XML", "fetch or save it as CSV or JSON"),
+    b"<!DOCTYPE": ("a web page", "fetch the data themselves: it may ask to log in, or say that they have moved"),
+    b"<html": ("a web page", "fetch the data themselves: it may ask to log in, or say that they have moved"),
+    LFS: ("a pointer of Git LFS to the data", "fetch what it points to: git lfs pull"),
 }
 OTHER_ENCODING = (
     "save the file as UTF-8 (in Excel: CSV UTF-8); if it is in Windows-1252, as Excel's CSV is in many countries: "
@@ -91,7 +96,7 @@ def text_lines(path: Path, bad: Bad = refuse, content: bytes | None = None) -> G
 
 def _lines(file: io.BufferedIOBase, path: Path, bad: Bad) -> Generator[str, None, None]:
     file.seek(0)
-    head = file.read(10)
+    head = file.read(len(LFS))
     file.seek(0)
     for begin, (what, hint) in NO_TEXT.items():
         if head.startswith(begin):

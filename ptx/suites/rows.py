@@ -1,5 +1,6 @@
 """Rows of files of any form. Each knows the file and line that it begins at, for error messages."""
 
+import ast
 import contextlib
 import json
 from collections.abc import Callable, Generator, Mapping
@@ -11,6 +12,11 @@ from ptx.errors import PtxError, shown
 from ptx.suites.lines import Bad
 
 T = TypeVar("T")
+LISTS: Mapping[str, Callable[[str], Any]] = {'["': json.loads, "['": ast.literal_eval}
+HINTS: Mapping[type, str] = {
+    list: "write one text; answers that are all right, as a list of texts",
+    dict: "write a text; with pandas, `to_json(orient='records', lines=True)` writes a row for each fact",
+}
 
 
 class NoColumn(PtxError):
@@ -30,12 +36,12 @@ class Row:
         return _text(self.values[column], f"{self.where}: {column}")
 
     def texts(self, column: str) -> list[str]:
-        """A column's texts without blanks around them, each once: those of a list, or of a JSON list in a table's
-        field, or else the only one. Raises PtxError as `text` does, and for an empty list or text."""
+        """A column's texts without blanks around them, each once: those of a list, or of JSON's or Python's in a
+        table's field, or else the only one. Raises PtxError as `text` does, and for an empty list or text."""
         value, where = self.values[column], f"{self.where}: {column}"
-        if isinstance(value, str) and value.lstrip().startswith('["'):
-            with contextlib.suppress(ValueError, RecursionError):
-                value = json.loads(value)
+        if isinstance(value, str) and (sign := value.lstrip()[:2]) in LISTS:  # pandas writes Python's
+            with contextlib.suppress(ValueError, RecursionError, SyntaxError, MemoryError):
+                value = LISTS[sign](value.strip())
         if value == []:
             raise PtxError(f"{where} is an empty list", "fill it in, or remove the line")
         found = [_text(each, where).strip() for each in (value if isinstance(value, list) else [value])]
@@ -50,7 +56,8 @@ class Row:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise PtxError(f"{where} is {spelled(value)}, which is no text", "put it in quotes")
+        hint = HINTS.get(type(value), "put it in quotes")
+        raise PtxError(f"{where} is {spelled(value)}, which is no text", hint)
     if "\0" in value:
         raise PtxError(f"{where} holds a NUL character", "remove it")
     try:

@@ -16,12 +16,14 @@ from ptx.suites.lines import Bad, Remark, text_lines
 from ptx.suites.rows import NoColumn, Row
 
 Dialect = Mapping[str, Any]
-NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
-COMMA, SEMICOLON, TAB = ({"delimiter": sign} for sign in NAMES)
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+COMMA, SEMICOLON, TAB, BAR = ({"delimiter": sign} for sign in NAMES)
 BARE_TAB: Dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
 # By ending: the usual dialect, and others, of which the first is taken whose header has the required columns.
-TABLES: Mapping[str, Sequence[Dialect]] = {".csv": (COMMA, SEMICOLON, TAB), ".tsv": (BARE_TAB, TAB, SEMICOLON, COMMA)}
-OTHERS: Sequence[Dialect] = (TAB, SEMICOLON, COMMA)
+TABLES: Mapping[str, Sequence[Dialect]] = {
+    ".csv": (COMMA, SEMICOLON, TAB, BAR), ".tsv": (BARE_TAB, TAB, SEMICOLON, COMMA, BAR),
+}  # fmt: skip
+OTHERS: Sequence[Dialect] = (TAB, SEMICOLON, COMMA, BAR)
 
 
 def table_rows(
@@ -46,7 +48,7 @@ def table_rows(
         try:
             for fields in reader:
                 where, start = f"{path}:{start}", reader.line_num + above
-                if not fields:
+                if not "".join(fields).strip():  # spreadsheets write separators for empty rows, too
                     continue
                 if first and (not columns or _has(fields, required)):
                     names, columns = [field.strip() for field in fields], ()
@@ -59,6 +61,8 @@ def table_rows(
                 first = False
         except csv.Error as error:
             what = f"{error}; is a quote not closed?" if "field limit" in str(error) else str(error)
+            if what.startswith("new-line"):  # Excel's CSV for the Macintosh
+                what, hint = what.partition(" - ")[0], f"end lines otherwise: tr '\\r' '\\n' < {path} > NEW"
             bad(PtxError(f"{path}:{start}: {what}", hint))
 
 
@@ -99,6 +103,8 @@ def _check_header(
     if not _has(fields, required):
         name = next(name for name in required if name not in {*fields, *folded(fields, required).values()})
         labels = [field for field in fields if field.endswith("Label")]  # Wikidata's query service calls them so
+        if fields[0].startswith("?"):
+            hint = f"this is SPARQL's TSV, which marks texts: fetch the results as CSV or JSON, and {hint}"
         hint += f" (perhaps {shown(' and '.join(labels))})" if labels else ""
         raise NoColumn(f"{where}: no column {name!r} in {shown(', '.join(fields))}", hint)
     for name in (*required, *optional):

@@ -15,22 +15,31 @@ from ptx.suites.rows import Row, each
 from ptx.suites.watched import looked_at
 
 RELATIONS = "relations.jsonl"
-PREFERRED = ("relations", "LAMA_relations", "templates")  # OptiPrompt has other people's templates beside LAMA's
+PREFERRED = (
+    "relations",
+    "lama_relations",
+    "templates",
+    "template",
+)  # in small letters; OptiPrompt has other people's templates beside LAMA's
 METAINFO = "relation_metainfo"
 
 Relations = Mapping[Path, Mapping[str, Row]]  # by the folder of the file, then by relation
 
 
 def is_templates(file: Path) -> bool:
-    stem = stem_of(file)
-    return form_of(file) in FORMATS and (stem.endswith(PREFERRED[0]) or stem == PREFERRED[-1])
+    stem = _stem(file)
+    return form_of(file) in FORMATS and (stem.endswith(PREFERRED[0]) or stem in PREFERRED)
+
+
+def _stem(file: Path) -> str:
+    return stem_of(file).lower()
 
 
 def beside(file: Path) -> list[Path]:
     """The preferred files of templates in the folder of a file of facts."""
     looked_at(file.parent, "*")
     there = sorted(file.parent.iterdir())
-    return [other for other in there if stem_of(other) in PREFERRED and is_templates(other) and other.is_file()]
+    return [other for other in there if _stem(other) in PREFERRED and is_templates(other) and other.is_file()]
 
 
 def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> Relations:
@@ -45,14 +54,14 @@ def read_relations(folder: Path, files: Sequence[Path], bad: Bad = refuse) -> Re
         nearby += sorted(where.glob(pattern))
     inside = list(filter(is_templates, files))
     found = inside or [file for file in nearby if file.is_file()]
-    names = {stem_of(file) for file in found}
+    names = {_stem(file) for file in found}
     chosen = next((name for name in PREFERRED if name in names), None)
     if chosen is None and len(names) > 1:
         listed = ", ".join(str(file) for file in found[:4])
         raise PtxError(f"several files of templates: {listed}", f"name the one to use {RELATIONS}")
     relations: dict[Path, dict[str, Row]] = {}
     for file in found:
-        if chosen in (None, stem_of(file)):
+        if chosen in (None, _stem(file)):
             rows = read_rows(file, ["relation"], optional=("label", "template"), bad=bad)
             _add(relations.setdefault(file.parent, {}), each(rows, _named, bad), file, bad)
         elif inside:

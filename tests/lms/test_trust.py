@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from transformers import (
 from ptx.errors import PtxError
 from ptx.lms.catalogue import describe, embedding_width
 from ptx.lms.embeddings import load_tokenizer, vocabulary_words
+from ptx.lms.families import factor_by_class
 from ptx.lms.lm import LanguageModel, load_embeddings, load_model
 from ptx.lms.models import Model, resolve
 
@@ -309,6 +311,103 @@ def test_a_damaged_matrix_stops_every_stage(folder: Path, suite: str, ptx: Calla
         assert f"the word embeddings of {folder} hold values that are not finite" in result.err
     with pytest.raises(PtxError, match="not finite"):
         load_embeddings(found(folder), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (lambda matrix: matrix.mul_(1e20), r"have numbers up to [1-9.]+e\+20, with which float32 cannot compute"),
+        (lambda matrix: matrix.mul_(1e-25), r"have numbers up to [1-9.]+e-25, with which float32 cannot compute"),
+        (lambda matrix: matrix.zero_(), "have numbers up to 0, with which"),
+        (lambda matrix: matrix[1:].copy_(matrix[1].clone().expand_as(matrix[1:])), "are the same for all words"),
+        (lambda matrix: matrix.copy_(matrix[1] + 1e-7 * matrix), "are the same for all words"),
+    ],
+)
+def test_word_embeddings_that_mean_nothing(folder: Path, how: Any, said: str) -> None:
+    change_weights(folder, lambda tensors: how(tensors["bert.embeddings.word_embeddings.weight"]))
+    for read in (lambda model: load_embeddings(model, "cpu"), lambda model: load_model(model, "cpu")):
+        with pytest.raises(PtxError, match=f"the word embeddings of {folder} {said}"):
+            read(found(folder))
+
+
+def test_word_embeddings_of_any_trained_size_are_read(folder: Path) -> None:
+    name = "bert.embeddings.word_embeddings.weight"
+    for factor in (1e-5, 1e5, 1e5):
+        change_weights(folder, lambda tensors: tensors.update({name: tensors[name] * factor}))  # noqa: B023
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"num_attention_heads": 0}, {"base_model_pp_plan": [5]}, {"base_model_tp_plan": [5]}, {"dtype": 5},
+        {"architectures": 5}, {"architectures": [5]}, {"pad_token_id": 10**9}, {"hidden_act": 5}, {"id2label": 5},
+        {"model_type": ["bert"]}, {"sub_configs": 5}, {"num_hidden_layers": "1"}, {"quantization_config": 5},
+    ],
+)  # fmt: skip
+def test_a_configuration_with_odd_values_is_refused(folder: Path, values: dict[str, Any], capfd) -> None:
+    change(folder / "config.json", **values)
+    with pytest.raises(PtxError) as raised:
+        load(folder)
+    assert str(folder) in raised.value.message
+    assert raised.value.hint
+    with pytest.raises(PtxError):
+        factor_by_class(found(folder))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [
+        ("bert", {"num_hidden_layers": 10**7}), ("bert", {"num_labels": 10**9}), ("bert", {"x": {"n_layer": 10**7}}),
+        ("albert", {"num_hidden_layers": 10**7}), ("albert", {"inner_group_num": 10**7}),
+    ],
+)  # fmt: skip
+def test_more_layers_than_tensors_are_refused_before_anything_is_built(
+    tmp_path: Path, family: str, values: Any
+) -> None:
+    folder = make_model(tmp_path / "model", family=family)
+    change(folder / "config.json", **values)
+    began = time.monotonic()
+    with pytest.raises(PtxError, match=r"config\.json says .*0,000, too many for .* tensors"):
+        found(folder)
+    assert time.monotonic() - began < 2
+
+
+def test_layers_that_share_their_tensors_are_read(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "model", family="albert")
+    change(folder / "config.json", num_hidden_layers=100)
+    load(folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_pointer_of_git_lfs_is_named(folder: Path, file: str) -> None:
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(PtxError, match=f"{file} is a pointer of Git LFS, not the file itself") as raised:
+        found(folder)
+    assert raised.value.hint.endswith("lfs pull")
+
+
+@pytest.mark.parametrize("name", ["https://huggingface.co/org/name", "hf.co/org/name/tree/main", "hf:org/name"])
+def test_an_address_of_the_hub_is_no_name(name: str) -> None:
+    with pytest.raises(PtxError, match="is no name of a model") as raised:
+        models.resolve(name)
+    assert raised.value.hint == "give its hub id alone: org/name"
+
+
+@pytest.mark.parametrize("family", ["bert-cased", "roberta", "albert", "electra", "gpt2", "opt", "gemma", "t5", "bart"])
+def test_a_tied_matrix_under_the_heads_name_only(tmp_path: Path, family: str) -> None:
+    folder = make(family, tmp_path / "model")
+    plain = load(folder)
+    answers, matrix = score(plain, "the king"), plain.embeddings.clone()
+    (head,) = (n for n, m in plain.network.named_modules() if m is plain.network.get_output_embeddings())
+    tied = plain.network.get_output_embeddings().weight
+    own = {name for name, value in load_file(folder / WEIGHTS).items() if torch.equal(value, tied)}
+    assert len(own) == 1
+    assert f"{head}.weight" not in own
+    change_weights(folder, lambda tensors: tensors.update({f"{head}.weight": tensors.pop(own.pop())}))
+    torch.testing.assert_close(score(load(folder), "the king"), answers, rtol=0, atol=0)
+    assert torch.equal(load_embeddings(found(folder), "cpu").embeddings, matrix)
 
 
 def test_other_damaged_weights_are_noticed(folder: Path) -> None:

@@ -271,3 +271,25 @@ def test_the_names_of_one_model() -> None:
     micro = resolve("bert-micro")
     assert _same_model(micro.path, micro)
     assert json.loads(Path(micro.path, "config.json").read_text())["hidden_size"] == 128
+
+
+@pytest.mark.parametrize("named", ["hf:somebody/data", "sst2:hf:somebody/data"])
+def test_a_card_asks_no_hub(ptx, tiny, suite, tmp_path, monkeypatch, named: str) -> None:
+    from ptx.formats import card
+    from ptx.suites import hub
+
+    key = ptx("tune", "--model", tiny["a"], "--suite", suite, "--tasks", "R1", "--epochs", "1", "--json").lines[0][
+        "key"
+    ]
+    assert ptx("export", key, "--to", "safetensors", "--output", "p.safetensors").code == 0
+    page = card.beside(tmp_path / "p.safetensors")
+    page.write_text(page.read_text().replace(f"suite: {suite}", f"suite: {named}"))
+    asked: list[str] = []
+    monkeypatch.setattr(hub, "read_dataset", lambda text: asked.append(text))
+    for command in (["import", "p.safetensors"], ["eval", "--target", tiny["a"], "--prompt", "p.safetensors"]):
+        done = ptx(*command)
+        assert done.code == 1
+        assert f"names a data set of the hub, {named}," in done.err.replace("\n", " ")
+        assert f"--suite {named}" in done.err
+    assert asked == []
+    assert ptx("import", "p.safetensors", "--suite", suite).code == 0

@@ -65,7 +65,7 @@ def test_print_uses_styles_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_markdown() -> None:
     assert render(TABLE, "md") == (
-        "**A & B <in> 100%**\n\n"
+        "**A & B &lt;in> 100%**\n\n"
         "| who | m_1<br>(for M) |\n| --- | ---: |\n"
         "| a_b | **33.4** [17.7] |\n| x + y | <u>33.1</u> |\n| {z} | *72.6*† |\n| p\\|q | [1.0] |\n\n"
         "**best** and <u>second best</u> among all; *self-transfer*: the target is among the sources  \n"

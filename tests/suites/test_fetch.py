@@ -129,3 +129,34 @@ def test_refusals(ptx, server: Server, tmp_path: Path) -> None:
     planned = ptx("data", "fetch", "lama", "--output", "x", "--dry-run", "--json")
     assert planned.lines == [{"folder": "x", "from": "https://dl.fbaipublicfiles.com/LAMA/data.zip"}]
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("how", ["added", "changed", "linked", "unknown"])
+def test_force_removes_nothing_of_the_users(ptx, server: Server, tmp_path: Path, how: str) -> None:
+    command = ["data", "fetch", "lama", "--from", server.url, "--force"]
+    assert ptx(*command).code == 0
+    folder, record = tmp_path / "lama", tmp_path / "lama.lock.json"
+    mine = folder / ("TREx/P17.jsonl" if how in ("changed", "unknown") else "my notes.txt")
+    if how == "linked":
+        mine.symlink_to(tmp_path)
+    elif how != "unknown":
+        mine.write_text("mine")
+    else:  # fetched by an earlier version, which kept no list
+        record.write_text(json.dumps({n: v for n, v in json.loads(record.read_text()).items() if n != "files"}))
+    before = [] if how == "linked" else mine.read_bytes()
+    done = ptx(*command)
+    assert done.code == 1
+    assert f"{folder} holds what ptx did not fetch, or what was changed since: " in done.err.replace("\n", " ")
+    assert "move or remove it" in done.err
+    assert before == ([] if how == "linked" else mine.read_bytes())
+    if how == "added":
+        mine.unlink()
+        assert ptx(*command).code == 0
+
+
+@pytest.mark.parametrize("name", ["lama.lock.json", "lama.download", "lama.download.part"])
+def test_files_of_the_users_beside_the_folder(ptx, server: Server, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    done = ptx("data", "fetch", "lama", "--from", server.url)
+    assert (tmp_path / name).read_text() == "mine"
+    assert done.code == (1 if name.endswith("json") else 0)

@@ -127,6 +127,13 @@ def test_every_fact_of_an_array_knows_its_line(tmp_path: Path, indent: int | Non
         ("a.txt", "Rome\nOslo\n", "a.txt:1: no column 'sub_label' in Rome", "rename"),
         ("a.xlsx", b"PK\x03\x04....", "a.xlsx is a ZIP archive or an Excel workbook, no text", "as CSV UTF-8"),
         ("a.csv.bz2", b"BZh91AY&SY...", "a.csv.bz2 is packed by bzip2, no text", "bunzip2 "),
+        ("a.csv", "sub_label,obj_label\ra,b\r", "a.csv:1: new-line character seen in unquoted field", "tr '\\r'"),
+        ("a.tsv", '?item\t?x\n"a"@en\t"b"@en\n', "a.tsv:1: no column 'sub_label' in ?item, ?x", "SPARQL's TSV"),
+        ("a.xml", "<?xml version='1.0'?><sparql/>", "a.xml is XML, no text", "as CSV or JSON"),
+        ("a.csv", "<!DOCTYPE html><html>Sign in", "a.csv is a web page, no text", "may ask to log in"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\n", "a.csv is a pointer of Git LFS", "git lfs pull"),
+        ("a.jsonl", '{"sub_label": "a", "obj_label": [["b"]]}', 'a.jsonl:1: obj_label is ["b"]', "as a list of texts"),
+        ("a.json", '[{"sub_label": {"0": "a"}, "obj_label": "b"}]', "a.json:1: sub_label is {", "orient='records'"),
         ("a.jsonl.gz", CUT_SHORT, "a.jsonl.gz: damaged by a broken copy or download", "copy it"),
         ("a.parquet", b"no", "a.parquet: no Parquet file that can be read", "rename"),
     ],
@@ -177,6 +184,33 @@ def test_parquet_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyP
     error = error_of(tmp_path / "a.parquet", b"PAR1")
     assert error.message == f"{tmp_path}/a.parquet: Parquet needs the pyarrow library"
     assert error.hint.startswith("pip install 'ptx-prompts[data]'")
+
+
+def test_bars_between_columns_and_empty_rows_of_a_spreadsheet(tmp_path: Path) -> None:
+    plain = read(tmp_path / "a.csv", table(",")).tasks
+    for name, content in (("a.csv", table(",") + ",\n , \n"), ("a.csv", table("|")), ("a.txt", table("|") + "|\n")):
+        assert read(tmp_path / name, content).tasks == plain
+
+
+def test_a_list_as_pandas_writes_it_is_a_list(tmp_path: Path) -> None:
+    (task,) = read(tmp_path / "a.csv", "sub_label,obj_label\na,\"['b', 'c d']\"\nb,['b'\n").tasks
+    facts = [fact for split in SPLITS for fact in task.splits[split]]
+    assert {(fact.subject, fact.answers) for fact in facts} == {("a", ("b", "c d")), ("b", ("['b'",))}
+
+
+def test_answers_that_are_numbers_of_wikidata_are_counted(tmp_path: Path) -> None:
+    (remark,) = read(tmp_path / "a.csv", "sub_label,obj_label\na,Q1\nb,c\n").remarks
+    assert remark.what.startswith("1 of 2 answers are Wikidata's numbers, such as Q1, ")
+
+
+@pytest.mark.parametrize("name", ["Templates.JSONL", "template.jsonl", "RELATIONS.csv"])
+def test_templates_by_any_usual_name(tmp_path: Path, name: str) -> None:
+    row = {"relation": "P1", "template": "[X] in [Y] ."}
+    text = json.dumps(row) if name.lower().endswith("jsonl") else "relation,template\nP1,[X] in [Y] .\n"
+    (tmp_path / name).write_text(text)
+    (tmp_path / "P1.csv").write_text("sub_label,obj_label\na,b\n")
+    (task,) = read_suite(str(tmp_path)).tasks
+    assert (task.name, task.template) == ("P1", "[X] in [Y] .")
 
 
 def test_subjects_that_are_numbers_of_wikidata_are_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import COUNTRIES, SUBJECTS
 
 from ptx.errors import PtxError
-from ptx.suites import load_suite
+from ptx.suites import load_suite, read_suite
 
 datasets = pytest.importorskip("datasets")
 TOML = """
@@ -141,6 +142,17 @@ def test_what_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "bad" / "train.jsonl").write_text('{"sub_label": \n')
     assert "cannot load the data set" in error_of(f"hf:{tmp_path}/bad").message
     assert "cannot load the data set" in error_of(f"hf:{tmp_path}/bad:config").message
+
+
+def test_a_folder_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """The library knows files by name, size and time."""
+    file = tmp_path / "d" / "train.csv"
+    file.parent.mkdir()
+    for subject in ("a", "b"):
+        file.write_text(f"sub_label,obj_label\n{subject},France\n")
+        os.utime(file, ns=(10**18, 10**18))
+        (task,) = read_suite(f"hf:{tmp_path}/d").tasks
+        assert [fact.subject for of in task.splits.values() for fact in of] == [subject]
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """Fetch a published archive of data: download, verify, unpack, and let the folder appear by rename.
 
 No publisher of these archives names a checksum, so the first download cannot be verified; its SHA-256 is kept in
-`<folder>.lock.json`, and every later one must match it (or `--sha256`, which the user has from elsewhere).
+`<folder>.lock.json`, and every later one must match it (or `--sha256`, which the user has from elsewhere). The digests
+of its files are there too: `--force` replaces these, and nothing that somebody added or changed.
 """
 
 import contextlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -48,8 +50,8 @@ class Fetched:
 def fetch(source: str, folder: Path, *, sha256: str, force: bool, bar: Bar) -> Fetched:
     """The archive at `source` (an address or a file) unpacked as `folder`.
 
-    A folder fetched before is left alone without `force`. Raises PtxError for a folder that is not ours, a failed
-    download, a digest that differs, and an archive that cannot be unpacked safely.
+    A folder fetched before is left alone without `force`. Raises PtxError for a folder that is not ours, or holds other
+    files than ours, a failed download, a digest that differs, and an archive that cannot be unpacked safely.
     """
     folder = folder.absolute()
     record = folder.with_name(f"{folder.name}.lock.json")
@@ -57,16 +59,18 @@ def fetch(source: str, folder: Path, *, sha256: str, force: bool, bar: Bar) -> F
     wanted = sha256.strip().lower()
     if wanted and (len(wanted) != 64 or set(wanted) - set("0123456789abcdef")):
         raise PtxError(f"--sha256 {sha256[:80]!r} is no SHA-256 digest", "it has 64 hexadecimal digits")
-    if folder.exists() and not before:
-        raise PtxError(f"{folder} exists, and ptx did not fetch it", "choose another folder with --output")
+    for path in (folder, record):
+        if os.path.lexists(path) and not before:
+            raise PtxError(f"{path} exists, and ptx did not fetch it", "choose another folder with --output")
     if folder.exists() and not force:
         if wanted not in ("", before["sha256"]):
             raise PtxError(f"{folder} was fetched with the SHA-256 {before['sha256']}", "add --force to fetch it again")
         return Fetched(folder, before["sha256"], before["bytes"], reused=True, known=True)
+    _refuse_foreign(folder, before)
     local = Path(source).expanduser()
     with _alone(folder):
         if "://" in source:
-            archive = folder.with_name(f"{folder.name}.download")
+            archive = folder.with_name(f".{folder.name}.ptx-download")
             with bar(source) as progress:
                 download(source, archive, progress)
         elif local.is_file():
@@ -80,17 +84,41 @@ def fetch(source: str, folder: Path, *, sha256: str, force: bool, bar: Bar) -> F
                 whose = "--sha256" if wanted else f"the one fetched before ({record})"
                 hint = "the archive was changed or damaged; if you trust it, add --sha256 with its digest"
                 raise PtxError(f"{source} has the SHA-256 {found}, not that of {whose}, {expected}", hint)
-            _place(archive, folder)
+            files = _place(archive, folder)
         finally:
             if archive != local:
                 archive.unlink(missing_ok=True)
-        kept = {"source": source, "sha256": found, "bytes": size}
+        kept = {"source": source, "sha256": found, "bytes": size, "files": files}
         write_whole(record, (json.dumps(kept, indent=2) + "\n").encode())
     return Fetched(folder, found, size, reused=False, known=bool(expected))
 
 
-def _place(archive: Path, folder: Path) -> None:
-    """Unpack beside the folder, then take its place. An archive's only top folder is left out."""
+def _refuse_foreign(folder: Path, record: dict[str, Any]) -> None:
+    """Raise PtxError for files in a folder that are not as they were fetched. Records of before have no list of files:
+    then nobody knows."""
+    if os.path.lexists(folder):
+        ours, there = record.get("files", {}), _digests(folder)
+        if others := sorted(name for name, found in there.items() if ours.get(name) != found):
+            what = f"{folder} holds what ptx did not fetch, or what was changed since: {', '.join(others[:3])}"
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            raise PtxError(what + more, "move or remove it, or choose another folder with --output")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of every file below a folder, of whatever kind; an archive has no links."""
+    if folder.is_symlink():
+        return {folder.name: "a link"}
+    below = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: file_digest(path) if path.is_file() and not path.is_symlink() else "no file"
+        for name, path in below.items()
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
+def _place(archive: Path, folder: Path) -> dict[str, str]:
+    """Unpack beside the folder, then take its place; the digests of its files. An archive's only top folder is left
+    out."""
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         unpack(archive, partial)
@@ -98,7 +126,9 @@ def _place(archive: Path, folder: Path) -> None:
         whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else partial
         if not inside:
             raise PtxError(f"{archive} is empty", "check what it should hold")
+        files = _digests(whole)
         put_folder(whole, folder)
+        return files
     except OSError as error:
         raise PtxError(f"cannot write {folder}: {error.strerror}", "choose another --output") from None
     finally:

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from ptx.errors import PtxError
 
-from ptx.errors import PtxError
-
 UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders, by file system
 SETTLED = 2 * 10**9  # nanoseconds: two changes of a file that are closer may have one time, by the file system
 SMALL = 2**16  # bytes of a file that is hashed whenever it is asked for

@@ -391,7 +391,7 @@ def test_a_pointer_of_git_lfs_is_named(folder: Path, file: str) -> None:
 @pytest.mark.parametrize("name", ["https://huggingface.co/org/name", "hf.co/org/name/tree/main", "hf:org/name"])
 def test_an_address_of_the_hub_is_no_name(name: str) -> None:
     with pytest.raises(PtxError, match="is no name of a model") as raised:
-        models.resolve(name)
+        resolve(name)
     assert raised.value.hint == "give its hub id alone: org/name"
 
 

@@ -12,7 +12,6 @@ from ptx.errors import PtxError, shown
 from ptx.suites.lines import Bad
 
 T = TypeVar("T")
-LISTS: Mapping[str, Callable[[str], Any]] = {'["': json.loads, "['": ast.literal_eval}
 HINTS: Mapping[type, str] = {
     list: "write one text; answers that are all right, as a list of texts",
     dict: "write a text; with pandas, `to_json(orient='records', lines=True)` writes a row for each fact",
@@ -39,9 +38,10 @@ class Row:
         """A column's texts without blanks around them, each once: those of a list, or of JSON's or Python's in a
         table's field, or else the only one. Raises PtxError as `text` does, and for an empty list or text."""
         value, where = self.values[column], f"{self.where}: {column}"
-        if isinstance(value, str) and (sign := value.lstrip()[:2]) in LISTS:  # pandas writes Python's
-            with contextlib.suppress(ValueError, RecursionError, SyntaxError, MemoryError):
-                value = LISTS[sign](value.strip())
+        for read in (json.loads, ast.literal_eval):  # pandas writes Python's
+            if isinstance(value, str) and value.lstrip().startswith(('["', "['")):
+                with contextlib.suppress(ValueError, RecursionError, SyntaxError, MemoryError):
+                    value = read(value.strip())
         if value == []:
             raise PtxError(f"{where} is an empty list", "fill it in, or remove the line")
         found = [_text(each, where).strip() for each in (value if isinstance(value, list) else [value])]

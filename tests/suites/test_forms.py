@@ -193,9 +193,15 @@ def test_bars_between_columns_and_empty_rows_of_a_spreadsheet(tmp_path: Path) ->
 
 
 def test_a_list_as_pandas_writes_it_is_a_list(tmp_path: Path) -> None:
-    (task,) = read(tmp_path / "a.csv", "sub_label,obj_label\na,\"['b', 'c d']\"\nb,['b'\n").tasks
+    (task,) = read(
+        tmp_path / "a.csv", "sub_label,obj_label\na,\"['b', 'c d']\"\nb,['b'\nc,\"[\"\"d'e\"\", 'f']\"\n"
+    ).tasks
     facts = [fact for split in SPLITS for fact in task.splits[split]]
-    assert {(fact.subject, fact.answers) for fact in facts} == {("a", ("b", "c d")), ("b", ("['b'",))}
+    assert {(fact.subject, fact.answers) for fact in facts} == {
+        ("a", ("b", "c d")),
+        ("b", ("['b'",)),
+        ("c", ("d'e", "f")),
+    }
 
 
 def test_answers_that_are_numbers_of_wikidata_are_counted(tmp_path: Path) -> None:

@@ -97,8 +97,9 @@ def _refuse_foreign(folder: Path, record: dict[str, Any]) -> None:
     """Raise PtxError for files in a folder that are not as they were fetched. Records of before have no list of files:
     then nobody knows."""
     if os.path.lexists(folder):
-        ours, there = record.get("files", {}), _digests(folder)
-        if others := sorted(name for name, found in there.items() if ours.get(name) != found):
+        ours, there = record.get("files"), _digests(folder)
+        known = ours if isinstance(ours, dict) else {}
+        if others := sorted(name for name, found in there.items() if known.get(name) != found):
             what = f"{folder} holds what ptx did not fetch, or what was changed since: {', '.join(others[:3])}"
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise PtxError(what + more, "move or remove it, or choose another folder with --output")

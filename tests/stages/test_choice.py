@@ -126,15 +126,48 @@ def test_a_prompt_without_a_text_is_refused(ptx, tiny, tmp_path) -> None:
     assert "residual is no candidate: the prompt for R1 did not start from a text" in " ".join(result.err.split())
 
 
-def test_sources_from_different_texts_are_refused(ptx, tiny, suite) -> None:
-    keys = [
-        ptx("tune", "--model", tiny[name], "--suite", suite, "--tasks", "R1", "--epochs", "1", "--json", "--init", init)
-        .lines[0]["key"]
-        for name, init in (("a", "text:word1 word2"), ("b", "text:word3"))
+@pytest.fixture
+def different(ptx, tiny, suite) -> dict[str, dict[str, Any]]:
+    """Prompts of two models for one task, which started from different texts."""
+    return {
+        name: ptx("tune", "--model", tiny[name], "--suite", suite, "--tasks", "R1", "--epochs", "2", "--json",
+                  "--prompt-length", "2", "--init", f"text:{text}").lines[0]
+        for name, text in (("a", "word1 word2"), ("b", "word3 word2"))
+    }  # fmt: skip
+
+
+def test_of_sources_from_different_texts_each_keeps_its_own(ptx, tiny, different) -> None:
+    """The target has the text that all prompts are nearest to, plus the mean of what was added to either."""
+    keys = [line["key"] for line in different.values()]
+    common = ["--target", tiny["narrow"], "--method", "residual", "--length", "1", "--json"]
+    both = ptx("search", "--prompt", ",".join(keys), *common)
+    again = ptx("search", "--prompt", ",".join(keys[::-1]), *common)
+    (line,) = goals(both, "residual")
+    assert goals(again, "residual")[0]["key"] == line["key"]
+    texts = [of["text"] for of in different.values()]
+    models = [load_model(resolve(tiny[name]), "cpu") for name in different]
+    prompts = [prompt_of(of) for of in different.values()]
+    far = {
+        text: sum((p - text_prompt(m, text, 2)).norm(dim=-1).mean() for m, p in zip(models, prompts, strict=True))
+        for text in texts
+    }
+    assert line["text"] == min(far, key=lambda text: far[text])
+    narrow = load_model(resolve(tiny["narrow"]), "cpu")
+    anchors = ["--anchors", both.at("anchors")[0]["key"]]
+    added = [
+        prompt_of(goals(ptx("search", "--prompt", key, *common, *anchors), "residual")[0]) - text_prompt(narrow, text, 2)
+        for key, text in zip(keys, texts, strict=True)
     ]  # fmt: skip
-    result = ptx("search", "--prompt", ",".join(keys), "--target", tiny["narrow"], "--method", "residual")
-    assert result.code == 1
-    assert "the prompts for R1 started from different texts, 'word1 word2' and 'word3'" in result.err
+    wanted = text_prompt(narrow, line["text"], 2) + sum(added) / 2  # word by word: these texts are as long
+    torch.testing.assert_close(prompt_of(line), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_auto_tries_sources_from_different_texts(ptx, tiny, different) -> None:
+    keys = ",".join(line["key"] for line in different.values())
+    result = ptx("search", "--prompt", keys, "--target", tiny["narrow"], "--method", "auto", "--json")
+    (line,) = goals(result, "auto")
+    assert len([name for name in line["candidates"] if name.startswith("residual:")]) == 11
+    assert "residual is no candidate" not in result.err
 
 
 def test_text_is_the_one_that_the_source_answers_best(search, tiny, suite, tmp_path) -> None:

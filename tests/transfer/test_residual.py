@@ -119,7 +119,7 @@ def test_another_text_is_matched_by_its_words(whole: Any, pieces: Any, text: str
 
 
 def test_vectors_that_began_with_a_part_of_the_text_reach_no_further(whole: Any) -> None:
-    _, (share,) = placed("word1 word2 word4 word3", [(whole, 1, TEXT), ], whole)
+    _, (share,) = placed("word1 word2 word4 word3", [(whole, 1, TEXT)], whole)
     assert share.tolist() == [[0], [0], [0], [1]]
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ptx.config import TEXT
 from ptx.errors import PtxError
 from ptx.stages.methods.method import Found, Method
 
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
 LENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-def started_from(tuned: Step) -> list[str]:
-    """The text that a tuned prompt starts from, or those of which the tuning takes one; none if it is noise, or nobody
-    knows."""
-    own = tuned.config.get("tune", {})
-    init = str(own.get("init", ""))
-    if init == "text":
-        return list(own.get("texts", [own.get("text", "")]))
-    return [init.removeprefix(TEXT)] if init.startswith(TEXT) else []
-
-
 def _settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own: dict[str, Any] = {"length": float(search.length), "map": search.map}
@@ -43,7 +32,7 @@ def _settings(settings: Settings, task: Task) -> dict[str, Any]:
 
 def _given(tuned: Sequence[Step], task: Task, settings: Settings) -> dict[str, Any]:
     """The texts that the prompts started from; those of the task, of which the nearest is taken, if none is known."""
-    from ptx.stages.texts import texts_of
+    from ptx.stages.texts import started_from, texts_of
 
     every = [started_from(of) for of in sorted(tuned, key=lambda of: of.key)]
     if known := list(dict.fromkeys(text for texts in every for text in texts if text)):
@@ -87,6 +76,7 @@ def _parts(
     import torch
 
     from ptx.lms.lm import load_embeddings
+    from ptx.stages.texts import text_of
     from ptx.stages.tune import read_prompt
     from ptx.transfer import residual
     from ptx.transfer.starts import readable, text_prompt
@@ -103,11 +93,13 @@ def _parts(
         each = [difference(i, text).norm(dim=-1).mean().item() for i, text in enumerate(own)]
         return sum(w * length for w, length in zip(weights, each, strict=True))
 
-    taken = [_text_of(of, store) for of in tuned]
+    taken = [text_of(of, store) for of in tuned]
     texts = [*dict.fromkeys(filter(None, taken))] or step.settings["texts"]
     text = min(readable(texts, *sources, model) or texts, key=lambda text: far([text] * len(prompts)))
     own = [of or text for of in taken]
-    ids, shares = residual.placed(text, [(s, len(v), of) for s, v, of in zip(sources, prompts, own, strict=True)], model)
+    ids, shares = residual.placed(
+        text, [(s, len(v), of) for s, v, of in zip(sources, prompts, own, strict=True)], model
+    )
     model.check_ids(ids, text)
     start = model.matrix[ids].float()
     added = torch.zeros_like(start, dtype=torch.float64)
@@ -119,15 +111,6 @@ def _parts(
         moved = residual.moved(aligned, source=words_there, anchors=anchors, top_k=step.settings.get("top_k", "all"))
         added += weight * residual.scale(words_there, embeddings) * moved
     return start, added, {"text": text, "moved": far(own)}
-
-
-def _text_of(tuned: Step, store: Store) -> str:
-    """The text that a prompt started from, as far as that is known: of several its tuning took one."""
-    from ptx.engine.build import artifact_of
-
-    artifact, texts = artifact_of(tuned, store), started_from(tuned)
-    said = "" if artifact is None else str(artifact.meta["metrics"].get("text", ""))
-    return said or (texts[0] if len(texts) == 1 else "")
 
 
 METHOD = Method(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ptx.cache import Store
 from ptx.engine.build import Outcome
 from ptx.engine.step import Step, closure
 from ptx.lms.frames import framed, remark
+from ptx.results.collect import same_prompts
 from ptx.stages.forecasts import between_decoders, told
 from ptx.stages.settings import some
 from ptx.stages.tune import compared, lags, learned
@@ -30,8 +32,8 @@ def before(goals: Sequence[Step], *, all_tasks: bool) -> Remarks:
         yield text, True
 
 
-def after(outcomes: Sequence[Outcome], advice: str) -> Remarks:
-    """`advice` is what to try, where tuning is what was asked for."""
+def after(outcomes: Sequence[Outcome], advice: str, store: Store) -> Remarks:
+    """`advice` is what to try, where tuning is what was asked for; `store` knows of other searches."""
     yield from _doubts(outcomes)
     yield from _several(outcomes)
     tuned = [o.artifact for o in outcomes if o.artifact and "majority" in o.artifact.meta["metrics"]]
@@ -39,7 +41,8 @@ def after(outcomes: Sequence[Outcome], advice: str) -> Remarks:
         yield "; ".join(filter(None, [lags(artifact), advice])), True
     if advice and tuned:
         yield compared([artifact.meta["metrics"] for artifact in tuned]), False
-    yield from told([o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"])
+    searches = [o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]
+    yield from told(searches, lambda artifact: same_prompts(artifact, store))
 
 
 def _doubts(outcomes: Sequence[Outcome]) -> Remarks:

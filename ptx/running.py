@@ -14,6 +14,7 @@ from ptx.lms.models import zoo
 from ptx.session import Session
 
 if TYPE_CHECKING:
+    from ptx.paper.plan import Planned
     from ptx.paper.recipe import Recipe
     from ptx.results.shown import Shown
 
@@ -29,15 +30,22 @@ class Ran:
 
 def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
     """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
-    `jobs` 0: one a core for embedded models, else one."""
+    What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded models,
+    else one."""
     from ptx.lms.meaning import same
+    from ptx.paper.ahead import said
     from ptx.paper.plan import failures, plan_cells
     from ptx.paper.run import recipe_shown
     from ptx.results.collect import result_of
     from ptx.results.shown import tables_shown
 
     session = Session(common, reporter, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)))
-    planned = {}
+    planned: dict[int, list[Planned]] = {}
+    cost, missing = said(recipe, common.device, seeds)
+    if cost:
+        reporter.message(f"{recipe.title}: {cost}")
+    if missing and common.dry_run:  # keys need what would be downloaded
+        return Ran(None, None, [])
     for seed in (seeds or (common.seed,)) if recipe.methods else ():
         planned[seed], description = plan_cells(recipe, seed, dtype=common.dtype)
     if planned:

@@ -263,7 +263,7 @@ class Session:
         if self.settings.strict and not self.common.dry_run:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         advice = {"tune": TRY, "portable": portable.TRY}
-        self._say(remarks.after(outcomes, advice.get(stage, "")))
+        self._say(remarks.after(outcomes, advice.get(stage, ""), self.store))
         return Built(goals, outcomes, time.monotonic() - began)
 
     def _say(self, texts: remarks.Remarks) -> None:

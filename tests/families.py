@@ -144,6 +144,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
         DebertaV2Tokenizer, ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"), unk_id=3)),
     "modernbert": ("modernbert", SHAPE | {"initializer_cutoff_factor": 2.0}, lambda: make_tokenizer(
         [*WHOLE, *FILLER, *SUBJECTS])),
+    "ettin-decoder": ("modernbert-decoder", SHAPE | {"initializer_cutoff_factor": 2.0}, lambda: make_tokenizer(
+        [*WHOLE, *FILLER, *SUBJECTS])),
     "xlm-roberta": ("xlm-roberta", SHAPE, lambda: unigram(XLMRobertaTokenizer, ROBERTA)),
     "gpt2": ("gpt2", {"n_embd": 16, "n_layer": 1, "n_head": 2, "initializer_range": 0.4}, lambda: byte_level(
         GPT2Tokenizer, ("<|endoftext|>",))),
@@ -174,7 +176,7 @@ FACTORS = {
     "minicpm3": 3.0,
 }
 GPT = ("gpt2", "opt", "gpt-neox", "llama", "qwen2", "granite")
-CAUSAL = (*GPT, *(name for name in FACTORS if name != "bart-scaled"))
+CAUSAL = (*GPT, "ettin-decoder", *(name for name in FACTORS if name != "bart-scaled"))
 ENCODER_DECODER = ("t5", "t5-v1.1", "bart", "bart-scaled")
 WIDTH = {"albert": 12, "electra": 12, "opt": 12}
 
@@ -196,7 +198,7 @@ def make(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase | None = No
         ids |= {"decoder_start_token_id": tokenizer.eos_token_id, "forced_eos_token_id": None}
     if model_type == "t5":
         ids |= {"decoder_start_token_id": tokenizer.pad_token_id}
-    if model_type == "modernbert":
+    if model_type.startswith("modernbert"):
         ids |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
     config = AutoConfig.for_model(model_type, **{"pad_token_id": None} | settings | ids, vocab_size=len(tokenizer) + 3)
     loader = AutoModelForSeq2SeqLM if name in ENCODER_DECODER else AutoModelForMaskedLM

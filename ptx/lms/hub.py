@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ptx.errors import PtxError, first_line
 from ptx.lms.weights import FORMATS, shards
@@ -22,7 +24,8 @@ def fetch_config(repo: str, revision: str = "") -> Path:
 
     Raises PtxError for a model that does not exist, is gated, or is neither cached nor within reach.
     """
-    return _snapshot(repo, CONFIG_FILES, revision)
+    folder: Path = _snapshot(repo, CONFIG_FILES, revision)
+    return folder
 
 
 def fetch_weights(repo: str, folder: Path, revision: str = "") -> None:
@@ -41,7 +44,7 @@ def fetch_weights(repo: str, folder: Path, revision: str = "") -> None:
 
 def fetch_file(repo: str, name: str, revision: str = "") -> Path:
     """One file of a model. Raises PtxError likewise, and if the model has no such file."""
-    file = _snapshot(repo, [name], revision) / name
+    file: Path = _snapshot(repo, [name], revision) / name
     if not file.is_file():
         hint = f"see https://huggingface.co/{repo}/tree/{revision or 'main'}; run {_download(repo, revision)} for all"
         raise PtxError(f"{repo} has no file {name}, or it is not in the local cache", hint)
@@ -57,6 +60,25 @@ def cached_snapshot(repo: str, revision: str = "") -> Path | None:
     ref = folder / "refs" / (revision or "main")
     found = folder / "snapshots" / (ref.read_text("utf-8").strip() if ref.is_file() else revision or "main")
     return found if found.is_dir() else None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a model's weights, and of all its files that are still to be fetched."""
+
+    whole: int
+    missing: int
+
+
+def size_of(repo: str, revision: str = "") -> Size:
+    """How large a model is, of which nothing is fetched. Raises PtxError as fetch_config does."""
+    for single, _ in FORMATS:
+        stem, ending = single.rsplit(".", 1)
+        found = _snapshot(repo, [*CONFIG_FILES, single, f"{stem}-*-of-*.{ending}"], revision, dry_run=True)
+        if weights := [file for file in found if file.filename.endswith(f".{ending}") and "/" not in file.filename]:
+            break
+    sizes = [(file.file_size or 0, file.will_download) for file in found]
+    return Size(sum(file.file_size or 0 for file in weights), sum(size for size, missing in sizes if missing))
 
 
 def cached_revisions(repo: str) -> list[str]:
@@ -75,8 +97,11 @@ def _download(repo: str, revision: str) -> str:
     return f"`hf download {repo}{f' --revision {revision}' if revision else ''}`"
 
 
-def _snapshot(repo: str, files: Sequence[str], revision: str, commit: str | None = None) -> Path:
-    """These files of a model, as far as it has them, with progress on a terminal. `commit` is that of the revision."""
+def _snapshot(
+    repo: str, files: Sequence[str], revision: str, commit: str | None = None, *, dry_run: bool = False
+) -> Any:
+    """These files of a model, as far as it has them, with progress on a terminal: their folder, or in a dry run what
+    the hub says of each. `commit` is that of the revision."""
     import huggingface_hub
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -86,10 +111,10 @@ def _snapshot(repo: str, files: Sequence[str], revision: str, commit: str | None
     huggingface_hub.logging.set_verbosity_error()  # that older formats are not there, say, is no news
     named = f"{repo}@{revision}" if revision else repo
     try:
-        snapshot = huggingface_hub.snapshot_download(
-            repo, allow_patterns=list(files), revision=commit or revision or None
+        snapshot: Any = huggingface_hub.snapshot_download(
+            repo, allow_patterns=list(files), revision=commit or revision or None, dry_run=dry_run
         )
-        return Path(snapshot)
+        return snapshot if dry_run else Path(snapshot)
     except errors.GatedRepoError:
         hint = f"accept them at https://huggingface.co/{repo}, then run `hf auth login` or set HF_TOKEN; or {EMBEDDED}"
         raise PtxError(f"{repo} is gated: the hub gives it only to those who have accepted its terms", hint) from None

@@ -47,19 +47,21 @@ class Row:
 
 
 def rows_of(cells: Sequence[Cell]) -> list[Row]:
-    """A row for each method and number of sources, in the order of the cells. Raises PtxError without a cell of the
-    prompts tuned on each target."""
-    ceilings = {cell.target: _by_relation(cell) for cell in cells if cell.method == CEILING}
+    """A row for each method and number of sources, in the order of the cells, over the relations that all of its pairs
+    have. Raises PtxError without a cell of the prompts tuned on each target."""
+    ceilings = {_place(cell): _by_relation(cell) for cell in cells if cell.method == CEILING}
     groups: dict[tuple[str, int], list[Cell]] = {}
     for cell in cells:
-        if cell.target not in ceilings:
+        if _place(cell) not in ceilings:
             raise PtxError(f"nothing was tuned on {cell.target}, which is the ceiling there", "add tuned to methods")
         groups.setdefault((cell.method, len(cell.sources)), []).append(cell)
     rows = []
     for (method, sources), of in groups.items():
         every = [_by_relation(cell) for cell in of]
-        tops = [ceilings[cell.target] for cell in of]
+        tops = [ceilings[_place(cell)] for cell in of]
         names = sorted(set.intersection(*map(set, [*every, *tops])))
+        if not names:
+            continue
         pairs = [
             [[(*own[name][seed], top[name][seed][0]) for name in names] for seed in range(len(of[0].seeds))]
             for own, top in zip(every, tops, strict=True)
@@ -67,6 +69,11 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
         seconds = float(np.mean([cell.seconds for cell in of]))
         rows.append(Row(method, sources, np.array(pairs).mean(0), len(of), seconds))
     return rows
+
+
+def _place(cell: Cell) -> tuple[str, str]:
+    """Whose ceiling counts: that on the same target, in a ladder also with the same source, and so among its words."""
+    return cell.target, cell.settings.get("source", "")
 
 
 def _by_relation(cell: Cell) -> dict[str, list[tuple[float, float]]]:
@@ -105,15 +112,14 @@ def table(cells: Sequence[Cell]) -> Sheet:
     records, lines = [], []
     for row in rows:
         choosing, reporting, gap = row.half(0), row.half(1), row.half(1, share_of_gap)
-        needs = "target labels" if row.method == CEILING else method_named(row.method).uses
-        (low, high), (gap_low, gap_high) = _interval(reporting), _interval(gap)
+        (low, high), (gap_low, gap_high) = interval(reporting), interval(gap)
         records.append({
-            "method": row.method, "sources": row.sources, "needs": needs, "choosing": choosing.value,
+            "method": row.method, "sources": row.sources, "needs": needs(row), "choosing": choosing.value,
             "reporting": reporting.value, "reporting_low": low, "reporting_high": high,
             "gap": gap.value, "gap_low": gap_low, "gap_high": gap_high, "seconds": row.seconds, "pairs": row.pairs,
         })  # fmt: skip
-        shown = [row.method, str(row.sources or ""), needs, f"{choosing.value:.1f}"]
-        shown += [_text(reporting, low, high), _text(gap, gap_low, gap_high), f"{row.seconds:.2f}", str(row.pairs)]
+        shown = [row.method, str(row.sources or ""), needs(row), f"{choosing.value:.1f}"]
+        shown += [with_interval(reporting), with_interval(gap), f"{row.seconds:.2f}", str(row.pairs)]
         lines.append([Item(text) for text in shown])
     relations = [row.numbers.shape[1] for row in rows]
     notes = [
@@ -126,12 +132,19 @@ def table(cells: Sequence[Cell]) -> Sheet:
     return Sheet("benchmark", TITLE, notes, 3, HEADER, lines, records)
 
 
-def _interval(effect: Effect) -> tuple[float | None, float | None]:
+def needs(row: Row) -> str:
+    """What a way needs beyond prompts and word embeddings."""
+    return "target labels" if row.method == CEILING else method_named(row.method).uses
+
+
+def interval(effect: Effect) -> tuple[float | None, float | None]:
+    """Low and high end, or None for both."""
     found = effect.interval()
     return (None, None) if found is None or np.isnan(found).any() else found
 
 
-def _text(effect: Effect, low: float | None, high: float | None) -> str:
+def with_interval(effect: Effect) -> str:
+    low, high = interval(effect)
     return f"{effect.value:.1f}" + ("" if low is None else f" [{low:.1f}, {high:.1f}]")
 
 
@@ -146,7 +159,7 @@ def draw(cells: Sequence[Cell], folder: Path) -> list[Path]:
         bars, scatter = figure.subplots(1, 2)
         for place, row in enumerate(rows):
             effect = row.half(1, share_of_gap)
-            low, high = _interval(effect)
+            low, high = interval(effect)
             bars.barh(place, effect.value, 0.6, color=COLOURS[0] if row.sources else "#999999")
             if low is not None:
                 bars.plot((low, high), (place, place), color="black", linewidth=1.2, marker="|")

@@ -46,16 +46,25 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
         load_suite(*suites)  # without it there is one error, not one for each cell
     for variant in recipe.variants:
         settings = Settings(suite=variant.suite, **common, **variant.configs)
-        shared, description = _anchors(recipe, settings)
-        for method, sources, target in recipe.cells():
-            cell = Planned(method, tuple(sources), target, variant)
-            own = replace(settings, search=of_method(method, settings.search))
+        for part, place in recipe.parts():
+            shared, description, problem = None, "", None
             try:
-                cell = replace(cell, goals=tuple(evaluations([(method, sources, target)], own, shared)))
+                shared, description = _anchors(part, settings)
             except PtxError as error:
-                cell = replace(cell, error=error)
-            planned.append(cell)
-    return planned, description
+                if not recipe.rungs:  # without anchors there is one error, too; a ladder has other pairs
+                    raise
+                problem = error
+            placed = replace(variant, swept={**variant.swept, **place})
+            for method, sources, target in part.cells():
+                cell = Planned(method, tuple(sources), target, placed, error=problem)
+                own = replace(settings, search=of_method(method, settings.search))
+                if shared is not None:
+                    try:
+                        cell = replace(cell, goals=tuple(evaluations([(method, sources, target)], own, shared)))
+                    except PtxError as error:
+                        cell = replace(cell, error=error)
+                planned.append(cell)
+    return planned, "the two models of each pair" if recipe.rungs else description
 
 
 def _anchors(recipe: Recipe, settings: Settings) -> tuple[Step, str]:

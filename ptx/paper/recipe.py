@@ -15,6 +15,11 @@ encode.top_k = 8192                 # a setting of a stage, named as its option 
 search.normalize = [true, false]
 [zoo]                               # what differs with --models zoo, or [paper] with --models paper
 encode.top_k = "48%"
+
+In place of sources and targets a ladder of distance (shows = "ladder") has rungs of pairs, each with words of its own:
+[[rung]]
+name = "other size"
+pairs = [["bert-micro", "bert-mini"]]     # source and target
 """
 
 import dataclasses
@@ -34,7 +39,8 @@ from ptx.stages.methods import method_named, offered
 FOLDER = Path(__file__).parent / "recipes"
 PAPER = ("table1", "table2", "table3", "table4", "table5", "table6", "figure2", "figure3", "figure4")
 BENCHMARK = "benchmark"
-SHOWN = (*PAPER, BENCHMARK)
+LADDER = "ladder"
+SHOWN = (*PAPER, BENCHMARK, LADDER)
 Settings = dict[str, Any]  # of one stage, named as its options are
 
 
@@ -54,16 +60,25 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """Pairs of models that are as far from each other: a source and a target each."""
+
+    name: str
+    pairs: list[list[str]]
+
+
+@dataclass(frozen=True)
 class Part:
     """What a recipe's file may say, and each of its tables [zoo] and [paper]; None where it does not."""
 
     title: str | None = _key("A title for people.")
-    shows: str | None = _key("A table or figure of the paper, or benchmark; without it, the general results table.")
+    shows: str | None = _key("A table or figure of the paper, benchmark, or ladder; without it, the general table.")
     suite: str | list[str] | None = _key("A suite, or a list of suites; facts by default.")
     tasks: list[str] | None = _key("Tasks; all by default.")
     words: str | None = _key("A file of words to take anchors from, as --anchors FILE; left out if it is not there.")
     sources: list[list[str]] | None = _key("Lists of source models, one or several each.")
     targets: list[str] | None = _key("The models to transfer to.")
+    rung: list[Rung] | None = _key("With shows = ladder, in place of sources and targets: pairs of models, by rungs.")
     methods: list[str] | None = _key("Methods; all by default.")
     self_transfer: bool | None = _key("false leaves out cells whose target is among the sources.")
     stand_ins: bool | None = _key("true lets embedded models stand in for the paper's, unless --models paper.")
@@ -107,6 +122,7 @@ class Recipe:
     self_transfer: bool
     variants: tuple[Variant, ...]
     stand_ins: Mapping[str, str | None]  # the paper's model -> the one that runs, None if there is none
+    rungs: tuple[Rung, ...] = ()
 
     @property
     def is_figure(self) -> bool:
@@ -116,6 +132,16 @@ class Recipe:
     @property
     def models(self) -> list[str]:
         return list(dict.fromkeys([*self.targets, *itertools.chain(*self.sources)]))
+
+    def parts(self) -> Iterator[tuple["Recipe", Mapping[str, str]]]:
+        """Recipes of which each has anchors of its own, and where it stands in this one: this recipe itself, or of a
+        ladder every pair."""
+        if not self.rungs:
+            yield self, {}
+        for rung in self.rungs:
+            for source, target in rung.pairs:
+                pair = dataclasses.replace(self, rungs=(), sources=((source,),), targets=(target,))
+                yield pair, {"rung": rung.name, "source": source}
 
     def cells(self) -> Iterator[tuple[str, list[str], str]]:
         """(method, sources, target), of those cells that exist."""
@@ -141,7 +167,7 @@ def path_of(name: str) -> Path:
 
 def listing() -> list[dict[str, str]]:
     """The recipes that are known by name, the demo first."""
-    recipes = [load_recipe(name) for name in ("demo", BENCHMARK, *PAPER)]
+    recipes = [load_recipe(name) for name in ("demo", BENCHMARK, "real", *PAPER)]
     return [{"recipe": recipe.name, "title": recipe.title} for recipe in recipes]
 
 
@@ -174,6 +200,8 @@ def _merged(file: File, differs: Part) -> Part:
 
 def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Recipe:
     sources, targets = part.sources or [], part.targets or []
+    if part.rung or part.shows == LADDER:
+        sources, targets = _ladder(path, part)
     methods = offered() if part.methods is None else part.methods
     shows = ("shows: unknown", [part.shows or ""], SHOWN)
     for key, words, known in (("methods: unknown method", methods, offered()), shows):
@@ -199,7 +227,27 @@ def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Reci
         self_transfer=part.self_transfer is not False,
         variants=tuple(_variants(path, part)),
         stand_ins=stand_ins,
+        rungs=tuple(part.rung or ()),
     )
+
+
+def _ladder(path: Path, part: Part) -> tuple[list[list[str]], list[str]]:
+    """The sources and targets of a ladder. Raises PtxError for what is none."""
+    like = f"copy {FOLDER / 'real.toml'} and edit it"
+    if not part.rung or part.shows != LADDER:
+        raise PtxError(f'{path}: a ladder has both shows = "{LADDER}" and [[rung]]', like)
+    for key in ("sources", "targets", "sweep", "stand_ins"):
+        if getattr(part, key):
+            raise PtxError(f"{path}: {key}: a ladder has none: it names its models in [[rung]]", f"leave {key} out")
+    if isinstance(part.suite, list):
+        raise PtxError(f"{path}: suite: a ladder is about one", "give its name alone")
+    pairs = [(rung.name, pair) for rung in part.rung for pair in rung.pairs]
+    for name, pair in pairs:
+        if len(pair) != 2:
+            raise PtxError(
+                f"{path}: rung {name!r}: {pair} is no pair", 'write source and target, as ["gpt2", "t5-small"]'
+            )
+    return [[source] for _, (source, _) in pairs], [target for _, (_, target) in pairs]
 
 
 def _variants(path: Path, part: Part) -> Iterator[Variant]:

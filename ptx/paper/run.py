@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.catalogue import describe
-from ptx.paper import benchmark
+from ptx.paper import benchmark, ladder
 from ptx.paper.cells import Cell
 from ptx.paper.figures import draw
 from ptx.paper.frames import figure_table
 from ptx.paper.plan import Planned, measured, plan_cells
 from ptx.paper.protocol import differences, labelled
-from ptx.paper.recipe import BENCHMARK, PAPER, Recipe, load_recipe
+from ptx.paper.recipe import BENCHMARK, LADDER, PAPER, Recipe, load_recipe
 from ptx.paper.tables import model_table, paper_table
 from ptx.results.sheet import Sheet, page_of
 from ptx.results.shown import Shown, csv_file
@@ -42,7 +42,11 @@ def recipe_shown(
     anchors = _anchors(planned, store) if recipe.is_figure and recipe.shows != BENCHMARK else None
     evals = [a for a in built.values() if a.meta["stage"] == "eval"]
     settings: dict[str, Any] = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}
+    if recipe.rungs:
+        settings = {"shows": recipe.shows, "rungs": [[rung.name, rung.pairs] for rung in recipe.rungs]}
     labels = {"recipe": recipe.name}
+    if not cells and recipe.rungs:
+        raise PtxError(f"no results to show of {recipe.name}", "mend what is named above and run it again")
     if not recipe.is_figure:
         page = page_of(_noted(_table(recipe, cells, compare), evals, differences(evals, store) if compare else []))
         return Shown([page], *keep(settings, labels, evals, lambda: csv_file([page]), store))
@@ -73,6 +77,8 @@ def _noted(sheet: Sheet, evals: Sequence[Artifact], notes: Sequence[str]) -> She
 
 
 def _table(recipe: Recipe, cells: Sequence[Cell], compare: bool) -> Sheet:
+    if recipe.shows == LADDER:
+        return ladder.table(cells)
     number = int(recipe.shows.removeprefix("table"))
     if number == 4:
         return model_table([describe(name) for name in recipe.targets], recipe.stand_ins)

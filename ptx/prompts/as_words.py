@@ -60,8 +60,11 @@ def _learned(artifact: Artifact, store: Store) -> Artifact | None:
     """The portable prompt that an artifact is, or was made of; None for any other, or if that is gone."""
     if artifact.meta["stage"] == portable.STAGE.name:
         return artifact
-    of = [parent for parent in artifact.meta["parents"] if parent["stage"] == portable.STAGE.name]
-    return store.read(of[0]["stage"], of[0]["key"]) if of else None
+    if artifact.meta["labels"].get("method") != portable.STAGE.name:
+        return None
+    stages = (portable.STAGE.name, "search")  # with a forecast, there is a search between them
+    parents = [store.read(of["stage"], of["key"]) for of in artifact.meta["parents"] if of["stage"] in stages]
+    return _learned(parents[0], store) if parents and parents[0] is not None else None
 
 
 def export_words(

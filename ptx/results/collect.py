@@ -1,5 +1,6 @@
 """Results in the cache, and which of them may stand in one table: those that no setting tells apart."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,27 @@ def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = N
     names = [folder.name for folder in store.entries("eval") if wanted is None or folder.name in wanted]
     found = [a for name in names if (a := store.read("eval", name)) and a.meta["labels"]["split"] == split]
     return [result_of(artifact) for artifact in of_today(found, "evaluations", store.warn)]
+
+
+def same_prompts(search: Artifact, store: Store) -> list[Artifact]:
+    """Searches by agreement that the store has of the same sources' prompts as this one, whatever their target."""
+    prompts, found = _answered(search.meta, store), []
+    for folder in store.entries("search"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # unverified, to see which may be of use
+            meta = json.loads((folder / "meta.json").read_bytes())
+            if folder.name == search.key or any(
+                meta["labels"][n] != search.meta["labels"][n] for n in ("suite", "task")
+            ):
+                continue
+            if "agreement" in meta["metrics"] and prompts and _answered(meta, store) == prompts:
+                found += filter(None, [store.read("search", folder.name)])
+    return [of for of in found if all(versions().get(n) == version for n, version in versions_of(of.meta).items())]
+
+
+def _answered(meta: Mapping[str, Any], store: Store) -> set[str]:
+    """The prompts whose answers a search agreed with, by key."""
+    keys = [parent["key"] for parent in meta["parents"] if parent["stage"] == "answers"]
+    return {of.meta["parents"][0]["key"] for key in keys if (of := store.read("answers", key)) is not None}
 
 
 def of_today(artifacts: Sequence[Artifact], what: str, warn: Callable[[str], None]) -> list[Artifact]:

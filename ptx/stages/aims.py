@@ -25,8 +25,8 @@ def weighted_answers(
     tuned: Sequence[Step], task: Task, words: Step, settings: Settings, split: str = ""
 ) -> tuple[list[Step], list[float]]:
     """What each source answers, and its weight, in an order that does not depend on how they were named."""
-    answers = [answers_step(step, task, words, settings, split) for step in tuned]
-    weights = source_weights(settings.search.weights, len(tuned))
+    answers = [answers_step(step, task, words, settings, split, model) for step in tuned for model in step.models]
+    weights = source_weights(settings.search.weights, len(answers))
     pairs = sorted(zip(answers, weights, strict=True), key=lambda pair: (pair[0].key, pair[1]))
     return [step for step, _ in pairs], [weight for _, weight in pairs]
 

@@ -20,7 +20,9 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
 from ptx.files import changed
 from ptx.lms.frames import framed
+from ptx.lms.models import Model
 from ptx.stages.anchors import read_words
+from ptx.stages.portable import read_mixtures
 from ptx.stages.settings import Settings
 from ptx.stages.tune import read_prompt
 from ptx.suites import Fact, Task
@@ -36,17 +38,20 @@ if TYPE_CHECKING:
 FILE, INPUTS = "answers.safetensors", "inputs.jsonl"
 KEPT = 256  # words of each answer, the likeliest
 DRAWN = 256  # words that are inputs with `--inputs words`
+PORTABLE = "portable"  # a stage, as is "tune"
 LEAST = 1e-30  # a probability below it is taken for this
 
 
-def answers_step(tuned: Step, task: Task, words: Step, settings: Settings, split: str = "") -> Step:
-    """What a prompt's own model answers to the inputs of `--inputs`, or to the subjects of a split. Raises PtxError if
-    there are none."""
-    model, asked = tuned.models[0], settings.search.inputs
+def answers_step(
+    tuned: Step, task: Task, words: Step, settings: Settings, split: str = "", model: Model | None = None
+) -> Step:
+    """What a prompt's own model, or one of those that learned it together, answers to the inputs of `--inputs`, or to
+    the subjects of a split. Raises PtxError if there are none."""
+    model, asked = model or tuned.models[0], settings.search.inputs
     own: dict[str, Any] = {"split": split} if split else {"inputs": asked}
     own["layout"] = settings.tune.layout
     own |= {**settings.computed(model, "source"), **framed(model)}
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = {"model": model.digest} if len(tuned.models) > 1 else {}
     file = None
     if split:
         inputs["subjects"] = digest(_subjects(task, split))
@@ -66,7 +71,8 @@ def answers_step(tuned: Step, task: Task, words: Step, settings: Settings, split
     if task.labels and own.get("inputs") == DRAWN_INPUTS:
         parents += (words,)
     group = (model.digest, words.key, own.get("dtype", FLOAT32))
-    labels = {name: value for name, value in tuned.labels.items() if name in ("model", "suite", "task", "seed")}
+    labels = {name: value for name, value in tuned.labels.items() if name in ("suite", "task", "seed")}
+    labels["model"] = model.name
     return Step(STAGE, own, inputs, parents, labels, group, models=(model,), task=task, file=file)
 
 
@@ -155,6 +161,15 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         tick(1)
 
 
+def _prompt(made: Step, model: LanguageModel, store: Store) -> Tensor:
+    """A tuned prompt, or what a portable one is on this model."""
+    from ptx.transfer.mixtures import embedded
+
+    return (
+        embedded(model, read_mixtures(made, store)).prompt if made.stage.name == PORTABLE else read_prompt(made, store)
+    )
+
+
 def _inputs(step: Step, store: Store) -> list[str]:
     assert step.task is not None
     if step.settings.get("inputs") == DRAWN_INPUTS:
@@ -174,7 +189,7 @@ def _answer(step: Step, model: LanguageModel, inputs: Sequence[str], store: Stor
     assert step.task is not None
     words = allowed(step, store)
     distinct = words if step.task.labels else model.distinct(words)[0]
-    prompt = model.fit(read_prompt(step.parents_at("tune")[0], store))
+    prompt = model.fit(_prompt(step.parents[0], model, store))
     rows = rows_of(model, step.task, inputs, step.settings["layout"], len(prompt))
     (answers,) = answer(model, [(Questions(rows, distinct, None), prompt)], top=KEPT)
     place = {word: i for i, word in enumerate(words)}

@@ -20,7 +20,7 @@ from ptx.lms.models import Model
 from ptx.stages.aims import distil_step, weighted_answers
 from ptx.stages.anchors import shared_words
 from ptx.stages.methods import METHODS, method_named
-from ptx.stages.search import STAGE, labels_of, search_step, source_weights
+from ptx.stages.search import STAGE, labels_of, search_step, source_weights, sources_of
 from ptx.stages.settings import Settings
 from ptx.suites import Task
 
@@ -63,9 +63,9 @@ def _choice(
     name: str, how: str, found: Mapping[str, Step], tuned: Sequence[Step], target: Model, task: Task, words: Step,
     settings: Settings,
 ) -> Step:  # fmt: skip
-    labels = labels_of(name, [step.labels["model"] for step in tuned], target, task, settings)
+    labels = labels_of(name, sources_of(tuned), target, task, settings)
     labels |= {"candidates": list(found)} | ({"how": how} if how else {})
-    weights = source_weights(settings.search.weights, len(tuned))
+    weights = source_weights(settings.search.weights, len(labels["sources"]))
     if len(set(weights)) > 1:
         labels["weights"] = weights
     answers, ordered = weighted_answers(tuned, task, words, settings)
@@ -87,10 +87,12 @@ def _searches(
     for name, variant in asked:
         method = method_named(name)
         for part in [[step] for step in tuned] if method.sources == 1 else [tuned]:
-            sources = [step.labels["model"] for step in part]
+            sources = sources_of(part)
             whose = f" from {sources[0]}" if len(part) < len(tuned) else ""
             try:
-                same = all(step.models[0].digest == target.digest for step in part)  # then the prompt fits as it is
+                same = all(
+                    of.digest == target.digest for step in part for of in step.models
+                )  # then the prompt fits as it is
                 if not same and not method.exists(sources, target.name):
                     raise PtxError(
                         f"{name} cannot be between {sources[0]} and {target.name}", "name other --candidates"

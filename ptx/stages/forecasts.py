@@ -4,7 +4,7 @@ travel."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ptx.cache import Artifact
@@ -15,9 +15,11 @@ from ptx.stages.methods import method_named
 LEAST = 0.2  # agreement below which a prompt is said not to travel, where no accuracy is known
 
 
-def told(searches: Sequence[Artifact]) -> Iterator[tuple[str, bool]]:
+def told(
+    searches: Sequence[Artifact], alike: Callable[[Artifact], Sequence[Artifact]] = lambda artifact: ()
+) -> Iterator[tuple[str, bool]]:
     """For each method, its sources and target what to expect in the mean, and for one pair of models task by task; then
-    each doubt, marked by True."""
+    each doubt, marked by True. `alike` are other searches with the same prompts, whatever the target."""
     groups: dict[tuple[str, str, str], list[Artifact]] = {}
     for artifact in searches:
         if "forecast" in artifact.meta["metrics"]:
@@ -30,7 +32,7 @@ def told(searches: Sequence[Artifact]) -> Iterator[tuple[str, bool]]:
         mean = {name: math.fsum(of[name] for of in figures) / len(figures) for name in RANGE}
         said = [*(tasks if len(groups) == 1 else []), f"mean {_shown(mean)}"] if len(found) > 1 else tasks
         yield f"accuracy to expect of {method} from {sources} on {target}, by agreement: {', '.join(said)}", False
-    yield from ((doubt, True) for artifact in searches if (doubt := _doubt(artifact)))
+    yield from ((f"{doubt}; {_instead(of, alike(of))}", True) for of in searches if (doubt := _doubt(of)))
 
 
 RANGE = ("forecast", "forecast_low", "forecast_high")
@@ -48,14 +50,43 @@ def _doubt(artifact: Artifact) -> str:
     what = f"the prompt for {labels['task']} does not travel to {labels['target']}: "
     what += f"it answers as its source on {figures['agreement']:.1%} of the inputs"
     if "forecast" not in figures:
-        return f"{what}; {_instead(labels)}" if figures["agreement"] < LEAST else ""
-    if figures["forecast"] > figures["majority_there"]:
+        return what if figures["agreement"] < LEAST else ""
+    if _travels(artifact):
         return ""
     expected = f"{figures['forecast']:.1%} is to be expected, no more than always the same answer gives"
-    return f"{what}; {expected} ({figures['majority_there']:.1%}); {_instead(labels)}"
+    return f"{what}; {expected} ({figures['majority_there']:.1%})"
 
 
-def _instead(labels: dict[str, Any]) -> str:
+def _travels(artifact: Artifact) -> bool:
+    """Whether more is to be expected than always the same answer gives."""
+    figures = artifact.meta["metrics"]
+    return bool(figures.get("forecast", 0.0) > figures.get("majority_there", 1.0))
+
+
+def _answers(artifact: Artifact) -> set[str]:
+    """What it was held against: the sources' answers to certain inputs, by key."""
+    return {parent["key"] for parent in artifact.meta["parents"] if parent["stage"] == "answers"}
+
+
+def _instead(artifact: Artifact, alike: Sequence[Artifact]) -> str:
+    """What would do better, as far as it is known: a text here, and of other models the nearest one."""
+    labels, figures = artifact.meta["labels"], artifact.meta["metrics"]
+    here = [of for of in alike if of.meta["inputs"]["target"] == artifact.meta["inputs"]["target"]]
+    compared = [of.meta["metrics"].get("agreements", {}) for of in here if _answers(of) == _answers(artifact)]
+    texts = [(of["text"], "a text (--method text)") for of in compared if "text" in of]
+    if "text" in figures:
+        texts.append(
+            (figures.get("text_agreement", 0.0), f"the text {figures['text']!r} (--method residual --length 0)")
+        )
+    better = []
+    if texts and (best := max(texts))[0] > figures["agreement"]:
+        better.append(f"{best[1]} would do better, with {best[0]:.1%}")
+    if there := [of for of in alike if of not in here and _travels(of)]:
+        nearest = max(there, key=lambda of: (of.meta["metrics"]["forecast"], of.key)).meta
+        shown = f"{nearest['labels']['target']}, where {nearest['metrics']['forecast']:.1%} is to be expected"
+        better.append(f"the nearest model that it travels to is {shown}")
+    if better:
+        return "; ".join(better)
     if labels["method"] != "auto":
         return "try --method auto, which compares it with a text and with other ways"
     return "tune from a text (--init text), give --texts, or choose a nearer model"

@@ -32,8 +32,7 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
     if labelled and not method.has_epochs and settings.search.solver == "exact":
         hint = "add --solver adam or --method projector"
         raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
-    named = ([step.labels["model"]] if "model" in step.labels else step.labels["sources"] for step in tuned)
-    sources = [*itertools.chain.from_iterable(named)]
+    sources = sources_of(tuned)
     if len({step.key for step in tuned}) < len(tuned):
         what = f"of the sources {' and '.join(sources)} for {task.name}, two are one: the same prompt, by equal files"
         raise PtxError(what, "name it once; a copy or a link of a model is that model")
@@ -63,6 +62,12 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         parents += (words,) if words not in parents else ()
     group = (target.digest, name, basis.key if basis in parents else "", own.get("dtype", FLOAT32))
     return Step(STAGE, own, inputs, parents, labels, group, models=(target,), task=task)
+
+
+def sources_of(tuned: Sequence[Step]) -> list[str]:
+    """The models that prompts are of, as they are named; of one that several learned together, all of these."""
+    named = ([step.labels["model"]] if "model" in step.labels else step.labels["sources"] for step in tuned)
+    return [*itertools.chain.from_iterable(named)]
 
 
 def check_options(name: str, search: SearchConfig) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Store
+from ptx.config import TEXT
 from ptx.config.dtypes import FLOAT32
-from ptx.engine.build import Stopwatch, payload_of
+from ptx.engine.build import Stopwatch, artifact_of, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
@@ -41,6 +42,23 @@ def wordings_of(task: Task) -> list[str]:
     """The texts of a task's manual template, and of its title where it has one; none without a template."""
     title = "" if task.labels or task.label == task.name else task.label
     return wordings(task.template, title) if task.template else []
+
+
+def started_from(tuned: Step) -> list[str]:
+    """The text that a tuned prompt starts from, or those of which the tuning takes one; none if it is noise, or nobody
+    knows."""
+    own = tuned.config.get("tune", {})
+    init = str(own.get("init", ""))
+    if init == "text":
+        return list(own.get("texts", [own.get("text", "")]))
+    return [init.removeprefix(TEXT)] if init.startswith(TEXT) else []
+
+
+def text_of(tuned: Step, store: Store) -> str:
+    """The text that a prompt started from, as far as that is known: of several its tuning took one."""
+    artifact, texts = artifact_of(tuned, store), started_from(tuned)
+    said = "" if artifact is None else str(artifact.meta["metrics"].get("text", ""))
+    return said or (texts[0] if len(texts) == 1 else "")
 
 
 def texts_step(model: Model, task: Task, words: Step, settings: Settings) -> Step:

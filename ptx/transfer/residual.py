@@ -2,10 +2,13 @@
 
 U = E_t(text) + lambda R(D) with D = V - E_s(text), R(D)_i = |D_i| c u_i: u_i is the unit vector that `relative` finds
 for D_i (Eq. 3 and 5), and c what a length in the source is in the target. Tokens are matched by the characters that
-they cover. n, m: tokens of source and target.
+they cover; those of two texts by the words that both have, and between these in proportion. n, m: tokens of source and
+target.
 """
 
+import itertools
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 import torch
 from jaxtyping import Float
@@ -19,7 +22,7 @@ from ptx.transfer import solvers
 from ptx.transfer.equations import combine, relative_representation, unit_rows
 from ptx.transfer.target import TargetAnchors
 
-Span = tuple[int, int]  # the first character of a text that a token covers, and the one behind the last; no spaces
+Span = tuple[float, float]  # the first character of a text that a token covers, and the one behind the last; no spaces
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], list[Span], int]:
@@ -42,27 +45,54 @@ def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int],
 
 
 def placed(
-    text: str, sources: Sequence[tuple[WordEmbeddings, int]], target: WordEmbeddings
+    text: str, sources: Sequence[tuple[WordEmbeddings, int, str]], target: WordEmbeddings
 ) -> tuple[list[int], list[Float[Tensor, "m _"]]]:
-    """For source prompts that started from the last n tokens of a text, all of them over and over (see text_prompt):
-    the target's tokens of the text, and for each source the share that each of its n vectors has in each of them.
+    """For source prompts that started from the last n tokens of a text of their own, all of them over and over (see
+    text_prompt): the target's tokens of `text`, and for each source the share that each of its n vectors has in each of
+    them.
 
-    The text stands there once: of vectors that repeat it the last ones count, and what a source's vectors do not reach
-    stays text. Raises PtxError for a text in which a tokenizer finds nothing.
+    The text stands there once: of vectors that repeat theirs the last ones count, and what a source's vectors do not
+    reach, or its text does not have, stays text. Raises PtxError for a text in which a tokenizer finds nothing.
     """
     ids, spans, _ = tokens_of(target.tokenizer, text)
     every = []
-    for model, n in sources:
-        known = tokens_of(model.tokenizer, text)[1][-n:]
+    for model, n, own in sources:
+        known = tokens_of(model.tokenizer, own)[1][-n:]
         if not ids or not known:
-            raise PtxError(
-                f"the tokenizer of {(model if ids else target).name} finds nothing in {text!r}", "choose another text"
-            )
-        first = known[0][0]
-        reached = torch.tensor([end > first or start >= first for start, end in spans], dtype=torch.float64)
+            name, what = (model.name, own) if ids else (target.name, text)
+            raise PtxError(f"the tokenizer of {name} finds nothing in {what!r}", "choose another text")
+        parts = matched(own, text)
+        there = [_carried(span, parts) for span in known]
+        first, added = there[0][0], [part for start, end, *part in parts if start == end]
+        lacking = [start < end and any(i <= start and end <= j for i, j in added) for start, end in spans]
+        reached = [
+            not lacks and (end > first or start >= first) for lacks, (start, end) in zip(lacking, spans, strict=True)
+        ]
         unused = torch.zeros(len(spans), n - len(known), dtype=torch.float64)
-        every.append(torch.cat([unused, shares(spans, known) * reached[:, None]], 1))
+        own_shares = shares(spans, there) * torch.tensor(reached, dtype=torch.float64)[:, None]
+        every.append(torch.cat([unused, own_shares], 1))
     return ids, every
+
+
+def matched(source: str, target: str) -> list[tuple[int, int, int, int]]:
+    """Parts of two texts that stand for each other, by first and last character, spaces left aside: the same words in
+    the same order, and what lies between these, of which either may be empty."""
+    words = source.split(), target.split()
+    ends = [[0, *itertools.accumulate(map(len, of))] for of in words]
+    codes = SequenceMatcher(None, *words, autojunk=False).get_opcodes()
+    return [(ends[0][i], ends[0][j], ends[1][k], ends[1][n]) for _, i, j, k, n in codes]
+
+
+def _carried(span: Span, parts: Sequence[tuple[int, int, int, int]]) -> Span:
+    """Where a token of the one text lies in the other: within a part in proportion."""
+    start, end = 0.0 if not parts else float(parts[-1][3]), 0.0
+    for first, last, low, high in parts:
+        rate = (high - low) / max(last - first, 1)
+        if first <= span[0] < last:
+            start = low + (span[0] - first) * rate
+        if first < span[1] <= last:
+            end = low + (span[1] - first) * rate
+    return start, end
 
 
 def shares(target: Sequence[Span], source: Sequence[Span]) -> Float[Tensor, "m n"]:

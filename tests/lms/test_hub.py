@@ -2,95 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from conftest import make_model
 from gguf_files import write_pair
+from hubs import COMMIT, OLDER, Hub, environment, serving
 
 from ptx.errors import PtxError
 from ptx.lms.models import MOVED, PAPER, check_name, hub_id, pinned, resolve
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-OLDER = "89abcdef0123456789abcdef0123456789abcdef"
-REVISIONS = {"main": COMMIT, "step3000": OLDER, "refs/pr/1": OLDER}
-
-
-def sha1(text: str) -> str:
-    return hashlib.sha1(text.encode()).hexdigest()
-
-
-class Hub(ThreadingHTTPServer):
-    """Serves the models in `folders` (id -> folder), their `older` commit if they have one; ids in `gated` are refused;
-    `asked` are the files fetched."""
-
-    def __init__(self, folders: dict[str, Path], gated: set[str]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folders, self.gated = folders, gated
-        self.older: dict[str, Path] = {}
-        self.asked: list[str] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        path = self.path.split("?")[0]
-        repo = "/".join(path.removeprefix("/api/models").split("/")[1:3])
-        if repo in self.server.gated:
-            return self.answer(403, {}, {"X-Error-Code": "GatedRepo"})
-        folder = self.server.folders.get(repo)
-        if folder is None:
-            return self.answer(401, {}, {"X-Error-Code": "RepoNotFound"})
-        commit = COMMIT
-        if asked := re.search("/(?:revision|tree|resolve)/([^/]+)", path):
-            revision = unquote(asked[1])
-            commit = REVISIONS.get(revision, revision)
-            if commit != COMMIT and (commit != OLDER or repo not in self.server.older):
-                return self.answer(404, {}, {"X-Error-Code": "RevisionNotFound"})
-            folder = self.server.older[repo] if commit == OLDER else folder
-        files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-        names = [file.relative_to(folder).as_posix() for file in files]
-        if "/tree/" in path:
-            entries = [
-                {"type": "file", "path": name, "size": file.stat().st_size, "oid": sha1(name)}
-                for name, file in zip(names, files, strict=True)
-            ]
-            return self.answer(200, entries)
-        if path.startswith("/api/"):
-            return self.answer(200, {"id": repo, "sha": commit, "siblings": [{"rfilename": name} for name in names]})
-        name = path.split(f"/resolve/{commit}/")[1]
-        if name not in names:
-            return self.answer(404, {}, {"X-Error-Code": "EntryNotFound"})
-        if self.command == "GET":
-            self.server.asked.append(name)
-        etag = {"ETag": f'"{sha1(name)}"', "X-Repo-Commit": commit}
-        return self.answer(200, (folder / name).read_bytes(), etag)
-
-    do_HEAD = do_GET
-
-    def answer(self, code: int, content: Any, headers: dict[str, str] | None = None) -> None:
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(code)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +31,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     (empty / "model.safetensors").unlink()
     server = Hub({"org/tidy": tidy, "org/code": code, "org/empty": empty, "org/other": tidy}, {"org/gated"})
     server.folders["org/steps"], server.older["org/steps"] = tidy, make_model(root / "older", seed=7)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 SCRIPT = """
@@ -132,11 +52,8 @@ print(json.dumps(sorted({"torch", "transformers"} & sys.modules.keys())))
 
 def ask(hub: Hub, home: Path, *names: str, offline: bool = False) -> list[dict[str, str]]:
     """What another process that talks to this hub says about each name (its libraries read the environment once)."""
-    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    address = f"http://127.0.0.1:{hub.server_port}"
-    environment |= {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
-    environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *names], env=environment, capture_output=True, text=True)
+    script = [sys.executable, "-c", SCRIPT, *names]
+    done = subprocess.run(script, env=environment(hub, home, offline=offline), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", done.stderr  # nothing but our own errors
     *answers, heavy = map(json.loads, done.stdout.splitlines())
@@ -154,9 +71,8 @@ def test_a_gguf_file_of_the_hub(hub: Hub, tmp_path: Path) -> None:
     assert none["error"] == "org/tiny-gguf has no file none.gguf, or it is not in the local cache"
     assert "name one of its GGUF files, as org/tiny-gguf:FILE.gguf" in unnamed["hint"]
     code = "import sys; from ptx.lms.models import gguf_file; print(gguf_file('org/tiny-gguf@main:tiny.gguf'))"
-    environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HUB_OFFLINE": "0"}
-    environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    where = environment(hub, tmp_path / "home")
+    done = subprocess.run([sys.executable, "-c", code], env=where, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).read_bytes() == (tmp_path / "files" / "tiny.gguf").read_bytes()
     assert hub.asked == ["tiny.gguf"]
     hub.asked.clear()

@@ -12,7 +12,7 @@ import torch
 from conftest import COUNTRIES, PAPER_TUNING, make_causal_model, write_suite, write_topics
 from safetensors.torch import load_file
 
-from ptx.cache import Store
+from ptx.cache import Artifact, Store
 from ptx.config import SearchConfig, TuneConfig
 from ptx.engine.step import Payload
 from ptx.formats import read_prompt
@@ -21,6 +21,7 @@ from ptx.lms.models import resolve
 from ptx.stages.anchors import anchors_step
 from ptx.stages.answers import FILE as ANSWERS
 from ptx.stages.answers import INPUTS, answers_step, build
+from ptx.stages.forecasts import told
 from ptx.stages.settings import Settings
 from ptx.stages.tune import FILE, tune_step
 from ptx.suites import Fact
@@ -126,15 +127,49 @@ def test_a_prompt_without_a_text_is_refused(ptx, tiny, tmp_path) -> None:
     assert "residual is no candidate: the prompt for R1 did not start from a text" in " ".join(result.err.split())
 
 
-def test_sources_from_different_texts_are_refused(ptx, tiny, suite) -> None:
-    keys = [
-        ptx("tune", "--model", tiny[name], "--suite", suite, "--tasks", "R1", "--epochs", "1", "--json", "--init", init)
-        .lines[0]["key"]
-        for name, init in (("a", "text:word1 word2"), ("b", "text:word3"))
-    ]  # fmt: skip
-    result = ptx("search", "--prompt", ",".join(keys), "--target", tiny["narrow"], "--method", "residual")
-    assert result.code == 1
-    assert "the prompts for R1 started from different texts, 'word1 word2' and 'word3'" in result.err
+@pytest.fixture
+def different(ptx, tiny, suite) -> dict[str, dict[str, Any]]:
+    """Prompts of two models for one task, which started from different texts."""
+    return {
+        name: ptx("tune", "--model", tiny[name], "--suite", suite, "--tasks", "R1", "--epochs", "2", "--json",
+                  "--prompt-length", "2", "--init", f"text:{text}").lines[0]
+        for name, text in (("a", "word1 word2"), ("b", "word3 word2"))
+    }  # fmt: skip
+
+
+def test_of_sources_from_different_texts_each_keeps_its_own(ptx, tiny, different) -> None:
+    """The target has the text that all prompts are nearest to, plus the mean of what was added to either."""
+    keys = [line["key"] for line in different.values()]
+    common = ["--target", tiny["narrow"], "--method", "residual", "--length", "1", "--json"]
+    both = ptx("search", "--prompt", ",".join(keys), *common)
+    again = ptx("search", "--prompt", ",".join(keys[::-1]), *common)
+    (line,) = goals(both, "residual")
+    assert goals(again, "residual")[0]["key"] == line["key"]
+    texts = [of["text"] for of in different.values()]
+    models = [load_model(resolve(tiny[name]), "cpu") for name in different]
+    prompts = [prompt_of(of) for of in different.values()]
+    far = {
+        text: sum((p - text_prompt(m, text, 2)).norm(dim=-1).mean() for m, p in zip(models, prompts, strict=True))
+        for text in texts
+    }
+    assert line["text"] == min(far, key=lambda text: far[text])
+    narrow = load_model(resolve(tiny["narrow"]), "cpu")
+    anchors = ["--anchors", both.at("anchors")[0]["key"]]
+    added = [
+        prompt_of(goals(ptx("search", "--prompt", key, *common, *anchors), "residual")[0])
+        - text_prompt(narrow, text, 2)
+        for key, text in zip(keys, texts, strict=True)
+    ]
+    wanted = text_prompt(narrow, line["text"], 2) + sum(added) / 2  # word by word: these texts are as long
+    torch.testing.assert_close(prompt_of(line), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_auto_tries_sources_from_different_texts(ptx, tiny, different) -> None:
+    keys = ",".join(line["key"] for line in different.values())
+    result = ptx("search", "--prompt", keys, "--target", tiny["narrow"], "--method", "auto", "--json")
+    (line,) = goals(result, "auto")
+    assert len([name for name in line["candidates"] if name.startswith("residual:")]) == 11
+    assert "residual is no candidate" not in result.err
 
 
 def test_text_is_the_one_that_the_source_answers_best(search, tiny, suite, tmp_path) -> None:
@@ -411,3 +446,72 @@ def test_between_decoders_a_whole_prompt_is_doubted_once(ptx, search, tiny, tmp_
 
 def suite_of(folder: Path) -> str:
     return str(folder / "suite" if (folder / "suite").exists() else write_suite(folder / "suite"))
+
+
+def made(target: str, key: str = "k", inputs: str = "i", **metrics: Any) -> Artifact:
+    """A search of one prompt, as far as doubts look at it."""
+    labels = {"task": "R1", "target": target, "method": "relative", "sources": ["s"]}
+    parents = [{"stage": "answers", "key": inputs}]
+    return Artifact(Path(key), {"key": key, "labels": labels, "inputs": {"target": target}, "parents": parents,
+                                "metrics": {"agreement": 0.1, "inputs": 10, **metrics}})  # fmt: skip
+
+
+def expecting(forecast: float, **more: Any) -> dict[str, Any]:
+    return {"forecast": forecast, "forecast_low": 0.0, "forecast_high": 1.0, "majority_there": 0.3, **more}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "instead"),
+    [
+        ({"text": "is in", "text_agreement": 0.4}, [],
+         "the text 'is in' (--method residual --length 0) would do better, with 40.0%"),
+        ({"text": "is in", "text_agreement": 0.1}, [], "try --method auto"),
+        ({}, [made("t", agreements={"text": 0.5, "relative": 0.1})],
+         "a text (--method text) would do better, with 50.0%"),
+        ({}, [made("t", inputs="other", agreements={"text": 0.5})], "try --method auto"),
+        ({}, [made("u", agreements={"text": 0.5})], "try --method auto"),
+        ({}, [made("u", **expecting(0.5)), made("v", **expecting(0.6)), made("w", **expecting(0.3))],
+         "the nearest model that it travels to is v, where 60.0% is to be expected"),
+        ({}, [made("t", **expecting(0.6))], "try --method auto"),
+        ({"text": "is in", "text_agreement": 0.4}, [made("u", **expecting(0.5))],
+         "would do better, with 40.0%; the nearest model that it travels to is u, where 50.0% is to be expected"),
+    ],
+)  # fmt: skip
+def test_what_would_do_better_is_named_where_it_is_known(own, others, instead) -> None:
+    for figures in (expecting(0.2), {}):  # of an imported prompt there is agreement only
+        doubted = made("t", **figures, **own)
+        *_, (text, warns) = told([doubted], lambda artifact: others)
+        assert warns
+        assert text.startswith("the prompt for R1 does not travel to t: it answers as its source on 10.0%")
+        assert instead in text
+        assert ("try --method auto" in text) == (instead == "try --method auto")
+
+
+def with_forecast(result: Any, method: str) -> dict[str, Any]:
+    (line,) = [line for line in goals(result, method) if "agreement" in line]
+    return line
+
+
+def test_of_other_models_the_nearest_that_the_cache_knows_is_named(ptx) -> None:
+    """By the same prompt's forecast there: at home it does well; a hundredfold difference is noise."""
+    common = ["--sources", "bert-micro", "--tasks", "P103", "--epochs", "3", *PAPER_TUNING, "--method", "residual"]
+    common += ["--forecast", "--json"]
+    own = with_forecast(ptx("search", *common, "--target", "bert-micro", "--length", "1"), "residual")
+    assert own["forecast"] > own["majority_there"]
+    result = ptx("search", *common, "--target", "bert-mini", "--length", "100")
+    line = with_forecast(result, "residual")
+    assert line["forecast"] <= line["majority_there"]
+    named = f"the nearest model that it travels to is bert-micro, where {own['forecast']:.1%} is to be expected"
+    assert named in " ".join(result.err.split())
+    other = ptx("search", *common, "--target", "bert-mini", "--length", "100", "--seed", "1")  # another prompt
+    assert "does not travel to bert-mini" in other.err
+    assert "the nearest model that it travels to" not in " ".join(other.err.split())
+
+
+def test_a_prompt_is_compared_with_the_text_that_it_was_tuned_from(search) -> None:
+    """What the text scores is what it scores by itself."""
+    more = ["--tasks", "R1", "--forecast"]
+    text = with_forecast(search("a", "narrow", "--method", "residual", "--length", "0", *more), "residual")
+    line = with_forecast(search("a", "narrow", "--method", "relative", *more), "relative")
+    assert (line["text"], line["text_agreement"]) == (TEXT, text["agreement"])
+    assert [*line["agreements"]] == ["relative"]

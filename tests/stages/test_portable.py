@@ -12,7 +12,7 @@ from conftest import COUNTRIES, FILLER, SUBJECTS, make_model, write_topics
 
 from ptx import api
 from ptx.formats import read_prompt, words
-from ptx.lms.lm import load_embeddings
+from ptx.lms.lm import load_embeddings, load_model
 from ptx.lms.models import resolve
 
 # Tiny random models never learn.
@@ -69,6 +69,59 @@ def test_words_are_learned_and_go_to_any_model(ptx, tiny, tune, common) -> None:
         )
         assert again.code == 0, again.err
         assert [line["accuracy"] for line in again.at("eval")] == [line["accuracy"] for line in scored.at("eval")]
+
+
+def test_what_is_to_be_expected_is_told_from_what_all_sources_answer_with_it(ptx, tiny, suite, common) -> None:
+    """Agreement with the mean of their answers, and the factor that each tells of the other, by plain loops."""
+    pair = ["--sources", f"{tiny['a']},{tiny['narrow']}", "--method", "portable", "--target", tiny["b"]]
+    common = [*common, "--epochs", "20", "--tasks", "R1"]
+    result = ptx("search", *pair, "--forecast", *common)
+    assert result.code == 0, result.err
+    (learned,) = result.at("portable")
+    (line,) = [of for of in result.at("search") if "agreement" in of]
+    (plain,) = [of for of in result.at("search") if "agreement" not in of]
+    assert read_prompt(Path(line["path"]) / "prompt.safetensors").equal(
+        read_prompt(Path(plain["path"]) / "prompt.safetensors")
+    )
+    assert {of["model"] for of in result.at("answers")} == {tiny["a"], tiny["narrow"]}
+    prompt = words.read(Path(learned["path"]) / FILE)
+    meta = json.loads((Path(result.at("answers")[0]["path"]) / "meta.json").read_text())
+    (key,) = [of["key"] for of in meta["parents"] if of["stage"] == "anchors"]
+    known = (Path("cache/v1/anchors") / key / "words.csv").read_text().split()[1:]
+    facts = [json.loads(text) for text in (Path(suite) / "R1" / "train.jsonl").read_text().splitlines()]
+    subjects = list(dict.fromkeys(fact["sub_label"] for fact in facts))
+    said = {name: probabilities(name, by_hand(prompt, name), subjects, known) for name in (*tiny.values(),)}
+    mean = ((said[tiny["a"]] + said[tiny["narrow"]]) / 2).argmax(-1)
+    agreement = (said[tiny["b"]].argmax(-1) == mean).double().mean().item()
+    assert line["agreement"] == pytest.approx(agreement)
+    home = {of.model: of.dev_accuracy or 0.0 for of in prompt.models}
+    assert any(home.values())
+    between = (said[tiny["a"]].argmax(-1) == said[tiny["narrow"]].argmax(-1)).double().mean().item()
+    told = [
+        home[tiny[other]] * home[tiny[one]] ** 0.5 / between for one, other in (("a", "narrow"), ("narrow", "a"))
+    ] if between else [1.0]  # fmt: skip
+    factor = min(max(sum(told) / len(told), 0.5), 2.0)
+    assert line["calibration"] == pytest.approx(factor)
+    p = sum(home.values()) / 2
+    expected = min(factor * agreement / p**0.5, p + 1 - agreement)
+    assert line["forecast"] == pytest.approx(min(max(expected, line["forecast_low"]), line["forecast_high"]))
+    assert line["majority_there"] == learned["majority"]
+    assert "accuracy to expect of portable from" in result.err
+    scored = ptx("eval", *pair, "--forecast", *common)
+    assert scored.at("eval")[0]["forecast"] == line["forecast"]
+    assert {row["method"] for row in ptx("table", "--json").lines} == {"floor", "portable+forecast"}
+    assert ptx("export", line["key"], "--to", "words", "--output", "w.json").code == 0
+    assert (Path("w.json")).read_bytes() == (Path(learned["path"]) / FILE).read_bytes()
+    assert ptx("export", line["key"], "--to", "npy", "--output", "w.npy").code == 0
+
+
+def probabilities(name: str, prompt: torch.Tensor, subjects: list[str], known: list[str]) -> torch.Tensor:
+    """Among these words, one forward pass for each subject."""
+    model = load_model(resolve(name), "cpu")
+    ids = model.word_ids(known)
+    rows = model.rows("[X] [V] [Y] .", subjects, prompt_length=len(prompt))
+    with torch.no_grad():
+        return torch.stack([model.logits(model.collate([row]), prompt[None])[0, ids] for row in rows]).softmax(-1)
 
 
 def test_the_file_says_what_it_is(tiny, tune) -> None:

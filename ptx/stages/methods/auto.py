@@ -35,6 +35,7 @@ def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
     from ptx.stages.answers import allowed, answering, read_answers
     from ptx.stages.tune import read_prompt
     from ptx.transfer.agreement import agreement, averaged, first_choice, most_agreeing
+    from ptx.transfer.starts import whole_text
 
     assert step.task is not None
     sources = step.parents_at("answers")
@@ -43,8 +44,10 @@ def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
     prompts = [read_prompt(candidate, store) for candidate in step.parents_at("search")]
     distinct, place = answering(step.task, model, words)
     wanted = [place[words[i]] for i in first_choice(mean).tolist()]
-    predicted = _answers(step, model, prompts, asked[0].inputs, distinct)
-    agreements = [agreement(of, wanted) for of in predicted]
+    texts = _texts(sources, model, store)
+    every = [*prompts, *(whole_text(model, text) for text in texts)]
+    found = [agreement(of, wanted) for of in _answers(step, model, every, asked[0].inputs, distinct)]
+    agreements, beside = found[: len(prompts)], found[len(prompts) :]
     best = most_agreeing(agreements)
     names = step.labels["candidates"]
     figures = {
@@ -52,9 +55,18 @@ def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
         "agreement": agreements[best],
         "inputs": len(asked[0].inputs),
         "agreements": dict(zip(names, agreements, strict=True)),
+        **({"text": texts[most_agreeing(beside)], "text_agreement": max(beside)} if texts else {}),
         **_forecast(agreements[best], sources, [of.answered for of in asked], step.settings["weights"], store),
     }
     return Found(prompts[best], figures)
+
+
+def _texts(sources: Sequence[Step], model: LanguageModel, store: Store) -> list[str]:
+    """The texts that the sources' prompts started from and that the target reads: what a prompt is compared with."""
+    from ptx.stages.texts import text_of
+    from ptx.transfer.starts import readable
+
+    return readable([*dict.fromkeys(filter(None, (text_of(of.parents[0], store) for of in sources)))], model)
 
 
 def _answers(
@@ -80,28 +92,43 @@ def _forecast(
     """The accuracy to expect, from that of the sources on their own dev facts; nothing where that is not known."""
     from dataclasses import asdict
 
-    from ptx.engine.build import artifact_of
     from ptx.transfer.agreement import agreement, averaged, first_choice
     from ptx.transfer.forecast import calibration, forecast
 
-    tuned = [source.parents_at("tune")[0] for source in sources]
-    metrics = [artifact.meta["metrics"] for of in tuned if (artifact := artifact_of(of, store)) is not None]
-    if len(metrics) < len(tuned) or any("majority" not in of for of in metrics):
+    known = [_at_home(source, store) for source in sources]
+    if not all(known):
         return {}
-    accuracies = [of["dev_accuracy"] for of in metrics]
+    accuracies = [of["dev_accuracy"] for of in known]
     k = 1 + max(int(of.places.max()) for of in answered)
     choices = [first_choice(averaged([of], [1.0], k)).tolist() for of in answered]
-    both = [(i, j) for i in range(len(tuned)) for j in range(len(tuned)) if i != j]
+    both = [(i, j) for i in range(len(known)) for j in range(len(known)) if i != j]
     factor = calibration([(agreement(choices[j], choices[i]), accuracies[i], accuracies[j]) for i, j in both])
     accuracy, majority = (
-        sum(w * of[name] for w, of in zip(weights, metrics, strict=True)) for name in ("dev_accuracy", "majority")
+        sum(w * of[name] for w, of in zip(weights, known, strict=True)) for name in ("dev_accuracy", "majority")
     )
-    assert tuned[0].task is not None
-    facts = len(tuned[0].task.splits["dev"])
+    assert sources[0].task is not None
+    facts = len(sources[0].task.splits["dev"])
     found = forecast(agreed, len(choices[0]), accuracy, facts, factor)
     named = {"accuracy": "forecast", "low": "forecast_low", "high": "forecast_high"}
     figures = {named[name]: value for name, value in asdict(found).items()}
     return {**figures, "majority_there": majority, **({"calibration": factor} if both else {})}
+
+
+def _at_home(source: Step, store: Store) -> dict[str, float]:
+    """A source's accuracy on its own dev facts and that of always the same answer; empty where it is not known."""
+    from ptx.engine.build import artifact_of
+    from ptx.formats import words
+    from ptx.stages import portable
+
+    artifact = artifact_of(source.parents[0], store)
+    metrics = {} if artifact is None else artifact.meta["metrics"]
+    if artifact is None or "majority" not in metrics:
+        return {}
+    accuracy = metrics["dev_accuracy"]
+    if source.parents[0].stage.name == portable.STAGE.name:  # the mean of all that learned it
+        read = {of.digest: of.dev_accuracy for of in words.read(artifact.path / portable.FILE).models}
+        accuracy = read[source.models[0].digest]
+    return {"dev_accuracy": accuracy, "majority": metrics["majority"]}
 
 
 METHOD = Method(

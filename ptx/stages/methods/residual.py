@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ptx.config import TEXT
 from ptx.errors import PtxError
 from ptx.stages.methods.method import Found, Method
 
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
 LENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-def started_from(tuned: Step) -> list[str]:
-    """The text that a tuned prompt starts from, or those of which the tuning takes one; none if it is noise, or nobody
-    knows."""
-    own = tuned.config.get("tune", {})
-    init = str(own.get("init", ""))
-    if init == "text":
-        return list(own.get("texts", [own.get("text", "")]))
-    return [init.removeprefix(TEXT)] if init.startswith(TEXT) else []
-
-
 def _settings(settings: Settings, task: Task) -> dict[str, Any]:
     search = settings.search
     own: dict[str, Any] = {"length": float(search.length), "map": search.map}
@@ -42,28 +31,17 @@ def _settings(settings: Settings, task: Task) -> dict[str, Any]:
 
 
 def _given(tuned: Sequence[Step], task: Task, settings: Settings) -> dict[str, Any]:
-    """The text; those of the task, of which the nearest is taken, for prompts that did not start from one."""
-    from ptx.stages.texts import texts_of
+    """The texts that the prompts started from; those of the task, of which the nearest is taken, if none is known."""
+    from ptx.stages.texts import started_from, texts_of
 
-    every = [texts for of in tuned if (texts := started_from(of))]
-    if known := list(dict.fromkeys(text for texts in every for text in texts)):
-        if min(map(len, every)) == 1:
-            _one_text(task.name, [texts[0] for texts in every if len(texts) == 1])
+    every = [started_from(of) for of in sorted(tuned, key=lambda of: of.key)]
+    if known := list(dict.fromkeys(text for texts in every for text in texts if text)):
         return {"texts": known}
     try:
         return {"texts": texts_of(task, settings)}
     except PtxError as error:
         what = f"the prompt for {task.name} did not start from a text that ptx knows, and the task has none"
         raise PtxError(what, f"{error.hint}; or tune from a text: --init text") from None
-
-
-def _one_text(task: str, texts: Sequence[str]) -> str:
-    """The text that all prompts started from, of those where that is known. Raises PtxError if there are two."""
-    known = list(dict.fromkeys(filter(None, texts)))
-    if len(known) > 1:
-        what = f"the prompts for {task} started from different texts, {known[0]!r} and {known[1]!r}"
-        raise PtxError(what, "tune the sources from one text: --init 'text:...'")
-    return known[0] if known else ""
 
 
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
@@ -97,8 +75,8 @@ def _parts(
     """The text in the target [m, d], what is added to it at length 1, and figures."""
     import torch
 
-    from ptx.engine.build import artifact_of
     from ptx.lms.lm import load_embeddings
+    from ptx.stages.texts import text_of
     from ptx.stages.tune import read_prompt
     from ptx.transfer import residual
     from ptx.transfer.starts import readable, text_prompt
@@ -108,27 +86,31 @@ def _parts(
     prompts = [source.fit(read_prompt(of, store)) for source, of in zip(sources, tuned, strict=True)]
     weights = step.settings["weights"]
 
-    def differences(text: str) -> list[Tensor]:
-        return [v - text_prompt(source, text, len(v)) for source, v in zip(sources, prompts, strict=True)]
+    def difference(i: int, text: str) -> Tensor:
+        return prompts[i] - text_prompt(sources[i], text, len(prompts[i]))
 
-    def far(text: str) -> float:
-        return sum(w * d.norm(dim=-1).mean().item() for w, d in zip(weights, differences(text), strict=True))
+    def far(own: Sequence[str]) -> float:
+        each = [difference(i, text).norm(dim=-1).mean().item() for i, text in enumerate(own)]
+        return sum(w * length for w, length in zip(weights, each, strict=True))
 
-    taken = [str(of.meta["metrics"].get("text", "")) for tune in tuned if (of := artifact_of(tune, store))]
-    texts = readable(step.settings["texts"], *sources, model) or step.settings["texts"]
-    text = _one_text(step.labels["task"], taken) or min(texts, key=far)
-    ids, shares = residual.placed(text, [(s, len(v)) for s, v in zip(sources, prompts, strict=True)], model)
+    taken = [text_of(of, store) for of in tuned]
+    texts = [*dict.fromkeys(filter(None, taken))] or step.settings["texts"]
+    text = min(readable(texts, *sources, model) or texts, key=lambda text: far([text] * len(prompts)))
+    own = [of or text for of in taken]
+    ids, shares = residual.placed(
+        text, [(s, len(v), of) for s, v, of in zip(sources, prompts, own, strict=True)], model
+    )
     model.check_ids(ids, text)
     start = model.matrix[ids].float()
     added = torch.zeros_like(start, dtype=torch.float64)
-    for source, weight, share, difference in zip(sources, weights, shares, differences(text), strict=True):
+    for i, (source, weight, share) in enumerate(zip(sources, weights, shares, strict=True)):
         if step.settings["map"] == "none":
             break
-        own = source.word_embeddings(words)
-        aligned = share.to(model.device) @ difference.double()
-        moved = residual.moved(aligned, source=own, anchors=anchors, top_k=step.settings.get("top_k", "all"))
-        added += weight * residual.scale(own, embeddings) * moved
-    return start, added, {"text": text, "moved": far(text)}
+        words_there = source.word_embeddings(words)
+        aligned = share.to(model.device) @ difference(i, own[i]).double()
+        moved = residual.moved(aligned, source=words_there, anchors=anchors, top_k=step.settings.get("top_k", "all"))
+        added += weight * residual.scale(words_there, embeddings) * moved
+    return start, added, {"text": text, "moved": far(own)}
 
 
 METHOD = Method(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import leases
+from ptx.cache import leases, unfinished
 from ptx.cache.housekeeping import check_stage, size_of
 from ptx.cache.locks import is_free
 from ptx.cache.problems import unwritable
@@ -88,7 +88,7 @@ def collect_garbage(
                     with contextlib.suppress(FileNotFoundError):
                         os.rename(path, aside)  # at once, so that no reader finds half an entry
                         gone.append(aside)
-            leftovers = [*_leftovers(store), *_leftovers(models_beside(store))]
+            leftovers = [*_leftovers(store), *_leftovers(models_beside(store)), *_unfinished(store, wanted)]
             found.paths += leftovers
             found.bytes += sum(map(size_of, leftovers))
         for path in [] if dry_run else [*gone, *leftovers]:
@@ -151,12 +151,20 @@ def _age(meta: dict[str, Any], versions: Mapping[str, int]) -> int:
     return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
 
 
+def _unfinished(store: Store, wanted: Wanted) -> list[Path]:
+    """What is kept of work that is finished by now, or that nobody went on with for so long."""
+    moment = 0.0 if wanted.older_than is None or wanted.stage else time.time() - wanted.older_than * DAY
+    return sorted({*unfinished.finished(store), *unfinished.older(store, moment)})
+
+
 def _leftovers(store: Store) -> Iterator[Path]:
     """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
     root = store.root
     yield from sorted((root / "damaged").glob("*"))
     yield from (path for path in sorted((root / "locks").glob("*")) if is_free(path))
-    for path in sorted([*(root / "v1").glob("*/.*"), *(root / "runs").glob("*")]):
+    for path in sorted(
+        [*(root / "v1").glob("*/.*"), *(root / unfinished.FOLDER).glob(".*"), *(root / "runs").glob("*")]
+    ):
         # .<key>.<id>.<owner>, or <id>.<owner> of a run
         owner = path.name.split(".", 3 if path.name.startswith(".") else 1)[-1]
         with contextlib.suppress(FileNotFoundError):

@@ -15,6 +15,8 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.stages import checkpoint
+from ptx.stages.checkpoint import Checkpoint
 from ptx.stages.settings import Settings
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from ptx.lms.lm import LanguageModel
     from ptx.transfer.tuning import Examples
+
+    Ready = tuple[Step, Task, Examples]
 
 FILE = "prompt.safetensors"
 TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr-scale, or a longer --prompt-length"
@@ -78,42 +82,79 @@ def read_prompt(step: Step, store: Store) -> Tensor:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
-    from ptx.formats.tensors import to_bytes
     from ptx.lms.lm import load_model
-    from ptx.transfer.baselines import baselines
-    from ptx.transfer.tuning import examples, tune_prompts
+    from ptx.transfer.tuning import examples
 
-    watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     config = _config(steps[0])
-    ready: list[tuple[Step, Task, Examples]] = []
-    texts: dict[str, str] = {}
+    begun = checkpoint.taken_up(store, steps)
+    texts = {key: text for _, of in begun for key, text in of.texts.items()}
+    known = {key for _, of in begun for key in of.states}
+    ready: dict[str, Ready] = {}
     for step in steps:
         assert step.task is not None
         try:
             found = examples(model, step.task, config)
-            start, texts[step.key] = _start(step, model, found, store)
-            ready.append((step, step.task, dataclasses.replace(found, start=start)))
+            if step.key not in known:
+                start, texts[step.key] = _start(step, model, found, store)
+                found = dataclasses.replace(found, start=start)
+            ready[step.key] = step, step.task, found
         except PtxError as error:
             tick(1)
             yield step, error
-    for first in range(0, len(ready), TASKS_TOGETHER):
-        part = ready[first : first + TASKS_TOGETHER]
-        tuned_prompts = tune_prompts(
-            model, [of_task for _, _, of_task in part], config, seed=part[0][0].settings["seed"], tick=tick
-        )
-        seconds = watch.lap() / len(part)
-        for (step, task, of_task), tuned in zip(part, tuned_prompts, strict=True):
+    rest = [step for step in steps if step.key in ready and step.key not in known]
+    new = [(rest[i : i + TASKS_TOGETHER], Checkpoint()) for i in range(0, len(rest), TASKS_TOGETHER)]
+    for part, before in [*begun, *new]:
+        yield from _together([ready[step.key] for step in part], before, texts, model, config, store, tick)
+
+
+def _together(
+    part: Sequence[Ready], before: Checkpoint, texts: Mapping[str, str], model: LanguageModel, config: TuneConfig,
+    store: Store, tick: Tick,
+) -> Iterator[tuple[Step, Payload]]:  # fmt: skip
+    """Tunes tasks side by side, from where they stood; each is handed out when it ends."""
+    from ptx.formats.tensors import to_bytes
+    from ptx.transfer.baselines import baselines
+    from ptx.transfer.tuning import Standing, tunings
+
+    watch = Stopwatch()
+    steps = [step for step, _, _ in part]
+    own_texts = {step.key: texts[step.key] for step in steps}
+    seconds = {step.key: before.seconds.get(step.key, 0.0) for step in steps}
+
+    def spent() -> None:
+        lap = watch.lap() / len(waiting)
+        seconds.update({key: seconds[key] + lap for key in waiting})
+
+    def after(standing: Standing) -> None:
+        spent()
+        states = {steps[i].key: state for i, state in standing.states.items()}
+        checkpoint.keep(store, steps, Checkpoint(states, own_texts, seconds, standing.kept))
+
+    stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}
+    standing = Standing(stood, before.kept) if stood else None
+    waiting = [step.key for step in steps]
+    try:
+        asked = [of_task for _, _, of_task in part]
+        for i, tuned in tunings(model, asked, config, seed=steps[0].settings["seed"], before=standing, after=after):
+            step, task, of_task = part[i]
+            compared = dataclasses.asdict(baselines(model, task))
+            spent()
+            waiting.remove(step.key)
             metrics: dict[str, Any] = {
                 "dev_accuracy": tuned.dev_accuracy,
-                **dataclasses.asdict(baselines(model, task)),
+                **compared,
                 "epoch": tuned.epoch,
                 "facts": len(of_task.train),
                 "dropped": len(task.splits["train"]) - len(of_task.train),
                 "history": tuned.history,
             }
-            metrics |= {"text": texts[step.key]} if texts[step.key] else {}
-            yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds)
+            metrics |= {"text": own_texts[step.key]} if own_texts[step.key] else {}
+            yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds[step.key])
+    except PtxError:  # begun again, it would end in the same way
+        checkpoint.drop(store, steps)
+        raise
+    checkpoint.drop(store, steps)
 
 
 def _config(step: Step) -> TuneConfig:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ptx.cli.progress import download_bar, stage_bar
+from ptx.cli.progress import download_bar, watched
+from ptx.engine.meter import Meter
 from ptx.errors import PtxError
 
 
@@ -23,7 +24,6 @@ class Output:
         self.quiet = quiet
         self.verbose = verbose
         self.console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-        self._advance: Any = None
 
     def data(self, text: str) -> None:
         """One or more lines of data. Raises PtxError if they cannot be written."""
@@ -79,15 +79,9 @@ class Output:
         self.console.print(f"[red]error:[/] {escape(error.message)}")
         self.console.print(f"[cyan]hint:[/] {escape(error.hint)}")
 
-    @contextlib.contextmanager
-    def stage(self, stage: str, total: int) -> Iterator[None]:
-        """Progress of a stage's artifacts, which `advance` counts."""
-        bar = stage_bar(self.console, stage, total) if self._shows_progress else contextlib.nullcontext()
-        with bar as self._advance:
-            try:
-                yield
-            finally:
-                self._advance = None
+    def watch(self, meter: Meter) -> contextlib.AbstractContextManager[None]:
+        """Show how far a run is, until it ends."""
+        return contextlib.nullcontext() if self.quiet else watched(meter, self.console)
 
     @contextlib.contextmanager
     def download(self, source: str) -> Iterator[Callable[[int, int | None], None]]:
@@ -100,10 +94,6 @@ class Output:
     @property
     def _shows_progress(self) -> bool:
         return not self.quiet and self.console.is_terminal
-
-    def advance(self, amount: float) -> None:
-        if self._advance is not None:
-            self._advance(amount)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from ptx.cache import Artifact, Store, file_digest
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.models import Model, anchor_models, resolve
 from ptx.stages.settings import Settings
@@ -111,7 +112,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             yield step, error
         else:
             yield step, Payload({FILE: _csv(words)}, {"count": len(words), **figures}, watch.lap())
-        tick(1)
+        tick(work(step).units)
+
+
+def work(step: Step) -> Work:
+    models = 0 if step.parents else len(step.models)
+    return Work(1, "word lists", 1, seconds=0.05 + 0.5 * models)
 
 
 def _chosen(step: Step, store: Store) -> tuple[list[str], dict[str, Any]]:
@@ -146,4 +152,4 @@ def _csv(words: Sequence[str]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-STAGE = Stage("anchors", version=1, build=build, columns=("models", "count"), on_device=False)
+STAGE = Stage("anchors", version=1, build=build, work=work, columns=("models", "count"), on_device=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ptx.config.dtypes import FLOAT32, Role
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ptx.lms.lm import LanguageModel
-    from ptx.transfer.tuning import Examples
+    from ptx.transfer.tuning import Examples, State
 
     Ready = tuple[Step, Task, Examples]
 
 FILE = "prompt.safetensors"
 TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr-scale, or a longer --prompt-length"
-TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
+TASKS_TOGETHER = 8
+SEEN = ("train_loss", "dev_accuracy")
 
 
 def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source") -> Step:
@@ -100,8 +103,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
                 found = dataclasses.replace(found, start=start)
             ready[step.key] = step, step.task, found
         except PtxError as error:
-            tick(1)
             yield step, error
+    tick(0, "a first look at dev")
     rest = [step for step in steps if step.key in ready and step.key not in known]
     new = [(rest[i : i + TASKS_TOGETHER], Checkpoint()) for i in range(0, len(rest), TASKS_TOGETHER)]
     for part, before in [*begun, *new]:
@@ -128,15 +131,30 @@ def _together(
 
     def after(standing: Standing) -> None:
         spent()
+        nonlocal said
+        going = [(steps[i], state) for i, state in standing.states.items()]
+        for step, state in going:
+            tick(0, line=_told(step, state))
+        left = sum(_units(step, epochs=state.planned - state.history[-1]["epoch"]) for step, state in going)
+        loss, dev = (sum(state.history[-1][name] for _, state in going) / len(going) for name in SEEN)
+        epoch = max(state.history[-1]["epoch"] for _, state in going)
+        said = f"after epoch {epoch}: loss {loss:.2f}, dev {dev:.1%}"
+        tick(0, said, kept=f"goes on after epoch {epoch}", left=left)
         states = {steps[i].key: state for i, state in standing.states.items()}
         checkpoint.keep(store, steps, Checkpoint(states, own_texts, seconds, standing.kept))
 
+    def stepped(inputs: float, now: str) -> None:
+        tick(inputs, "; ".join(filter(None, [now, said])))
+
+    said = ""
     stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}
     standing = Standing(stood, before.kept) if stood else None
     waiting = [step.key for step in steps]
     try:
         asked = [of_task for _, _, of_task in part]
-        for i, tuned in tunings(model, asked, config, seed=steps[0].settings["seed"], before=standing, after=after):
+        for i, tuned in tunings(
+            model, asked, config, seed=steps[0].settings["seed"], before=standing, tick=stepped, after=after
+        ):
             step, task, of_task = part[i]
             compared = dataclasses.asdict(baselines(model, task))
             spent()
@@ -155,6 +173,30 @@ def _together(
         checkpoint.drop(store, steps)
         raise
     checkpoint.drop(store, steps)
+
+
+def work(step: Step) -> Work:
+    assert step.task is not None
+    config = _config(step)
+    each = math.ceil(len(step.task.splits["train"]) / config.batch_size)
+    return Work(config.epochs * each, "steps", _units(step, config.epochs), reading=True)
+
+
+def _units(step: Step, epochs: int) -> float:
+    """Inputs read in so many epochs: a gradient step reads three times what a look at dev does."""
+    assert step.task is not None
+    facts, dev = (len(step.task.splits[split]) for split in ("train", "dev"))
+    looks = min(dev, max(1, int(0.3 * facts))) if _config(step).patience else dev
+    return epochs * (3.0 * facts + looks)
+
+
+def _told(step: Step, state: State) -> str:
+    """One epoch of one task, for who wants to see all."""
+    last = state.history[-1]
+    return (
+        f"{step.labels['model']} {step.labels['task']}: epoch {last['epoch']} of {state.planned}, "
+        f"loss {last['train_loss']:.4f}, dev {last['dev_accuracy']:.1%}"
+    )
 
 
 def _config(step: Step) -> TuneConfig:
@@ -229,6 +271,7 @@ STAGE = Stage(
     "tune",
     version=1,
     build=build,
+    work=work,
     columns=("model", "task", "dev_accuracy", "majority", "template", "epoch", "facts", "dropped"),
     parents_as="init.",  # the prompt that a tuning starts from has settings of its own for the same stages
     blame=blame,

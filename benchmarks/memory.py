@@ -24,6 +24,7 @@ from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
 from ptx import formats
 from ptx.cache import Store
+from ptx.engine.ahead import Ahead
 from ptx.engine.build import Outcome, publish
 from ptx.engine.meter import Meter
 from ptx.engine.pipeline import Pipeline
@@ -47,7 +48,7 @@ VECTORS = 5
 class Quiet:
     """A reporter that says nothing."""
 
-    def watch(self, meter: Meter) -> contextlib.AbstractContextManager[None]:
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def message(self, text: str) -> None: ...

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ptx.cli import plan
 from ptx.cli.progress import download_bar, watched
+from ptx.engine.ahead import Ahead
 from ptx.engine.meter import Meter
 from ptx.errors import PtxError
 
@@ -79,8 +81,10 @@ class Output:
         self.console.print(f"[red]error:[/] {escape(error.message)}")
         self.console.print(f"[cyan]hint:[/] {escape(error.hint)}")
 
-    def watch(self, meter: Meter) -> contextlib.AbstractContextManager[None]:
-        """Show how far a run is, until it ends."""
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
+        """Show how far a run is, until it ends; if it is a long one, first what it takes."""
+        if before.seconds is None or before.seconds > plan.LONG:
+            self.message("\n".join(plan.lines(before)))
         return contextlib.nullcontext() if self.quiet else watched(meter, self.console)
 
     @contextlib.contextmanager

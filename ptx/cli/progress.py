@@ -74,8 +74,8 @@ def now(meter: Meter) -> str:
     """What runs now."""
     working = meter.working
     if not working:
-        return "looking at what is there"
-    more = f" (and {len(working) - 1} more)" if len(working) > 1 else ""
+        return "starting"
+    more = f" and {len(working) - 1} more" if len(working) > 1 else ""
     return f"{working[0].name}{more}: {working[0].last.now or 'reading the model'}"
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from ptx.cache import Artifact, Store, digest
+from ptx.engine.ahead import Ahead
 from ptx.engine.checks import bad_value
 from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Payload, Step
@@ -38,6 +39,7 @@ class Built:
     goals: Sequence[Step]
     outcomes: Sequence[Outcome]
     seconds: float
+    ahead: Ahead | None = None  # of a dry run
 
     @property
     def done(self) -> list[Artifact]:
@@ -88,7 +90,7 @@ def figures_of(artifact: Artifact) -> dict[str, Any]:
 class Reporter(Protocol):
     """Who is told, and shows how far a run is while it `watch`es it."""
 
-    def watch(self, meter: Meter) -> contextlib.AbstractContextManager[None]: ...
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]: ...
     def message(self, text: str) -> None: ...
     def detail(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...

@@ -66,11 +66,17 @@ class Meter:
     """`steps` are what is to be built; `earlier` says of kinds what they took, and what was expected of that."""
 
     def __init__(
-        self, steps: Iterable[Step], earlier: Mapping[Kind, tuple[float, float]] | None = None, *, jobs: int = 1
+        self,
+        steps: Iterable[Step],
+        earlier: Mapping[Kind, tuple[float, float]] | None = None,
+        *,
+        jobs: int = 1,
+        guess: float = 1.0,
     ) -> None:
         self.began = time.monotonic()
         self.jobs = jobs
         self.earlier = dict(earlier or {})
+        self.guess = guess
         self.parts: dict[tuple[str, ...], Part] = {}
         self.artifacts: Counter[str] = Counter()
         self.built: Counter[str] = Counter()
@@ -93,9 +99,11 @@ class Meter:
         """A group, as it is known now."""
         works = [work_of(step) for step in steps]
         names = sorted({str(step.labels["task"]) for step in steps if "task" in step.labels})
-        tasks = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        tasks = ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
         first = steps[0]
         kind = kind_of(first.stage.name, first.labels)
+        if len({step.labels.get("method") for step in steps}) > 1:
+            kind = (kind[0], "", kind[2])
         where = " ".join(filter(None, [*kind[1:], tasks]))
         expected = sum(map(seconds_of, steps))
         part = Part(kind, where, expected, sum(work.units for work in works), loading(first))
@@ -146,7 +154,7 @@ class Meter:
     def pace(self, kind: Kind) -> float:
         """How many seconds an expected second takes: by what this run has seen of the kind, else of its stage, else of
         all, else by what the cache says."""
-        rate = 1.0
+        rate = self.guess
         for of, most in ((kind[:0], EARLIER), (kind[:1], EARLIER), (kind, EARLIER)):
             earlier = [took for other, took in [*self.earlier.items()] if other[: len(of)] == of]
             seconds, expected = (sum(took[i] for took in earlier) for i in (0, 1))

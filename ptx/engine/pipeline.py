@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ptx.cache import MODELS, STAGES, Artifact, Store, leases
-from ptx.cache.housekeeping import meta_of
+from ptx.cache.housekeeping import meta_of, size_of
+from ptx.engine.ahead import Ahead, ahead, slowness
 from ptx.engine.build import Outcome, Reporter, build_group, fresh
 from ptx.engine.meter import Meter, Report, earlier
 from ptx.engine.step import Step, closure
@@ -48,15 +49,24 @@ class Pipeline:
         needed = _needed(goals, present, force)
         if not needed:
             return [Outcome(step, artifact, True) for step in steps if (artifact := present[step.key])]
-        meter = self.meter([step for step in steps if step.key in needed])
-        with self.reporter.watch(meter):
+        meter, before = self.meter([step for step in steps if step.key in needed])
+        with self.reporter.watch(meter, before):
             return self._build_all(goals, steps, force, present, needed, meter)
 
-    def meter(self, needed: Sequence[Step]) -> Meter:
-        """What lies ahead, by what the cache says of earlier work on this machine."""
-        stages = {step.stage.name for step in needed}
-        folders = [folder for stage in stages for folder in itertools.islice(self.store.entries(stage), SEEN)]
-        return Meter(needed, earlier(map(meta_of, folders), socket.gethostname()), jobs=self.jobs)
+    def meter(self, needed: Sequence[Step]) -> tuple[Meter, Ahead]:
+        """What lies ahead, by what the cache says of earlier work on this machine, else by a guess."""
+        folders = [
+            folder
+            for stage in dict.fromkeys(step.stage.name for step in needed)
+            for folder in itertools.islice(self.store.entries(stage), SEEN)
+        ]
+        known = earlier(map(meta_of, folders), socket.gethostname())
+        sizes: dict[str, list[int]] = {}
+        for folder in folders:
+            sizes.setdefault(folder.parent.name, []).append(size_of(folder))
+        guess = 1.0 if known or not needed else slowness()
+        meter = Meter(needed, known, jobs=self.jobs, guess=guess)
+        return meter, ahead(meter, needed, {stage: sum(of) / len(of) for stage, of in sizes.items()}, self.device)
 
     def _build_all(
         self, goals: Sequence[Step], steps: Sequence[Step], force: str | None, present: dict[str, Artifact | None],

@@ -15,6 +15,7 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from ptx.cache import Store
+from ptx.engine.ahead import Ahead
 from ptx.engine.build import Outcome, build_group
 from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Step
@@ -56,7 +57,7 @@ class _Quiet:
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
-    def watch(self, meter: Meter) -> contextlib.AbstractContextManager[None]:
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def message(self, text: str) -> None: ...

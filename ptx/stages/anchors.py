@@ -104,6 +104,9 @@ def read_words(step: Step, store: Store) -> list[str]:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
+    import ptx.lms.embeddings  # noqa: F401  (takes longer than the work does, the first time)
+
+    tick(0, "reading vocabularies")
     watch = Stopwatch()
     for step in steps:
         try:
@@ -117,7 +120,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
 def work(step: Step) -> Work:
     models = 0 if step.parents else len(step.models)
-    return Work(1, "word lists", 1, seconds=0.05 + 0.5 * models)
+    return Work(1, "", 1, seconds=0.05 + 0.5 * models)
 
 
 def _chosen(step: Step, store: Store) -> tuple[list[str], dict[str, Any]]:

@@ -138,13 +138,13 @@ def _together(
         left = sum(_units(step, epochs=state.planned - state.history[-1]["epoch"]) for step, state in going)
         loss, dev = (sum(state.history[-1][name] for _, state in going) / len(going) for name in SEEN)
         epoch = max(state.history[-1]["epoch"] for _, state in going)
-        said = f"after epoch {epoch}: loss {loss:.2f}, dev {dev:.1%}"
-        tick(0, said, kept=f"goes on after epoch {epoch}", left=left)
+        said = f"loss {loss:.2f}, dev {dev:.0%}"
+        tick(0, f"epoch {epoch} is done, {said}", kept=f"goes on after epoch {epoch}", left=left)
         states = {steps[i].key: state for i, state in standing.states.items()}
         checkpoint.keep(store, steps, Checkpoint(states, own_texts, seconds, standing.kept))
 
     def stepped(inputs: float, now: str) -> None:
-        tick(inputs, "; ".join(filter(None, [now, said])))
+        tick(inputs, ", ".join(filter(None, [now, said])))
 
     said = ""
     stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}

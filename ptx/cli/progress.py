@@ -81,7 +81,7 @@ def now(meter: Meter) -> str:
 
 def kept(meter: Meter) -> str:
     """What an interruption does to what runs now."""
-    parts = [f"{part.name} {part.last.kept}" for part in meter.working if part.last.kept]
+    parts = [f"{part.kind[0]} of {part.name} goes on {part.last.kept}" for part in meter.working if part.last.kept]
     parts += [f"{part.kind[0]} of {part.name} begins again" for part in meter.working if not part.last.kept]
     return "".join(f"\n  {part}" for part in parts)
 

@@ -127,8 +127,8 @@ def build_group(
     outcomes: dict[str, Outcome] = {}
     watch = Stopwatch()
 
-    def tick(units: float, now: str = "", *, kept: str = "", left: float | None = None, line: str = "") -> None:
-        hear(Report(units, watch.lap(), now, kept, left, line))
+    def tick(units: float, now: str = "", **more: Any) -> None:
+        hear(Report(units, watch.lap(), now, **more))
 
     lock = f"{stage.name}-{digest(list(steps[0].group))[:16]}"
     waiting = f"waiting for another ptx that builds the same {stage.name} artifacts"

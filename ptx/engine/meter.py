@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.engine.step import Step
-from ptx.engine.work import IMPORTS, loading, seconds_of, work_of
+from ptx.engine.work import IMPORTS, loading, seconds_of, some_of, work_of
 
 Kind = tuple[str, str, str]  # stage, method and model: what has one speed
 EARLIER = 20.0  # seconds of work, at most, that what the cache says of a kind counts for
@@ -21,12 +21,14 @@ DOUBT = 2.0  # seconds of work for which what is more general counts
 
 @dataclass(frozen=True)
 class Report:
-    """From a group that is being built: units done and seconds since the last report, what is being done (`kept`: what
-    an interruption does not lose), the units left if they are others than was planned, and a line for who wants all."""
+    """From a group that is being built: units done and seconds since the last report, what is being done (`of` which
+    tasks, if not all; `kept`: from where that goes on if it is interrupted), the units left if they are others than was
+    planned, and a line for who wants all."""
 
     units: float = 0.0
     seconds: float = 0.0
     now: str = ""
+    of: str = ""
     kept: str = ""
     left: float | None = None
     line: str = ""
@@ -37,7 +39,7 @@ class Part:
     """A group of steps that are built together. `expected` are seconds."""
 
     kind: Kind
-    name: str
+    tasks: str
     expected: float
     units: float
     loading: float
@@ -46,6 +48,11 @@ class Part:
     last: Report = field(default_factory=Report)
     at_work: bool = False
     over: bool = False
+
+    @property
+    def name(self) -> str:
+        """Method, model and tasks."""
+        return " ".join(filter(None, [*self.kind[1:], self.last.of or self.tasks]))
 
     @property
     def share(self) -> float:
@@ -99,14 +106,12 @@ class Meter:
         """A group, as it is known now."""
         works = [work_of(step) for step in steps]
         names = sorted({str(step.labels["task"]) for step in steps if "task" in step.labels})
-        tasks = ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
         first = steps[0]
         kind = kind_of(first.stage.name, first.labels)
         if len({step.labels.get("method") for step in steps}) > 1:
             kind = (kind[0], "", kind[2])
-        where = " ".join(filter(None, [*kind[1:], tasks]))
         expected = sum(map(seconds_of, steps))
-        part = Part(kind, where, expected, sum(work.units for work in works), loading(first))
+        part = Part(kind, some_of(names), expected, sum(work.units for work in works), loading(first))
         before = self.parts.get(placed(first))
         part.loading = before.loading if before else part.loading
         self.parts[placed(first)] = part
@@ -139,7 +144,7 @@ class Meter:
                 part.units = part.done + report.left
             self._learn(part, report.seconds, (part.share - before) * part.expected)
         last, part.since = part.last, time.monotonic()
-        part.last = Report(now=report.now or last.now, kept=report.kept or last.kept)
+        part.last = Report(now=report.now or last.now, of=report.of or last.of, kept=report.kept or last.kept)
         self.lines += bool(report.line)
 
     def _learn(self, part: Part, seconds: float, expected: float) -> None:

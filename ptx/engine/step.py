@@ -22,7 +22,7 @@ class Tick(Protocol):
     """Hears how far a group is: see engine.meter.Report."""
 
     def __call__(
-        self, units: float, now: str = "", *, kept: str = "", left: float | None = None, line: str = ""
+        self, units: float, now: str = "", *, of: str = "", kept: str = "", left: float | None = None, line: str = ""
     ) -> None: ...
 
 

@@ -6,6 +6,7 @@ is (meter.py). Their ratios count, between stages and between models.
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class Work:
 
 
 ONE = Work(1, "", seconds=0.02)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names of tasks, the first two and how many more."""
+    return ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
 
 
 def work_of(step: Step) -> Work:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store, unfinished
 from ptx.engine.step import Step
@@ -72,5 +72,7 @@ def _read(content: bytes, keys: Sequence[str]) -> Checkpoint:
     if said.pop("format") != FORMAT:
         return Checkpoint()
     tensors, states = load(rest), said.pop("states")
-    known = {key: {name: tensors[f"{key}.{name}"] for name in TENSORS} for key in keys if key in states}
-    return Checkpoint({key: State(**states[key], **own) for key, own in known.items()}, **said)
+    known: dict[str, dict[str, Any]] = {
+        key: {name: tensors[f"{key}.{name}"] for name in TENSORS} for key in keys if key in states
+    }
+    return Checkpoint({key: State(**own, **states[key]) for key, own in known.items()}, **said)

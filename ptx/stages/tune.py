@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
@@ -13,7 +14,7 @@ from ptx.config.dtypes import FLOAT32, Role
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
-from ptx.engine.work import Work
+from ptx.engine.work import Work, some_of
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
@@ -88,8 +89,10 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.lms.lm import load_model
     from ptx.transfer.tuning import examples
 
+    watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     config = _config(steps[0])
+    seconds: dict[str, float] = {}
     begun = checkpoint.taken_up(store, steps)
     texts = {key: text for _, of in begun for key, text in of.texts.items()}
     known = {key for _, of in begun for key in of.states}
@@ -102,18 +105,24 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
                 start, texts[step.key] = _start(step, model, found, store)
                 found = dataclasses.replace(found, start=start)
             ready[step.key] = step, step.task, found
+            seconds[step.key] = watch.lap()
         except PtxError as error:
             yield step, error
     tick(0, "a first look at dev")
     rest = [step for step in steps if step.key in ready and step.key not in known]
     new = [(rest[i : i + TASKS_TOGETHER], Checkpoint()) for i in range(0, len(rest), TASKS_TOGETHER)]
-    for part, before in [*begun, *new]:
-        yield from _together([ready[step.key] for step in part], before, texts, model, config, store, tick)
+    parts = [([ready[step.key] for step in part if step.key in ready], before) for part, before in [*begun, *new]]
+    later = sum(_units(step, config.epochs) for part, _ in parts for step, _, _ in part)
+    for part, before in parts:
+        later -= sum(_units(step, config.epochs) for step, _, _ in part)
+        if part:
+            tell = functools.partial(_tell, tick, later)
+            yield from _together(part, before, seconds, texts, model, config, store, tell)
 
 
 def _together(
-    part: Sequence[Ready], before: Checkpoint, texts: Mapping[str, str], model: LanguageModel, config: TuneConfig,
-    store: Store, tick: Tick,
+    part: Sequence[Ready], before: Checkpoint, begun: Mapping[str, float], texts: Mapping[str, str],
+    model: LanguageModel, config: TuneConfig, store: Store, tell: Callable[..., str],
 ) -> Iterator[tuple[Step, Payload]]:  # fmt: skip
     """Tunes tasks side by side, from where they stood; each is handed out when it ends."""
     from ptx.formats.tensors import to_bytes
@@ -123,7 +132,10 @@ def _together(
     watch = Stopwatch()
     steps = [step for step, _, _ in part]
     own_texts = {step.key: texts[step.key] for step in steps}
-    seconds = {step.key: before.seconds.get(step.key, 0.0) for step in steps}
+    seconds = {step.key: before.seconds.get(step.key, 0.0) + begun[step.key] for step in steps}
+    stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}
+    waiting = [step.key for step in steps]
+    said = tell([(steps[i], state) for i, state in stood.items()]) if stood else ""
 
     def spent() -> None:
         lap = watch.lap() / len(waiting)
@@ -132,24 +144,15 @@ def _together(
     def after(standing: Standing) -> None:
         spent()
         nonlocal said
-        going = [(steps[i], state) for i, state in standing.states.items()]
-        for step, state in going:
-            tick(0, line=_told(step, state))
-        left = sum(_units(step, epochs=state.planned - state.history[-1]["epoch"]) for step, state in going)
-        loss, dev = (sum(state.history[-1][name] for _, state in going) / len(going) for name in SEEN)
-        epoch = max(state.history[-1]["epoch"] for _, state in going)
-        said = f"loss {loss:.2f}, dev {dev:.0%}"
-        tick(0, f"epoch {epoch} is done, {said}", kept=f"goes on after epoch {epoch}", left=left)
-        states = {steps[i].key: state for i, state in standing.states.items()}
-        checkpoint.keep(store, steps, Checkpoint(states, own_texts, seconds, standing.kept))
+        states = [(steps[i], state) for i, state in standing.states.items()]
+        of = Checkpoint({step.key: state for step, state in states}, own_texts, seconds, standing.kept)
+        checkpoint.keep(store, steps, of)
+        said = tell(states)
 
     def stepped(inputs: float, now: str) -> None:
-        tick(inputs, ", ".join(filter(None, [now, said])))
+        tell([], inputs, ", ".join(filter(None, [now, said])), [step for step in steps if step.key in waiting])
 
-    said = ""
-    stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}
     standing = Standing(stood, before.kept) if stood else None
-    waiting = [step.key for step in steps]
     try:
         asked = [of_task for _, _, of_task in part]
         for i, tuned in tunings(
@@ -190,13 +193,29 @@ def _units(step: Step, epochs: int) -> float:
     return epochs * (3.0 * facts + looks)
 
 
-def _told(step: Step, state: State) -> str:
-    """One epoch of one task, for who wants to see all."""
-    last = state.history[-1]
-    return (
-        f"{step.labels['model']} {step.labels['task']}: epoch {last['epoch']} of {state.planned}, "
-        f"loss {last['train_loss']:.4f}, dev {last['dev_accuracy']:.1%}"
-    )
+def _tell(
+    tick: Tick,
+    later: float,
+    states: Sequence[tuple[Step, State]],
+    inputs: float = 0,
+    now: str = "",
+    steps: Sequence[Step] = (),
+) -> str:
+    """How a tuning stands after an epoch, each task for who wants to see all; or, without states, what is done now.
+    `later` are the units of tasks that are tuned after these."""
+    if not states:
+        tick(inputs, now, of=some_of([step.labels["task"] for step in steps]))
+        return ""
+    for step, state in states:
+        last, name = state.history[-1], f"{step.labels['model']} {step.labels['task']}"
+        figures = f"loss {last['train_loss']:.4f}, dev {last['dev_accuracy']:.1%}"
+        tick(0, line=f"{name}: epoch {last['epoch']} of {state.planned}, {figures}")
+    left = sum(_units(step, state.planned - state.history[-1]["epoch"]) for step, state in states)
+    loss, dev = (sum(state.history[-1][name] for _, state in states) / len(states) for name in SEEN)
+    epoch = max(state.history[-1]["epoch"] for _, state in states)
+    said, names = f"loss {loss:.2f}, dev {dev:.0%}", some_of([step.labels["task"] for step, _ in states])
+    tick(0, f"epoch {epoch} is done, {said}", of=names, kept=f"after epoch {epoch}", left=left + later)
+    return said
 
 
 def _config(step: Step) -> TuneConfig:

@@ -227,8 +227,9 @@ def _state(
 ) -> State:
     assert best is not None
     adam, (score, epoch, kept) = optimizer.state[prompt], best
-    tensors = (prompt.detach(), adam["exp_avg"], adam["exp_avg_sq"], kept)
-    return State(*(of.cpu().clone() for of in tensors), score, epoch, course.planned, [*course.history])
+    tensors = [of.cpu().clone() for of in (prompt.detach(), adam["exp_avg"], adam["exp_avg_sq"], kept)]
+    rest: dict[str, Any] = {"epoch": epoch, "planned": course.planned, "history": [*course.history]}
+    return State(tensors[0], tensors[1], tensors[2], tensors[3], score, **rest)
 
 
 def _finished(

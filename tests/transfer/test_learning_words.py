@@ -127,7 +127,7 @@ def test_tasks_do_not_depend_on_those_beside_them() -> None:
         (alone,) = learn_words(models, WORDS, [task], SETTINGS)
         close(alone.prompt, learned.prompt)
         assert (alone.epoch, alone.dev_accuracies) == (learned.epoch, learned.dev_accuracies)
-    assert epochs == [*range(1, SETTINGS["epochs"] + 1)]
+    assert epochs == [1, 2, 3]
 
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:

@@ -24,7 +24,9 @@ from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
 from ptx import formats
 from ptx.cache import Store
+from ptx.engine.ahead import Ahead
 from ptx.engine.build import Outcome, publish
+from ptx.engine.meter import Meter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Payload, Step
 from ptx.formats.tensors import to_bytes
@@ -46,10 +48,9 @@ VECTORS = 5
 class Quiet:
     """A reporter that says nothing."""
 
-    def stage(self, stage: str, total: int) -> contextlib.AbstractContextManager[None]:
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def advance(self, amount: float) -> None: ...
     def message(self, text: str) -> None: ...
     def detail(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...

@@ -264,7 +264,8 @@ class Session:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         advice = {"tune": TRY, "portable": portable.TRY}
         self._say(remarks.after(outcomes, advice.get(stage, ""), self.store))
-        return Built(goals, outcomes, time.monotonic() - began)
+        before = pipeline.meter([o.step for o in outcomes if not o.reused])[1] if self.common.dry_run else None
+        return Built(goals, outcomes, time.monotonic() - began, before)
 
     def _say(self, texts: remarks.Remarks) -> None:
         for text, warns in texts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import leases
+from ptx.cache import leases, unfinished
 from ptx.cache.housekeeping import check_stage, size_of
 from ptx.cache.locks import is_free
 from ptx.cache.problems import unwritable
@@ -90,7 +90,7 @@ def collect_garbage(
                     with contextlib.suppress(FileNotFoundError):
                         os.rename(path, aside)  # at once, so that no reader finds half an entry
                         moved.append(aside)
-            leftovers = list(_leftovers(store, gone))
+            leftovers = [*_leftovers(store, gone), *_unfinished(store, wanted)]
             found.paths += leftovers
             found.bytes += sum(map(size_of, leftovers))
         for path in [] if dry_run else [*moved, *leftovers]:
@@ -155,6 +155,12 @@ def _age(meta: dict[str, Any], versions: Mapping[str, int]) -> int:
     return 1 if any(d < 0 for d in differ) else -1 if any(d > 0 for d in differ) else 0
 
 
+def _unfinished(store: Store, wanted: Wanted) -> list[Path]:
+    """What is kept of work that is finished by now, or that nobody went on with for so long."""
+    moment = 0.0 if wanted.older_than is None or wanted.stage else time.time() - wanted.older_than * DAY
+    return sorted({*unfinished.finished(store), *unfinished.older(store, moment)})
+
+
 def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path]:
     """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
     for of in (store, models_beside(store)):
@@ -166,7 +172,12 @@ def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path
 def _owned(store: Store) -> list[Path]:
     """What belongs to a process: unfinished entries, and leases."""
     roots = (store.root, models_beside(store).root)
-    return sorted(path for root in roots for pattern in ("v1/*/.*", "runs/*") for path in root.glob(pattern))
+    return sorted(
+        path
+        for root in roots
+        for pattern in ("v1/*/.*", f"{unfinished.FOLDER}/.*", "runs/*")
+        for path in root.glob(pattern)
+    )
 
 
 def _used(store: Store, gone: Mapping[Path, leases.State]) -> set[tuple[str, str]]:

@@ -33,7 +33,7 @@ STAGES = ("anchors", "tune", "portable", "encode", "texts", "answers", "search",
 MODELS = "gguf"  # what dequantised models are of, beside the artifacts
 PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.
-PROVENANCE = ("created", "host", "versions", "seconds", "device", "sha256")
+PROVENANCE = ("created", "host", "versions", "seconds", "expected", "device", "sha256")
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder cannot be renamed to where something is
 ATTEMPTS = 100
 Meta = Mapping[str, Any]  # what meta.json says

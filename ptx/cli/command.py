@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptx.cli import plan
 from ptx.cli.output import Output
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.config.settings import settings_file
@@ -50,7 +52,15 @@ class Command:
         elif self.common.dry_run:
             found = [(o.step, "hit" if o.reused else "miss") for o in built.outcomes]
             rows = [[step.stage.name, step.key[:12], step.name, cache] for step, cache in found]
-            self.out.columns(["stage", "key", "what", "cache"], rows)
+            if self.common.list or len(rows) <= plan.MOST:
+                self.out.columns(["stage", "key", "what", "cache"], rows)
+                self.out.data("")
+            if built.ahead is not None:
+                hits = Counter(step.stage.name for step, cache in found if cache == "hit")
+                self.out.columns(*plan.totals(built.ahead, hits))
+                self.out.data("\n".join(["", *plan.lines(built.ahead)]))
+            if not self.common.list and len(rows) > plan.MOST:
+                self.out.message(f"--list shows all {len(rows):,} artifacts")
         elif self.common.quiet:
             for artifact in built.done:
                 self.out.data(str(artifact.path))

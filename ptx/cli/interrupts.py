@@ -13,15 +13,17 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 GRACE = 1.2  # seconds
-TEXT = "interrupted: what is finished is kept\nhint: run the same command again: it goes on where it stopped\n"
+TEXT = "interrupted: what is finished is kept{}\nhint: run the same command again: it goes on where it stopped\n"
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows: two
 
 _first = 0  # the first signal that came
 _said = threading.Lock()
+_standing: list[Callable[[], str]] = []  # what is being done, and what becomes of it
 
 
 def install() -> None:
@@ -35,6 +37,14 @@ def install() -> None:
     threading.Thread(target=_watch, args=(reader, {int(s) for s in signals}), daemon=True).start()
 
 
+@contextlib.contextmanager
+def standing(text: Callable[[], str]) -> Iterator[None]:
+    """Meanwhile this is said as well."""
+    _standing.append(text)
+    yield
+    _standing.remove(text)  # not if it was interrupted: it is to be said
+
+
 def received() -> bool:
     """Whether the process is being interrupted."""
     return _first != 0
@@ -44,7 +54,7 @@ def say() -> int:
     """Tell the user, once, how to go on; the exit code."""
     if _said.acquire(blocking=False):
         with contextlib.suppress(OSError):
-            os.write(2, TEXT.encode())
+            os.write(2, TEXT.format("".join(text() for text in _standing)).encode())
     return 128 + (_first or signal.SIGINT)
 
 

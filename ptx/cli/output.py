@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ptx.cli.progress import download_bar, stage_bar
+from ptx.cli import plan
+from ptx.cli.progress import download_bar, watched
+from ptx.engine.ahead import Ahead
+from ptx.engine.meter import Meter
 from ptx.errors import PtxError
 from ptx.media import one_line, terminal
 
@@ -24,7 +27,6 @@ class Output:
         self.quiet = quiet
         self.verbose = verbose
         self.console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-        self._advance: Any = None
 
     def data(self, text: str) -> None:
         """One or more lines of data. Raises PtxError if they cannot be written."""
@@ -89,15 +91,11 @@ class Output:
         with contextlib.suppress(OSError):  # a full disk where messages go is no failure of what is done
             self.console.print(markup)
 
-    @contextlib.contextmanager
-    def stage(self, stage: str, total: int) -> Iterator[None]:
-        """Progress of a stage's artifacts, which `advance` counts."""
-        bar = stage_bar(self.console, stage, total) if self._shows_progress else contextlib.nullcontext()
-        with bar as self._advance:
-            try:
-                yield
-            finally:
-                self._advance = None
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
+        """Show how far a run is, until it ends; if it is a long one, first what it takes."""
+        if before.seconds is None or before.seconds > plan.LONG:
+            self.message("\n".join(plan.lines(before)))
+        return contextlib.nullcontext() if self.quiet else watched(meter, self.console)
 
     @contextlib.contextmanager
     def download(self, source: str) -> Iterator[Callable[[int, int | None], None]]:
@@ -110,10 +108,6 @@ class Output:
     @property
     def _shows_progress(self) -> bool:
         return not self.quiet and self.console.is_terminal
-
-    def advance(self, amount: float) -> None:
-        if self._advance is not None:
-            self._advance(amount)
 
 
 @contextlib.contextmanager

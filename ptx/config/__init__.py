@@ -320,7 +320,8 @@ class CommonConfig:
         "or NAME=TYPE for some, comma-separated. Prompts and searches stay in float32 or better.",
     )
     force: bool = switch("--force", help="Rebuild this command's own artifacts.")
-    dry_run: bool = switch("--dry-run", help="Only list what is in the cache and what is not.")
+    dry_run: bool = switch("--dry-run", help="Only say what is in the cache, what is to be built, and what that takes.")
+    list: bool = switch("--list", help="With --dry-run: name each artifact, however many there are.")
     json: bool = switch("--json", help="Print one JSON object a line.")
     quiet: bool = switch("--quiet", "-q", help="Print artifact paths only.")
     verbose: bool = switch("--verbose", "-v", help="Say more on stderr: what is found, what is built, where, how long.")

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,9 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from ptx.cache import Artifact, Store, digest
 from ptx.cache.verify import Damaged, verified
+from ptx.engine.ahead import Ahead
 from ptx.engine.checks import bad_value
+from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Payload, Step
 from ptx.engine.torch_state import own_settings
+from ptx.engine.work import seconds_of, work_of
 from ptx.errors import PtxError
 from ptx.lms.models import check
 
@@ -38,6 +41,7 @@ class Built:
     goals: Sequence[Step]
     outcomes: Sequence[Outcome]
     seconds: float
+    ahead: Ahead | None = None  # of a dry run
 
     @property
     def done(self) -> list[Artifact]:
@@ -86,10 +90,9 @@ def figures_of(artifact: Artifact) -> dict[str, Any]:
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Who is told; `advance` takes a number of artifacts, possibly fractional, of those that `stage` announced."""
+    """Who is told, and shows how far a run is while it `watch`es it."""
 
-    def stage(self, stage: str, total: int) -> Any: ...
-    def advance(self, amount: float) -> None: ...
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]: ...
     def message(self, text: str) -> None: ...
     def detail(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
@@ -116,20 +119,28 @@ def _outdated(
     return False
 
 
-def build_group(steps: Sequence[Step], store: Store, device: str, rebuild: bool, reporter: Reporter) -> list[Outcome]:
+def build_group(
+    steps: Sequence[Step], store: Store, device: str, rebuild: bool, reporter: Reporter, hear: Callable[[Report], None]
+) -> list[Outcome]:
     """Build and publish one group under its lock; what another process finished meanwhile is taken over."""
     from ptx.lms.embeddings import place
 
     stage = steps[0].stage
     outcomes: dict[str, Outcome] = {}
+    watch = Stopwatch()
+
+    def tick(units: float, now: str = "", **more: Any) -> None:
+        hear(Report(units, watch.lap(), now, **more))
+
     lock = f"{stage.name}-{digest(list(steps[0].group))[:16]}"
     waiting = f"waiting for another ptx that builds the same {stage.name} artifacts"
+    tick(0)
     with store.lock(lock, lambda: reporter.message(waiting)):
         if not rebuild:
             for step in steps:
                 if artifact := fresh(step, store):
                     outcomes[step.key] = Outcome(step, artifact, True)
-                    reporter.advance(1)
+                    tick(work_of(step).units)
         todo = [step for step in steps if step.key not in outcomes]
         if not todo:
             return list(outcomes.values())
@@ -138,7 +149,7 @@ def build_group(steps: Sequence[Step], store: Store, device: str, rebuild: bool,
             assert stage.build is not None
             where = place(device) if stage.on_device else "cpu"  # what "auto" means, for meta.json
             with own_settings() if stage.on_device else contextlib.nullcontext():
-                for step, payload in stage.build(todo, store, device, reporter.advance):
+                for step, payload in stage.build(todo, store, device, tick):
                     problem = payload if isinstance(payload, PtxError) else bad_value(step, payload)
                     if isinstance(payload, PtxError) or problem:
                         outcomes[step.key] = Outcome(step, None, False, problem)
@@ -199,6 +210,7 @@ def publish(
         "labels": step.labels,
         "metrics": payload.metrics,
         "seconds": round(payload.seconds, 4),
+        "expected": round(seconds_of(step), 4),
         "device": device,
     }
 

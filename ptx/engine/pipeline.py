@@ -1,10 +1,18 @@
 """Build what is missing, in the order of the stages, each group of steps with one model in memory."""
 
+import functools
+import itertools
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ptx.cache import MODELS, STAGES, Artifact, Store, leases
+from ptx.cache.housekeeping import meta_of, size_of
+from ptx.engine.ahead import Ahead, ahead, slowness
 from ptx.engine.build import Outcome, Reporter, build_group, fresh
+from ptx.engine.meter import Meter, Report, earlier
 from ptx.engine.step import Step, closure
+
+SEEN = 100  # artifacts of a stage, at most, whose seconds tell how fast this machine is
 
 
 class Pipeline:
@@ -40,6 +48,29 @@ class Pipeline:
         needed = _needed(goals, present, force)
         if not needed:
             return [Outcome(step, artifact, True) for step in steps if (artifact := present[step.key])]
+        meter, before = self.meter([step for step in steps if step.key in needed])
+        with self.reporter.watch(meter, before):
+            return self._build_all(goals, steps, force, present, needed, meter)
+
+    def meter(self, needed: Sequence[Step]) -> tuple[Meter, Ahead]:
+        """What lies ahead, by what the cache says of earlier work on this machine, else by a guess."""
+        folders = [
+            folder
+            for stage in dict.fromkeys(step.stage.name for step in needed)
+            for folder in itertools.islice(self.store.entries(stage), SEEN)
+        ]
+        known = earlier(map(meta_of, folders), socket.gethostname())
+        sizes: dict[str, list[int]] = {}
+        for folder in folders:
+            sizes.setdefault(folder.parent.name, []).append(size_of(folder))
+        guess = 1.0 if known or not needed else slowness()
+        meter = Meter(needed, known, jobs=self.jobs, guess=guess)
+        return meter, ahead(meter, needed, {stage: sum(of) / len(of) for stage, of in sizes.items()}, self.device)
+
+    def _build_all(
+        self, goals: Sequence[Step], steps: Sequence[Step], force: str | None, present: dict[str, Artifact | None],
+        needed: set[str], meter: Meter,
+    ) -> list[Outcome]:  # fmt: skip
         outcomes: dict[str, Outcome] = {}
         built: set[str] = set()
         for stage in STAGES:
@@ -58,13 +89,14 @@ class Pipeline:
                         todo += [step] if step.key in wanted else []
                     elif artifact := present[step.key]:
                         outcomes[step.key] = Outcome(step, artifact, True)
-                for outcome in self._build(todo, rebuild=force == stage):
+                for outcome in self._build(todo, meter, rebuild=force == stage):
                     outcomes[outcome.step.key] = outcome
                     if outcome.artifact and not outcome.reused:
                         built.add(outcome.step.key)
                         meta = outcome.artifact.meta
                         where = f" on {meta['device']}" if meta["device"] else ""
                         self.reporter.detail(f"built {outcome} in {meta['seconds']:.2f} s{where}")
+                meter.end(stage, generation)
         return [outcomes[step.key] for step in steps if step.key in outcomes]
 
     def _present(self, steps: Sequence[Step]) -> dict[str, Artifact | None]:
@@ -79,26 +111,36 @@ class Pipeline:
                 stale.add(step.key)
         return present
 
-    def _build(self, todo: Sequence[Step], *, rebuild: bool) -> Iterator[Outcome]:
+    def _build(self, todo: Sequence[Step], meter: Meter, *, rebuild: bool) -> Iterator[Outcome]:
         if not todo:
             return
         stage = todo[0].stage.name
         groups: dict[tuple[str, ...], list[Step]] = {}
         for step in todo:
             groups.setdefault(step.group, []).append(step)
-        with self.reporter.stage(stage, len(todo)):
-            if self.jobs == 1 or len(groups) == 1:
-                for group in groups.values():
-                    yield from build_group(group, self.store, self.device, rebuild, self.reporter)
-                return
-            from ptx.engine.workers import build_apart
+        meter.begin(stage)
+        parts = [meter.plan(group) for group in groups.values()]
 
-            calls = [(group, self.store.root, self.device, rebuild) for group in groups.values()]
-            for outcomes, warnings in build_apart(calls, self.jobs):
-                for warning in warnings:
-                    self.reporter.warn(warning)
-                self.reporter.advance(len(outcomes))
-                yield from outcomes
+        def hear(number: int, report: Report) -> None:
+            meter.report(parts[number], report)
+            if report.line:
+                self.reporter.detail(report.line)
+
+        if self.jobs == 1 or len(groups) == 1:
+            for i, group in enumerate(groups.values()):
+                yield from build_group(
+                    group, self.store, self.device, rebuild, self.reporter, functools.partial(hear, i)
+                )
+                meter.close(parts[i])
+            return
+        from ptx.engine.workers import build_apart
+
+        calls = [(group, self.store.root, self.device, rebuild) for group in groups.values()]
+        for i, outcomes, warnings in build_apart(calls, self.jobs, hear):
+            for warning in warnings:
+                self.reporter.warn(warning)
+            meter.close(parts[i])
+            yield from outcomes
 
 
 def as_asked(outcomes: Iterable[Outcome], goals: Sequence[Step]) -> Iterator[Outcome]:

@@ -6,14 +6,24 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ptx.cache import STAGES, Artifact, Store, digest, versions_of
 from ptx.errors import PtxError
 from ptx.lms.models import Model
 from ptx.suites import Task
 
-Tick = Callable[[float], None]  # takes a number of artifacts, possibly fractional
+if TYPE_CHECKING:
+    from ptx.engine.work import Work
+
+
+@runtime_checkable
+class Tick(Protocol):
+    """Hears how far a group is: see engine.meter.Report."""
+
+    def __call__(
+        self, units: float, now: str = "", *, of: str = "", kept: str = "", left: float | None = None, line: str = ""
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -32,15 +42,17 @@ Builder = Callable[[Sequence["Step"], Store, str, Tick], Iterator[tuple["Step", 
 class Stage:
     """A kind of artifact.
 
-    `build(steps, store, device, tick)` yields each step of a group with what it made or why it could not; None for what
-    is only made of results at hand. `version` is raised when the stage computes something else from the same settings;
-    older artifacts are then left alone.
+    `build(steps, store, device, tick)` yields each step of a group with what it made or why it could not, and tells
+    `tick` how far it is, in the units of `work`; None for what is only made of results at hand.
+    `version` is raised when the stage computes something else from the same settings; older artifacts are then left
+    alone.
     """
 
     name: str  # its folder in the cache
     version: int
     build: Builder | None = None
     columns: tuple[str, ...] = ()  # what a person sees of its artifacts: labels and figures, in this order
+    work: Callable[[Step], Work] | None = None  # what a step costs; None: next to nothing
     on_device: bool = True  # whether it computes where --device says
     parents_as: str = ""  # put before the stages of its parents' settings, where these are not its own as well
     blame: Callable[[Step, str], PtxError] | None = None  # what to say of a value that is not finite, and its place

@@ -5,41 +5,50 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed
 
 from ptx.cache import Store
+from ptx.engine.ahead import Ahead
 from ptx.engine.build import Outcome, build_group
+from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 
+Ear = tuple[Any, bytes]  # an address and a key
 Call = tuple[Sequence[Step], Path, str, bool]  # steps, cache, device, rebuild
 
 
-def build_apart(calls: Sequence[Call], jobs: int) -> Iterator[tuple[list[Outcome], list[str]]]:
-    """Outcomes of whole groups and their warnings, as they are done. If a worker dies, what is not done has failed."""
-    waiting = {step.key: step for steps, *_ in calls for step in steps}
+def build_apart(
+    calls: Sequence[Call], jobs: int, hear: Callable[[int, Report], None]
+) -> Iterator[tuple[int, list[Outcome], list[str]]]:
+    """The number, outcomes and warnings of whole groups, as they are done, each of whose reports `hear` gets before. If
+    a worker dies, what is not done has failed."""
+    waiting = {step.key: (number, step) for number, (steps, *_) in enumerate(calls) for step in steps}
     parallel = Parallel(
         n_jobs=jobs, return_as="generator_unordered", backend="loky",
         initializer=_follow, initargs=(os.getpid(),),
     )  # fmt: skip
     try:
-        with _interrupts_blocked():
-            results = parallel(delayed(_build)(*call) for call in calls)
-        for outcomes, warnings in results:
-            for outcome in outcomes:
-                del waiting[outcome.step.key]
-            yield outcomes, warnings
+        with _heard(hear) as ear:
+            with _interrupts_blocked():
+                results = parallel(delayed(_build)(number, ear, *call) for number, call in enumerate(calls))
+            for number, outcomes, warnings in results:
+                for outcome in outcomes:
+                    del waiting[outcome.step.key]
+                yield number, outcomes, warnings
     except BrokenProcessPool:
         error = PtxError(
             "a worker process was killed, perhaps because memory ran out",
             "run the same command again with --jobs 1: it goes on where it stopped",
         )
-        yield [Outcome(step, None, False, error) for step in waiting.values()], []
+        yield from ((number, [Outcome(step, None, False, error)], []) for number, step in waiting.values())
 
 
 class _Quiet:
@@ -48,17 +57,45 @@ class _Quiet:
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
-    def stage(self, stage: str, total: int) -> Any: ...
-    def advance(self, amount: float) -> None: ...
+    def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def message(self, text: str) -> None: ...
     def detail(self, text: str) -> None: ...
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
 
-def _build(steps: Sequence[Step], root: Path, device: str, rebuild: bool) -> tuple[list[Outcome], list[str]]:
+def _build(
+    number: int, ear: Ear, steps: Sequence[Step], root: Path, device: str, rebuild: bool
+) -> tuple[int, list[Outcome], list[str]]:
     reporter = _Quiet()
-    return build_group(steps, Store(root, reporter.warn), device, rebuild, reporter), reporter.warnings
+    with Client(ear[0], authkey=ear[1]) as line:
+        outcomes = build_group(
+            steps, Store(root, reporter.warn), device, rebuild, reporter, lambda report: line.send((number, report))
+        )
+    return number, outcomes, reporter.warnings
+
+
+@contextlib.contextmanager
+def _heard(hear: Callable[[int, Report], None]) -> Iterator[Ear]:
+    """Where worker processes can send a group's number and its reports."""
+    key = os.urandom(16)
+    with Listener(authkey=key) as listener:
+
+        def one(line: Connection) -> None:
+            with contextlib.suppress(EOFError, OSError), line:
+                while True:
+                    hear(*line.recv())
+
+        def every() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with contextlib.suppress(EOFError, AuthenticationError):
+                        threading.Thread(target=one, args=(listener.accept(),), daemon=True).start()
+
+        threading.Thread(target=every, daemon=True).start()
+        yield listener.address, key
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from ptx.cache import Artifact, Store
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.files import changed
 from ptx.lms.models import Model, anchor_models, resolve
@@ -124,6 +125,9 @@ def read_words(step: Step, store: Store) -> list[str]:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
+    import ptx.lms.embeddings  # noqa: F401  (takes longer than the work does, the first time)
+
+    tick(0, "reading vocabularies")
     watch = Stopwatch()
     for step in steps:
         try:
@@ -132,7 +136,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             yield step, error
         else:
             yield step, Payload({FILE: _csv(words)}, {"count": len(words), **figures}, watch.lap())
-        tick(1)
+        tick(work(step).units)
+
+
+def work(step: Step) -> Work:
+    models = 0 if step.parents else len(step.models)
+    return Work(1, "", 1, seconds=0.05 + 0.5 * models)
 
 
 def _chosen(step: Step, store: Store) -> tuple[list[str], dict[str, Any]]:
@@ -167,4 +176,4 @@ def _csv(words: Sequence[str]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-STAGE = Stage("anchors", version=1, build=build, columns=("models", "count"), on_device=False)
+STAGE = Stage("anchors", version=1, build=build, work=work, columns=("models", "count"), on_device=False)

@@ -17,6 +17,7 @@ from ptx.config import DRAWN_INPUTS, TRAIN_INPUTS
 from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.files import changed
 from ptx.lms.frames import framed
@@ -149,16 +150,16 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
+    tick(0, "answers")
     for step in steps:
         try:
             inputs = _inputs(step, store)
-            tensors = _answer(step, model, inputs, store)
+            tensors = _answer(step, model, inputs, store, tick)
         except PtxError as error:
             yield step, error
         else:
             lines = "".join(json.dumps(text) + "\n" for text in inputs).encode()
             yield step, Payload({FILE: save(tensors), INPUTS: lines}, {"answered": len(inputs)}, watch.lap())
-        tick(1)
 
 
 def _prompt(made: Step, model: LanguageModel, store: Store) -> Tensor:
@@ -181,7 +182,16 @@ def _inputs(step: Step, store: Store) -> list[str]:
     return inputs
 
 
-def _answer(step: Step, model: LanguageModel, inputs: Sequence[str], store: Store) -> dict[str, Any]:
+def work(step: Step) -> Work:
+    assert step.task is not None
+    if step.settings.get("inputs") == DRAWN_INPUTS:
+        count = DRAWN
+    else:
+        count = len(_lines(step.file) if step.file else _subjects(step.task, step.settings.get("split", "train")))
+    return Work(count, "inputs", count, reading=True)
+
+
+def _answer(step: Step, model: LanguageModel, inputs: Sequence[str], store: Store, tick: Tick) -> dict[str, Any]:
     import torch
 
     from ptx.transfer.scoring import Questions, answer
@@ -191,7 +201,7 @@ def _answer(step: Step, model: LanguageModel, inputs: Sequence[str], store: Stor
     distinct = words if step.task.labels else model.distinct(words)[0]
     prompt = model.fit(_prompt(step.parents[0], model, store))
     rows = rows_of(model, step.task, inputs, step.settings["layout"], len(prompt))
-    (answers,) = answer(model, [(Questions(rows, distinct, None), prompt)], top=KEPT)
+    (answers,) = answer(model, [(Questions(rows, distinct, None), prompt)], top=KEPT, tick=tick)
     place = {word: i for i, word in enumerate(words)}
     numbers = torch.tensor([place[word] for word in distinct])
     places = numbers[torch.tensor(answers.places)]
@@ -203,4 +213,4 @@ def _answer(step: Step, model: LanguageModel, inputs: Sequence[str], store: Stor
     return {"places": places.gather(-1, order).int(), "logs": logs.gather(-1, order), "rest": rest}
 
 
-STAGE = Stage("answers", version=1, build=build, columns=("model", "task", "answered"))
+STAGE = Stage("answers", version=1, build=build, work=work, columns=("model", "task", "answered"))

@@ -10,6 +10,7 @@ from ptx.cache import Artifact, Store
 from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch, artifact_of, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
@@ -71,18 +72,19 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     shared = steps[0].parents_at("anchors")
     words = tuple(read_words(shared[0], store)) if shared else ()
+    tick(0, "answers")
     ready: list[tuple[Step, Scored, Tensor | None]] = []
     for step in steps:
         try:
             prompt, scored = _to_score(step, model, words, store)
         except PtxError as error:
-            tick(1)
+            tick(work(step).units)
             yield step, error
         else:
             ready.append((step, scored, prompt))
     for first in range(0, len(ready), TOGETHER):
         part = ready[first : first + TOGETHER]
-        answered = _answered(part, model, store)
+        answered = _answered(part, model, store, tick)
         seconds = watch.lap() / len(part)
         for (step, scored, _), answers in zip(part, answered, strict=True):
             if is_finite(answers):
@@ -96,7 +98,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
                         "try --dtype float32 if it is another; else the model's weights are damaged",
                     ),
                 )
-            tick(1)
+
+
+def work(step: Step) -> Work:
+    assert step.task is not None
+    facts = len(step.task.splits[step.settings["split"]])
+    return Work(facts, "facts", facts, reading=True)
 
 
 def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: Store) -> tuple[Tensor | None, Scored]:
@@ -111,11 +118,15 @@ def _to_score(step: Step, model: LanguageModel, words: tuple[str, ...], store: S
     return prompt, facts_to_score(model, step.task, split, words, layout=layout, prompt_length=len(prompt))
 
 
-def _answered(asked: Sequence[tuple[Step, Scored, Tensor | None]], model: LanguageModel, store: Store) -> list[Answers]:
+def _answered(
+    asked: Sequence[tuple[Step, Scored, Tensor | None]], model: LanguageModel, store: Store, tick: Tick
+) -> list[Answers]:
     from ptx.transfer.scoring import answer
 
     alone = [i for i, (step, _, _) in enumerate(asked) if not step.parents_at("answers")]
-    found = dict(zip(alone, answer(model, [(asked[i][1].questions, asked[i][2]) for i in alone]), strict=True))
+    found = dict(
+        zip(alone, answer(model, [(asked[i][1].questions, asked[i][2]) for i in alone], tick=tick), strict=True)
+    )
     return [found[i] if i in found else _with_sources(*asked[i], model, store) for i in range(len(asked))]
 
 
@@ -192,6 +203,7 @@ STAGE = Stage(
     "eval",
     version=1,
     build=build,
+    work=work,
     columns=("sources", "target", "method", "task", "accuracy", "forecast", "floor", "facts", "dropped"),
     strict=strict,
 )

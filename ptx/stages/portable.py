@@ -5,6 +5,8 @@ The words are those that the sources share, whatever the target: the prompt goes
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from ptx.config import TuneConfig
 from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
@@ -64,6 +67,13 @@ def read_mixtures(step: Step, store: Store) -> list[Mixture]:
     return [*words.read(payload_of(step, store, FILE)).vectors]
 
 
+def work(step: Step) -> Work:
+    assert step.task is not None
+    epochs, facts = step.settings["epochs"], len(step.task.splits["train"])
+    units = 0.6 * epochs * (3.0 * facts + len(step.task.splits["dev"]))  # as fast as was measured
+    return Work(epochs * math.ceil(facts / step.settings["batch_size"]), "steps", units, reading=True)
+
+
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage. All sources are in memory together."""
     from ptx.formats import words as files
@@ -85,11 +95,14 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         try:
             ready.append((step, step.task, [examples(model, step.task, config) for model in models]))
         except PtxError as error:
-            tick(1)
+            tick(work(step).units)
             yield step, error
+    tick(0, "a first epoch")
     for first in range(0, len(ready), tune.TASKS_TOGETHER):
         part = ready[first : first + tune.TASKS_TOGETHER]
-        found = learn_words(models, words, [of for _, _, of in part], settings, tick=tick)
+        units = sum(work(step).units for step, _, _ in part)
+        share = functools.partial(_share, tick, units / settings["epochs"], settings["epochs"])
+        found = learn_words(models, words, [of for _, _, of in part], settings, after=share)
         seconds = watch.lap() / len(part)
         for (step, task, of_task), learned in zip(part, found, strict=True):
             sources = [
@@ -112,10 +125,15 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             yield step, Payload({FILE: files.to_bytes(files.Words(files.VERSION, *said))}, metrics, seconds)
 
 
+def _share(tick: Tick, units: float, epochs: int, epoch: int) -> None:
+    tick(units, f"epoch {epoch} of {epochs} is done")
+
+
 STAGE = Stage(
     "portable",
     version=1,
     build=build,
+    work=work,
     columns=("sources", "task", "dev_accuracy", "majority", "template", "epoch", "words", "facts", "dropped"),
     strict=tune.strict,
 )

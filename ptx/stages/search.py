@@ -11,6 +11,7 @@ from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work, work_of
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
 from ptx.stages.anchors import shared_words
@@ -21,6 +22,9 @@ from ptx.stages.settings import Settings
 from ptx.stages.texts import texts_step
 from ptx.stages.tune import FILE
 from ptx.suites import Task
+
+SECONDS = {"projector": 3.0, "residual": 0.5, "omp": 0.05}  # of a prompt, where it is more than for others
+BATCH = 16  # inputs of a step of distil
 
 
 def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
@@ -151,12 +155,33 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         method = method_named(name)
         assert method.build is not None
         for step, found in method.build(list(of_method), model, store):
-            tick(1)
+            tick(work(step).units, name)
             if isinstance(found, PtxError):
                 yield step, found
             else:
                 seconds = watch.lap() if found.seconds is None else found.seconds
                 yield step, Payload({FILE: to_bytes(found.prompt)}, found.metrics, seconds)
+
+
+def work(step: Step) -> Work:
+    """Vectors that are found; with a network, the inputs that it reads to choose among candidates, or to learn."""
+    vectors = next((tuned.settings.get("prompt_length", 5) for tuned in _tuned(step)), 5)
+    count = Work(vectors, "vectors", seconds=SECONDS.get(step.settings["method"], 0.02))
+    if answers := step.parents_at("answers"):
+        inputs = work_of(answers[0]).units
+        asked = inputs * max(1, len(step.parents_at("search"))) + 3.0 * BATCH * step.settings.get("distil_steps", 0)
+        return replace(count, units=asked, reading=True)
+    adam = 0.003 * step.settings["steps"] if step.settings.get("solver", "exact") != "exact" else 0.0
+    if step.settings.get("select") == "dev":
+        assert step.task is not None
+        looks = step.settings["steps"] / 50 if adam else step.settings.get("epochs", 1)
+        return replace(count, units=looks * len(step.task.splits["dev"]), reading=True, seconds=count.seconds + adam)
+    return replace(count, seconds=count.seconds + adam)
+
+
+def _tuned(step: Step) -> list[Step]:
+    encoded = [tuned for parent in step.parents_at("encode") for tuned in parent.parents_at("tune")]
+    return [*step.parents_at("tune"), *encoded]
 
 
 def _builder(step: Step) -> str:
@@ -177,6 +202,7 @@ STAGE = Stage(
     "search",
     version=2,
     build=build,
+    work=work,
     columns=("sources", "target", "method", "task", "matching_loss", "search_loss", "chosen", "agreement", "forecast"),
     blame=blame,
 )

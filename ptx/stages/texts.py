@@ -13,6 +13,7 @@ from ptx.config import TEXT
 from ptx.config.dtypes import FLOAT32
 from ptx.engine.build import Stopwatch, artifact_of, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
@@ -84,11 +85,12 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
+    tick(0, "which text is best")
     shared = steps[0].parents_at("anchors")
     words = tuple(read_words(shared[0], store)) if shared else ()
     for step in steps:
         try:
-            scores = _scores(step, model, words)
+            scores = _scores(step, model, words, tick)
         except PtxError as error:
             yield step, error
         else:
@@ -97,10 +99,15 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             lines = [{"text": text, "accuracy": score} for text, score in zip(texts, scores, strict=True)]
             file = "".join(json.dumps(line) + "\n" for line in lines).encode()
             yield step, Payload({FILE: file}, {"text": texts[best], "train_accuracy": scores[best]}, watch.lap())
-        tick(1)
 
 
-def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
+def work(step: Step) -> Work:
+    assert step.task is not None
+    facts = len(step.settings["texts"]) * min(FACTS, len(step.task.splits["train"]))
+    return Work(facts, "facts", facts, reading=True)
+
+
+def _scores(step: Step, model: Any, words: tuple[str, ...], tick: Tick) -> list[float]:
     from ptx.transfer.scoring import accuracy, answer, facts_to_score, thinned
     from ptx.transfer.starts import readable, whole_text
 
@@ -114,9 +121,9 @@ def _scores(step: Step, model: Any, words: tuple[str, ...]) -> list[float]:
         for prompt in prompts
     ]
     asked = [thinned(questions, FACTS) for questions in asked]
-    answers = answer(model, [*zip(asked, prompts, strict=True)], ranked=False)
+    answers = answer(model, [*zip(asked, prompts, strict=True)], ranked=False, tick=tick)
     scores = {text: accuracy(questions, of) for text, questions, of in zip(known, asked, answers, strict=True)}
     return [scores.get(text, 0.0) for text in texts]  # what a model cannot read, it answers nothing behind
 
 
-STAGE = Stage("texts", version=1, build=build, columns=("model", "task", "text", "train_accuracy"))
+STAGE = Stage("texts", version=1, build=build, work=work, columns=("model", "task", "text", "train_accuracy"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
@@ -12,9 +14,12 @@ from ptx.config.dtypes import FLOAT32, Role
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
+from ptx.engine.work import Work, some_of
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.stages import checkpoint
+from ptx.stages.checkpoint import Checkpoint
 from ptx.stages.settings import Settings
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task
@@ -23,11 +28,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ptx.lms.lm import LanguageModel
-    from ptx.transfer.tuning import Examples
+    from ptx.transfer.tuning import Examples, State
+
+    Ready = tuple[Step, Task, Examples]
 
 FILE = "prompt.safetensors"
 TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr-scale, or a longer --prompt-length"
-TASKS_TOGETHER = 8  # finished tasks are in the cache before the next ones begin
+TASKS_TOGETHER = 8
+SEEN = ("train_loss", "dev_accuracy")
 
 
 def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source") -> Step:
@@ -78,42 +86,136 @@ def read_prompt(step: Step, store: Store) -> Tensor:
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
-    from ptx.formats.tensors import to_bytes
     from ptx.lms.lm import load_model
-    from ptx.transfer.baselines import baselines
-    from ptx.transfer.tuning import examples, tune_prompts
+    from ptx.transfer.tuning import examples
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
     config = _config(steps[0])
-    ready: list[tuple[Step, Task, Examples]] = []
-    texts: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    begun = checkpoint.taken_up(store, steps)
+    texts = {key: text for _, of in begun for key, text in of.texts.items()}
+    known = {key for _, of in begun for key in of.states}
+    ready: dict[str, Ready] = {}
     for step in steps:
         assert step.task is not None
         try:
             found = examples(model, step.task, config)
-            start, texts[step.key] = _start(step, model, found, store)
-            ready.append((step, step.task, dataclasses.replace(found, start=start)))
+            if step.key not in known:
+                start, texts[step.key] = _start(step, model, found, store)
+                found = dataclasses.replace(found, start=start)
+            ready[step.key] = step, step.task, found
+            seconds[step.key] = watch.lap()
         except PtxError as error:
-            tick(1)
             yield step, error
-    for first in range(0, len(ready), TASKS_TOGETHER):
-        part = ready[first : first + TASKS_TOGETHER]
-        tuned_prompts = tune_prompts(
-            model, [of_task for _, _, of_task in part], config, seed=part[0][0].settings["seed"], tick=tick
-        )
-        seconds = watch.lap() / len(part)
-        for (step, task, of_task), tuned in zip(part, tuned_prompts, strict=True):
+    tick(0, "a first look at dev")
+    rest = [step for step in steps if step.key in ready and step.key not in known]
+    new = [(rest[i : i + TASKS_TOGETHER], Checkpoint()) for i in range(0, len(rest), TASKS_TOGETHER)]
+    parts = [([ready[step.key] for step in part if step.key in ready], before) for part, before in [*begun, *new]]
+    later = sum(_units(step, config.epochs) for part, _ in parts for step, _, _ in part)
+    for part, before in parts:
+        later -= sum(_units(step, config.epochs) for step, _, _ in part)
+        if part:
+            tell = functools.partial(_tell, tick, later)
+            yield from _together(part, before, seconds, texts, model, config, store, tell)
+
+
+def _together(
+    part: Sequence[Ready], before: Checkpoint, begun: Mapping[str, float], texts: Mapping[str, str],
+    model: LanguageModel, config: TuneConfig, store: Store, tell: Callable[..., str],
+) -> Iterator[tuple[Step, Payload]]:  # fmt: skip
+    """Tunes tasks side by side, from where they stood; each is handed out when it ends."""
+    from ptx.formats.tensors import to_bytes
+    from ptx.transfer.baselines import baselines
+    from ptx.transfer.tuning import Standing, tunings
+
+    watch = Stopwatch()
+    steps = [step for step, _, _ in part]
+    own_texts = {step.key: texts[step.key] for step in steps}
+    seconds = {step.key: before.seconds.get(step.key, 0.0) + begun[step.key] for step in steps}
+    stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}
+    waiting = [step.key for step in steps]
+    said = tell([(steps[i], state) for i, state in stood.items()]) if stood else ""
+
+    def spent() -> None:
+        lap = watch.lap() / len(waiting)
+        seconds.update({key: seconds[key] + lap for key in waiting})
+
+    def after(standing: Standing) -> None:
+        spent()
+        nonlocal said
+        states = [(steps[i], state) for i, state in standing.states.items()]
+        of = Checkpoint({step.key: state for step, state in states}, own_texts, seconds, standing.kept)
+        checkpoint.keep(store, steps, of)
+        said = tell(states)
+
+    def stepped(inputs: float, now: str) -> None:
+        tell([], inputs, ", ".join(filter(None, [now, said])), [step for step in steps if step.key in waiting])
+
+    standing = Standing(stood, before.kept) if stood else None
+    try:
+        asked = [of_task for _, _, of_task in part]
+        for i, tuned in tunings(
+            model, asked, config, seed=steps[0].settings["seed"], before=standing, tick=stepped, after=after
+        ):
+            step, task, of_task = part[i]
+            compared = dataclasses.asdict(baselines(model, task))
+            spent()
+            waiting.remove(step.key)
             metrics: dict[str, Any] = {
                 "dev_accuracy": tuned.dev_accuracy,
-                **dataclasses.asdict(baselines(model, task)),
+                **compared,
                 "epoch": tuned.epoch,
                 "facts": len(of_task.train),
                 "dropped": len(task.splits["train"]) - len(of_task.train),
                 "history": tuned.history,
             }
-            metrics |= {"text": texts[step.key]} if texts[step.key] else {}
-            yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds)
+            metrics |= {"text": own_texts[step.key]} if own_texts[step.key] else {}
+            yield step, Payload({FILE: to_bytes(tuned.prompt)}, metrics, seconds[step.key])
+    except PtxError:  # begun again, it would end in the same way
+        checkpoint.drop(store, steps)
+        raise
+    checkpoint.drop(store, steps)
+
+
+def work(step: Step) -> Work:
+    assert step.task is not None
+    config = _config(step)
+    each = math.ceil(len(step.task.splits["train"]) / config.batch_size)
+    return Work(config.epochs * each, "steps", _units(step, config.epochs), reading=True)
+
+
+def _units(step: Step, epochs: int) -> float:
+    """Inputs read in so many epochs: a gradient step reads three times what a look at dev does."""
+    assert step.task is not None
+    facts, dev = (len(step.task.splits[split]) for split in ("train", "dev"))
+    looks = min(dev, max(1, int(0.3 * facts))) if _config(step).patience else dev
+    return epochs * (3.0 * facts + looks)
+
+
+def _tell(
+    tick: Tick,
+    later: float,
+    states: Sequence[tuple[Step, State]],
+    inputs: float = 0,
+    now: str = "",
+    steps: Sequence[Step] = (),
+) -> str:
+    """How a tuning stands after an epoch, each task for who wants to see all; or, without states, what is done now.
+    `later` are the units of tasks that are tuned after these."""
+    if not states:
+        tick(inputs, now, of=some_of([step.labels["task"] for step in steps]))
+        return ""
+    for step, state in states:
+        last, name = state.history[-1], f"{step.labels['model']} {step.labels['task']}"
+        figures = f"loss {last['train_loss']:.4f}, dev {last['dev_accuracy']:.1%}"
+        tick(0, line=f"{name}: epoch {last['epoch']} of {state.planned}, {figures}")
+    left = sum(_units(step, state.planned - state.history[-1]["epoch"]) for step, state in states)
+    loss, dev = (sum(state.history[-1][name] for _, state in states) / len(states) for name in SEEN)
+    epoch = max(state.history[-1]["epoch"] for _, state in states)
+    said, names = f"loss {loss:.2f}, dev {dev:.0%}", some_of([step.labels["task"] for step, _ in states])
+    tick(0, f"epoch {epoch} is done, {said}", of=names, kept=f"after epoch {epoch}", left=left + later)
+    return said
 
 
 def _config(step: Step) -> TuneConfig:
@@ -188,6 +290,7 @@ STAGE = Stage(
     "tune",
     version=1,
     build=build,
+    work=work,
     columns=("model", "task", "dev_accuracy", "majority", "template", "epoch", "facts", "dropped"),
     parents_as="init.",  # the prompt that a tuning starts from has settings of its own for the same stages
     blame=blame,

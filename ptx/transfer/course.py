@@ -46,6 +46,16 @@ class Course:
             {"epoch": self.epoch, "steps": self.taken, "train_loss": loss, "dev_accuracy": accuracy}
         )  # fmt: skip
 
+    def resume(self, history: Sequence[dict[str, Any]]) -> None:
+        """Come to where a course with this history was."""
+        for point in history:
+            self.taken = point["steps"]
+            if (loss := point["train_loss"]) is None:
+                self.saw(point["dev_accuracy"])
+            else:
+                self.order.sample(range(self.facts), self.facts)  # as `batches` has drawn
+                self.finish_epoch(loss, point["dev_accuracy"])
+
     def finish_epoch(self, loss: float, accuracy: float) -> None:
         """Plan no more epochs where loss and accuracy stand still, and another round where accuracy still rises."""
         self.epoch += 1

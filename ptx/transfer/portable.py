@@ -60,10 +60,10 @@ def learn_words(
     tasks: Sequence[Sequence[Examples]],
     settings: Mapping[str, Any],
     *,
-    tick: Callable[[float], None] = lambda share: None,
+    after: Callable[[int], None] = lambda epoch: None,
 ) -> list[Learned]:
     """A prompt for each task, of which every model has its own examples: of all epochs the one whose mean dev accuracy
-    over the models is best, as it is trimmed. `tick` is told after each epoch what was done in it, in tasks.
+    over the models is best, as it is trimmed. `after` is told of each epoch.
 
     `settings`: prompt_length, epochs, batch_size, lr of Z, scale_lr of s, seed. Raises PtxError when a loss stops being
     finite.
@@ -99,7 +99,7 @@ def learn_words(
             before = best[i]
             if before is None or sum(each) > sum(before.dev_accuracies):
                 best[i] = Learned(candidate, each, epoch)
-        tick(len(tasks) / settings["epochs"])
+        after(epoch)
     for model in models:
         model.keep([])
     return [learned for learned in best if learned is not None]

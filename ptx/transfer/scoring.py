@@ -6,7 +6,7 @@ for evaluations, and for a user's own subjects.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,12 +142,13 @@ def facts_to_score(
 @torch.inference_mode()
 def answer(
     model: LanguageModel, asked: Sequence[tuple[Questions, Float[Tensor, "_ d"] | None]],
-    *, top: int = 1, ranked: bool = True,
+    *, top: int = 1, ranked: bool = True, tick: Callable[[float], None] = lambda inputs: None,
 ) -> list[Answers]:  # fmt: skip
     """The `top` likeliest answers to all questions, each list with its own prompt, or None for templates.
 
     Prompts of one length with one list of allowed words share batches. Where the first choice is all that counts, not
-    `ranked` saves time: scores stand in place of probabilities, and no ranks are counted.
+    `ranked` saves time: scores stand in place of probabilities, and no ranks are counted. `tick` is told how many
+    inputs were read.
     """
     together: dict[Any, list[int]] = {}
     if own := model.kept is None:
@@ -156,7 +157,7 @@ def answer(
         together.setdefault((None if prompt is None else len(prompt), questions.words), []).append(i)
     answers: dict[int, Answers] = {}
     for (_, words), places in together.items():
-        answers |= zip(places, _answer_alike(model, [asked[i] for i in places], words, top, ranked), strict=True)
+        answers |= zip(places, _answer_alike(model, [asked[i] for i in places], words, top, ranked, tick), strict=True)
     if own:
         model.keep([])
     return [answers[i] for i in range(len(asked))]
@@ -174,6 +175,7 @@ def _answer_alike(
     words: tuple[str, ...] | None,
     top: int,
     ranked: bool,
+    tick: Callable[[float], None],
 ) -> list[Answers]:
     flat = [(i, j, row) for i, (questions, _) in enumerate(asked) for j, row in enumerate(questions.rows)]
     flat.sort(key=lambda item: len(item[2].ids))
@@ -189,6 +191,7 @@ def _answer_alike(
         ranks = _ranks(scores, [asked[i][0].right(j) if ranked else () for i, j, _ in batch])
         for (i, j, _), *result in zip(batch, best.tolist(), probabilities.tolist(), ranks, strict=True):
             found[i][j] = (result[0], result[1], result[2])
+        tick(len(batch))
     ordered = [[of[j] for j in range(len(questions.rows))] for of, (questions, _) in zip(found, asked, strict=True)]
     return [Answers(*(list(column) for column in zip(*of, strict=True))) for of in ordered]
 

@@ -8,7 +8,7 @@ prompts do not interact, so this only saves time.
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from ptx.config import TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.batches import BYTES, batches
-from ptx.lms.inputs import Row
+from ptx.lms.inputs import PLACEHOLDER, Row
 from ptx.lms.lm import LanguageModel, fact_rows
 from ptx.lms.template import LAYOUTS
 from ptx.suites import Task
@@ -100,48 +100,114 @@ def best_text(model: LanguageModel, texts: Sequence[str], m: int, examples: Exam
     return max(known, key=lambda text: scores[text])
 
 
-def tune_prompts(
+@dataclass(frozen=True)
+class State:
+    """Where a task's tuning stands after an epoch: beside settings and examples all that the next ones depend on.
+
+    `mean` and `square` are Adam's; `best` is the prompt of `epoch`, with its dev accuracy, so far the best.
+    """
+
+    prompt: Float[Tensor, "m d"]
+    mean: Float[Tensor, "m d"]
+    square: Float[Tensor, "m d"]
+    best: Float[Tensor, "m d"]
+    score: float
+    epoch: int
+    planned: int
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where all tasks that are not handed out yet stand, by their numbers, and the prefixes that the model keeps
+    (lms/kept.py): what is kept changes last digits."""
+
+    states: Mapping[int, State]
+    kept: Sequence[Sequence[int]] = ()
+
+
+Tick = Callable[[float, str], None]
+
+
+def tune_prompts(model: LanguageModel, tasks: Sequence[Examples], config: TuneConfig, *, seed: int = 0) -> list[Tuned]:
+    """One prompt per task, as `tunings` finds them."""
+    found = dict(tunings(model, tasks, config, seed=seed))
+    return [found[i] for i in range(len(tasks))]
+
+
+def tunings(
     model: LanguageModel,
     tasks: Sequence[Examples],
     config: TuneConfig,
     *,
     seed: int = 0,
-    tick: Callable[[float], None] = lambda share: None,
-) -> list[Tuned]:
-    """One prompt per task. `tick` is told after each epoch what was done in it, in tasks: all in all their number.
+    before: Standing | None = None,
+    tick: Tick = lambda inputs, now: None,
+    after: Callable[[Standing], None] = lambda standing: None,
+) -> Iterator[tuple[int, Tuned]]:
+    """One prompt per task, with the task's number, each as soon as its tuning ends.
 
-    A prompt to start from is kept if no epoch is better on dev; a drawn one never is. Raises PtxError when a loss
-    stops being finite.
+    A prompt to start from is kept if no epoch is better on dev; a drawn one never is. `after` is told after each epoch
+    where all stand, and `before` goes on from there, to the same bytes. `tick` is told how many inputs were read, those
+    of a gradient step counting BACKWARD times, and what is being done. Raises PtxError when a loss stops being finite.
     """
     std = model.statistics[1]
+    resumed = before.states if before else {}
     prompts, courses = [], []
-    for task in tasks:
-        noise = generator(seed, task.name)
-        start = initial_prompt(model.embeddings.cpu(), config, noise) if task.start is None else task.start.clone()
+    for i, task in enumerate(tasks):
+        course = Course(config, len(task.train), std, random.Random(f"{seed} {task.name} order"))
+        if i in resumed:
+            course.resume(resumed[i].history)
+            start = resumed[i].prompt.clone()
+        elif task.start is None:
+            start = initial_prompt(model.embeddings.cpu(), config, generator(seed, task.name))
+        else:
+            start = task.start.clone()
         prompts.append(start.to(model.device).requires_grad_())
-        courses.append(Course(config, len(task.train), std, random.Random(f"{seed} {task.name} order")))
+        courses.append(course)
     optimizer = torch.optim.Adam([{"params": [prompt]} for prompt in prompts])  # each at a rate of its own
     looked_at = [thinned(task.dev, _most(task)) if config.patience else task.dev for task in tasks]
     choice = DevChoice(model, looked_at)
-    model.keep([row for task in tasks for row, _ in task.train] + [row for task in tasks for row in task.dev.rows])
+    for i, state in resumed.items():
+        means = {"exp_avg": state.mean, "exp_avg_sq": state.square}
+        optimizer.state[prompts[i]] = {name: mean.to(model.device, copy=True) for name, mean in means.items()}
+        optimizer.state[prompts[i]]["step"] = torch.tensor(float(courses[i].taken))
+        choice.offer(i, state.epoch, state.score, state.best.to(model.device))
+    if before:
+        m = config.prompt_length
+        model.keep([Row((*ids, *[PLACEHOLDER] * m), len(ids), len(ids) + m - 1) for ids in before.kept])
+    else:
+        model.keep([row for task in tasks for row, _ in task.train] + [row for task in tasks for row in task.dev.rows])
+    kept = [*model.kept.starts] if model.kept else []
     early = [_early_looks(config, course, len(dev.rows)) for course, dev in zip(courses, looked_at, strict=True)]
-    done = 0.0  # tasks, as far as is planned
 
-    def look(among: Sequence[int]) -> dict[int, float]:
+    def look(among: Sequence[int], now: str) -> dict[int, float]:
         scores = choice.score([prompt.detach() if i in among else None for i, prompt in enumerate(prompts)])
+        tick(sum(len(looked_at[i].rows) for i in among), now)
         return {i: scores[i] for i in among}
 
     def look_early(step: int) -> None:
-        for i, score in look([i for i, steps in enumerate(early) if step in steps]).items():
+        first = [i for i, course in enumerate(courses) if course.epoch == 0 and step in early[i]]
+        for i, score in (look(first, "") if first else {}).items():
             courses[i].saw(score)
+
+    def stepped(number: int, facts: int) -> None:
+        course = max((courses[i] for i in going), key=lambda course: course.each)
+        tick(BACKWARD * facts, f"epoch {course.epoch + 1} of {course.planned}, step {number} of {course.each}")
+        look_early(number)
 
     look_early(0)
     for i, task in enumerate(tasks):
-        if task.start is not None:
+        if task.start is not None and i not in resumed:
             choice.offer(i, 0, courses[i].history[0]["dev_accuracy"], task.start)
-    while going := [i for i, course in enumerate(courses) if course.going]:
-        watch = look_early if courses[going[0]].epoch == 0 else None
-        losses = _one_epoch(model, {i: tasks[i] for i in going}, prompts, optimizer, courses, watch)
+    waiting = [*range(len(tasks))]
+    while waiting:
+        going = [i for i in waiting if courses[i].going]
+        if ended := [i for i in waiting if not courses[i].going]:
+            yield from zip(ended, _finished(model, tasks, ended, choice, courses), strict=True)
+            waiting = going
+            continue
+        losses = _one_epoch(model, {i: tasks[i] for i in going}, prompts, optimizer, courses, stepped)
         for i, loss in losses.items():
             if not (math.isfinite(loss) and torch.isfinite(prompts[i]).all()):
                 raise PtxError(
@@ -149,17 +215,34 @@ def tune_prompts(
                     f"{courses[i].epoch + 1} is not finite",
                     f"try {config.smaller}, and --dtype float32 if it is another",
                 )
-        for i, score in look(going).items():
+        for i, score in look(going, "").items():
             courses[i].finish_epoch(losses[i], score)
             choice.offer(i, courses[i].epoch, score, prompts[i])
-        done, before = max(done, sum(course.epoch / course.planned for course in courses)), done
-        tick(done - before)
-    some = [looked is not task.dev for looked, task in zip(looked_at, tasks, strict=True)]
-    best = [of[2] if part and of else None for of, part in zip(choice.best, some, strict=True)]
-    of_all = DevChoice(model, [task.dev for task in tasks]).score(best)
+        after(Standing({i: _state(prompts[i], optimizer, choice.best[i], courses[i]) for i in going}, kept))
+    model.keep([])
+
+
+def _state(
+    prompt: Tensor, optimizer: torch.optim.Optimizer, best: tuple[float, int, Tensor] | None, course: Course
+) -> State:
+    assert best is not None
+    adam, (score, epoch, kept) = optimizer.state[prompt], best
+    tensors = [of.cpu().clone() for of in (prompt.detach(), adam["exp_avg"], adam["exp_avg_sq"], kept)]
+    rest: dict[str, Any] = {"epoch": epoch, "planned": course.planned, "history": [*course.history]}
+    return State(tensors[0], tensors[1], tensors[2], tensors[3], score, **rest)
+
+
+def _finished(
+    model: LanguageModel, tasks: Sequence[Examples], ended: Sequence[int], choice: DevChoice, courses: Sequence[Course]
+) -> list[Tuned]:
+    """The best prompts, whose accuracy is that on all dev facts, where tuning has looked at some."""
+    best = [of for i in ended if (of := choice.best[i]) is not None]
+    some = [choice.dev[i] is not tasks[i].dev for i in ended]
+    asked = [prompt if part else None for (_, _, prompt), part in zip(best, some, strict=True)]
+    of_all = DevChoice(model, [tasks[i].dev for i in ended]).score(asked)
     return [
-        Tuned(prompt.cpu(), of_all[i] if some[i] else score, epoch, courses[i].history)
-        for i, (score, epoch, prompt) in enumerate(choice.chosen())
+        Tuned(prompt.cpu(), of_all[n] if some[n] else score, epoch, courses[i].history)
+        for n, (i, (score, epoch, prompt)) in enumerate(zip(ended, best, strict=True))
     ]
 
 
@@ -182,9 +265,10 @@ def _one_epoch(
     prompts: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     courses: Sequence[Course],
-    after: Callable[[int], None] | None = None,
+    after: Callable[[int, int], None],
 ) -> dict[int, float]:
-    """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests."""
+    """Mean train loss of each task. A task with fewer facts takes fewer steps; its Adam state then rests. `after` is
+    told of each step its number and how many facts were in it."""
     steps: list[tuple[list[tuple[int, int]], Tensor]] = []  # of each step: tasks with their numbers of facts, means
     shuffled = [courses[i].batches(task.train) for i, task in tasks.items()]
     for number, step in enumerate(itertools.zip_longest(*shuffled), start=1):
@@ -195,8 +279,7 @@ def _one_epoch(
             optimizer.param_groups[i].update(courses[i].step())
         optimizer.step()
         steps.append(([(i, len(batch)) for i, batch in present], means))
-        if after is not None:
-            after(number)
+        after(number, sum(len(batch) for _, batch in present))
     totals = dict.fromkeys(tasks, 0.0)
     for counts, means in steps:  # read at the end: a GPU would have to be waited for after each step
         for (i, count), mean in zip(counts, means.tolist(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -83,12 +84,23 @@ def test_a_killed_worker_is_a_clear_error(recipe, tmp_path) -> None:
     assert "Traceback" not in err
 
 
+def test_sigkill_costs_less_than_an_epoch(server, tiny, suite, tmp_path) -> None:
+    command = ["tune", "--model", tiny["a"], "--suite", suite, "--epochs", 400, "--patience", 0, "--init", "random"]
+    ended = server.run(tmp_path, *command, kill={"signal": signal.SIGKILL, "after": 3})
+    assert ended.code == -signal.SIGKILL
+    (file,) = (tmp_path / "cache" / "unfinished").glob("[!.]*")
+    states = json.loads(file.read_bytes().splitlines()[1])["states"]
+    assert states
+    assert all(state["history"][-1]["epoch"] > 1 for state in states.values())
+
+
 def published(cache: Path) -> list[str]:
     return sorted(str(path.relative_to(cache)) for path in (cache / "v1").glob("*/[!.]*"))
 
 
 def unfinished(cache: Path) -> list[Path]:
-    return [*(cache / "v1").glob("*/.*"), *(cache / "runs").iterdir(), *(cache / "damaged").glob("*")]
+    kept = [*(cache / "runs").iterdir(), *(cache / "damaged").glob("*"), *(cache / "unfinished").glob("*")]
+    return [*(cache / "v1").glob("*/.*"), *kept]
 
 
 def workers(folder: Path) -> dict[int, str]:

@@ -210,7 +210,7 @@ def answers(tiny: dict[str, str], suite: str, store: Store, objects: list[str], 
     facts = [Fact(fact.subject, objects[i % len(objects)]) for i, fact in enumerate(task.splits["train"])]
     other = dataclasses.replace(task, splits={**task.splits, "train": tuple(facts)})
     step = answers_step(tuned, other, words, settings)
-    ((_, payload),) = build([step], store, "cpu", lambda amount: None)
+    ((_, payload),) = build([step], store, "cpu", lambda units, now="", **more: None)
     assert isinstance(payload, Payload)
     return {**payload.files, "key": step.key.encode()}
 

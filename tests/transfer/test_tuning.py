@@ -169,13 +169,9 @@ def test_every_epoch_is_that_of_a_plain_loop(seed: int, config: TuneConfig) -> N
     before = start.clone()
     tasks = [plain_examples("R1", 7, 9), plain_examples("R2", 18, 8), plain_examples("R3", 2, 5, start)]
     tasks.append(plain_examples("R4", 5, 6))
-    ticks: list[float] = []
-    tuned = tune_prompts(model, tasks, config, seed=seed, tick=ticks.append)
+    tuned = tune_prompts(model, tasks, config, seed=seed)
     ends = [of.history[-1]["epoch"] for of in tuned]
-    assert len(ticks) == max(ends)
     assert (set(ends) == {config.epochs}) == (config.patience == 0)
-    assert min(ticks) >= 0
-    assert sum(ticks) == pytest.approx(len(tasks))
     assert torch.equal(start, before)
     for task, found in zip(tasks, tuned, strict=True):
         prompts, history = by_hand(model, task, config, seed)

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import functools
-import hashlib
 import os
 import shutil
 import time
@@ -55,6 +54,8 @@ def digest_of(path: Path) -> str:
 
 
 def _hashed(path: Path, before: State | None) -> str:
+    import hashlib  # `ptx --help` hashes nothing
+
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if state(path) != before:

@@ -17,17 +17,19 @@ from ptx.lms.weights import read_json, weight_files
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 # Texts for people, settings of generation, images, sounds and training, what belongs to a repository, other formats of
-# weights (those of ours that are read are found by weight_files), and code, which is never run.
-NOT_READ = re.compile(
-    r"""\..* | (readme|licen[cs]e|copying|notice|use[_-]policy|citation|changelog|model_?card|modelfile)([._-].*)?
-    | card\.json | generation_config\.json | chat_template.* | (\w+_)?results\.json | trainer_state\.json
-    | model_index\.json | modules\.json | config_sentence_transformers\.json | sentence_bert_config\.json
-    | (\w*pre)?processor_config\.json | .*\.index\.json | adapter_config\.json
-    | .*~ | .*\.(orig|bak|out|ini|db) | events\.out\.tfevents.*
-    | .*\.(md|rst|pdf|png|jpe?g|gif|svg|webp|html?|py|ipynb|sh|ya?ml|log|lock|tmp|zip|gz|tgz|tar)
-    | .*\.(safetensors|bin|gguf|onnx|onnx_data|h5|msgpack|ot|tflite|mlmodel|pt|pth|ckpt|npz|npy|parquet|arrow)""",
-    re.IGNORECASE | re.VERBOSE,
-)
+# weights (those of ours that are read are found by weight_files), and code, which is never run: how names begin or end.
+NOT_READ_BEGIN = (
+    ".", "readme", "license", "licence", "copying", "notice", "use_policy", "use-policy", "citation", "changelog",
+    "model_card", "modelcard", "modelfile", "chat_template", "events.out.tfevents", "generation_config.json",
+    "card.json", "trainer_state.json", "adapter_config.json", "modules.json", "model_index.json",
+    "config_sentence_transformers.json", "sentence_bert_config.json",
+)  # fmt: skip
+NOT_READ_END = (
+    ".safetensors", ".bin", ".gguf", ".onnx", ".onnx_data", ".h5", ".msgpack", ".ot", ".tflite", ".mlmodel", ".pt",
+    ".pth", ".ckpt", ".npz", ".npy", ".parquet", ".arrow", ".index.json", "results.json", "processor_config.json",
+    ".md", ".rst", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".html", ".py", ".ipynb", ".sh", ".yml",
+    ".yaml", ".log", ".lock", ".tmp", ".zip", ".gz", ".tgz", ".tar", ".orig", ".bak", ".out", ".ini", ".db", "~",
+)  # fmt: skip
 # Model types for which transformers goes by the type, whatever class of tokenizers a folder names: those of which the
 # hub has wrong names, and Mistral's, whose older files it reads otherwise.
 BY_TYPE = {
@@ -51,8 +53,12 @@ def counted(folder: Path) -> tuple[list[Path], list[Path]]:
     followed: the hub's own cache is made of them."""
     of_network = [folder / CONFIG, *weight_files(folder)]
     weights = {file.name for file in of_network}
-    names = [name for name in sorted(os.listdir(folder)) if name not in weights and not NOT_READ.fullmatch(name)]
+    names = [name for name in sorted(os.listdir(folder)) if name not in weights and _may_be_read(name.lower())]
     return [folder / name for name in names if (folder / name).is_file()], of_network
+
+
+def _may_be_read(name: str) -> bool:
+    return not (name.startswith(NOT_READ_BEGIN) or name.endswith(NOT_READ_END))
 
 
 def states(folder: Path) -> States:

@@ -102,20 +102,20 @@ def result_of(artifact: Artifact) -> Result:
 def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
     """Of results that say the same of the same names, but are of other content (another file of texts, inputs or
     vectors was read), each with a number of its own, by date, as a setting that keeps them in tables of their own."""
-    alike: dict[str, list[Result]] = {}
+    alike: dict[str, dict[str, Result]] = {}  # by artifact: sources may have been named in two orders
     for result in results:
         labels = {name: value for name, value in result.labels.items() if name not in ("sources", "weights")}
-        alike.setdefault(json.dumps([labels, result.place, result.settings], sort_keys=True), []).append(result)
-    several = [sorted(of, key=_made) for of in alike.values() if len({result.artifact.key for result in of}) > 1]
-    if count := sum(map(len, several)):
+        identity = json.dumps([labels, result.place, result.settings], sort_keys=True)
+        alike.setdefault(identity, {}).setdefault(result.artifact.key, result)
+    if count := sum(len(of) for of in alike.values() if len(of) > 1):
         what = "results have the same names and settings and differ in a file that was read"
         warn(f"{count} {what}: they are shown apart")
-    numbered = {
-        id(result): replace(result, settings={**result.settings, "version": number})
-        for of in several
-        for number, result in enumerate(of, start=1)
-    }
-    return [numbered.get(id(result), result) for result in results]
+    found: list[Result] = []
+    for of in alike.values():
+        by_date = sorted(of.values(), key=_made)
+        numbered = [replace(r, settings={**r.settings, "version": n}) for n, r in enumerate(by_date, start=1)]
+        found += numbered if len(of) > 1 else by_date
+    return found
 
 
 def _made(result: Result) -> tuple[str, str]:

@@ -39,9 +39,9 @@ def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact
         nothing = [name for name, known in models.items() if not known] + ([labels["suite"]] if tasks is None else [])
         left_out = bool(other_models or other_facts)
         for names, matter in (
-            (other_models, "are left out: {} stands for other files than when they were made"),
-            (other_facts, "are left out: {} stands for other facts or texts than when they were made"),
-            ([] if left_out else nothing, "are shown as they were made: {} stands for nothing that can be read here"),
+            (other_models, "are left out: they were made when {} stood for other files"),
+            (other_facts, "are left out: they were made when {} stood for other facts or texts"),
+            ([] if left_out else nothing, "are shown as they were made: nothing can be read here as {}"),
         ):
             if names:
                 keys, all_names = told.setdefault(matter, (set(), {}))

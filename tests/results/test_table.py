@@ -110,6 +110,12 @@ def test_weights_and_seeds() -> None:
         assert rows(*results, by=by) == pytest.approx({"a+b (0.2:0.8)": 0.2, "a+b (0.8:0.2)": 0.2})
 
 
+def test_one_result_under_two_orders_of_its_sources_counts_once() -> None:
+    (page,) = tables([weighted(0.2, "ba", key="x"), weighted(0.2, "ab", key="x")], warn=pytest.fail)
+    (row,) = [row for row in page.records if row["method"] != "floor"]
+    assert (row["sources"], row["facts"], row["tasks"]) == ("b+a", 10, 1)
+
+
 def test_results_that_differ_in_a_file_are_shown_apart() -> None:
     """Of the same names and settings, but of other content: neither is taken for the other, whatever their dates."""
     warned: list[str] = []

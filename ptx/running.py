@@ -30,7 +30,8 @@ class Ran:
 
 def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
     """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
-    What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded models, else one."""
+    What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded models,
+    else one."""
     from ptx.paper.ahead import said
     from ptx.paper.plan import failures, plan_cells
     from ptx.paper.run import recipe_shown

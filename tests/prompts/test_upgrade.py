@@ -253,9 +253,10 @@ def test_with_gradients(ptx, suite, base, adapter, tmp_path, change: Any) -> Non
         (base, adapter), (target, Path(before["path"])), (target, tmp_path / "out")))  # fmt: skip
     agreements = [sum(a == b for a, b in zip(wanted, of, strict=True)) / len(train) for of in found]
     assert before["agreement"] == pytest.approx(agreements[0])
-    assert agreements[1] >= agreements[0]
     assert (agreements[0] < 0.5) == (change is beheaded)
-    assert (meta["selected_step"] > 0) or change is not beheaded
+    if change is beheaded:  # where there is something to learn; elsewhere the aim, which heeds the text, can only differ
+        assert meta["selected_step"] > 0
+        assert agreements[1] > agreements[0]
     page = (tmp_path / "out" / "README.md").read_text()
     assert f"by the method `distil`, by gradient steps on unlabelled inputs on {target}." in page
     assert "Before these steps, of all ways" in page

@@ -176,9 +176,9 @@ class Session:
 
         if check is not None and not 0 <= check <= 1:
             raise UsageError(f"--check {check:g} is no share between 0 and 1", "write it like --check 0.6")
+        model = upgrade.target(target)
         source = upgrade.source(named, self.store, self.tell, base=base, suite=suite, task=task)
         assert source.task is not None
-        model = resolve(target)
         self.keep_to([source])
         own = upgrade.asked(search, source.task, self.tell)
         self.settings = dataclasses.replace(self.settings, suite=source.labels["suite"], search=own)

@@ -68,7 +68,7 @@ def run(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="Recipes: demo, benchmark, real, table1 .. table6, figure2 .. figure4, paper (all nine), or TOML files."
+            help="Recipes: demo, benchmark, real, table1 .. table6, figure2 .. figure4, paper (these nine), TOML files."
         ),
     ],
     common: CommonConfig,

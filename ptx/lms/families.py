@@ -152,6 +152,12 @@ def load_network(model: Model, dtype: torch.dtype) -> tuple[PreTrainedModel, Kin
     return network.eval().requires_grad_(False), kind
 
 
+def check_readable(model: Model) -> None:
+    """Raise PtxError for quantized weights that are not read, by the configuration alone."""
+    if quantized := model.config.get("quantization_config"):
+        _check_readable(model.name, quantized)
+
+
 def _check_readable(name: str, quantized: Any) -> None:
     """Raise PtxError unless transformers makes plain numbers of these quantized ones on any device, by itself."""
     said = quantized if isinstance(quantized, dict) else {}

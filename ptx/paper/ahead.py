@@ -37,18 +37,15 @@ class Ahead:
 def ahead(recipe: Recipe, device: str, seeds: int = 1) -> Ahead | None:
     """None for a recipe without models of the hub, or where the hub does not say how large they are."""
     names = [name for name in recipe.models if name not in zoo() and not is_folder(name) and hub_id(pinned(name)[0])]
-    sizes = {}
-    try:
-        for name in names:
-            named, revision = pinned(name)
-            sizes[name] = hub.size_of(hub_id(named) or named, revision)
-    except PtxError:  # it is said again, for the cells that need the model
+    if not names:
         return None
-    if not sizes:
+    try:
+        sizes = {name: hub.size_of(hub_id(pinned(name)[0]) or name, pinned(name)[1]) for name in names}
+        numbers = {name: size.whole / BYTES for name, size in sizes.items()}
+        passes = sum(_passes(recipe, variant, numbers) for variant in recipe.variants)
+    except PtxError:  # a model or data that are not there: it is said again, for the cells that need them
         return None
     missing = sum({hub_id(pinned(name)[0]): size.missing for name, size in sizes.items()}.values())
-    numbers = {name: size.whole / BYTES for name, size in sizes.items()}
-    passes = sum(_passes(recipe, variant, numbers) for variant in recipe.variants)
     return Ahead(len(sizes), missing, seeds * passes * 2 * TOKENS / speed(device))
 
 

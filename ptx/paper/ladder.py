@@ -7,6 +7,7 @@ those of different rungs as shares of the gap (see benchmark.py) that there is o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ptx.paper.benchmark import CEILING, forecast_note, forecasts, interval, needs, rows_of, with_interval
 from ptx.paper.cells import Cell, seeds_note, short
@@ -23,7 +24,10 @@ def table(cells: Sequence[Cell]) -> Sheet:
     rungs: dict[str, list[Cell]] = {}
     for cell in cells:
         rungs.setdefault(cell.settings["rung"], []).append(cell)
-    records, lines, pairs, lacking = [], [], [], []
+    records: list[dict[str, Any]] = []
+    lines: list[list[Item]] = []
+    pairs: list[str] = []
+    lacking: list[tuple[str, str]] = []
     for rung, every in rungs.items():
         whole = {_pair(cell): None for cell in every if cell.method == CEILING}
         lacking += [pair for pair in dict.fromkeys(map(_pair, every)) if pair not in whole]

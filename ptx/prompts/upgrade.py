@@ -16,7 +16,7 @@ from ptx.engine.build import Built, Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.formats import card
-from ptx.lms.families import kind_of, read_config
+from ptx.lms.families import check_readable, kind_of, read_config
 from ptx.lms.models import Model, resolve
 from ptx.prompts import brought, given, imported
 from ptx.prompts.export import export_prompt
@@ -26,7 +26,7 @@ from ptx.stages.table import stored_step
 from ptx.stages.tune import FILE
 from ptx.suites import NONE, Task, load_suite
 
-FROM = "name the model, or a copy of it, with --from"
+FROM = "name the model, or a copy of it, with --from"  # of a quantized one, a copy that is not
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,20 @@ def _behind_card(named: str) -> str:
 
 def _model(name: str, named: str, base: str) -> Model:
     try:
-        return resolve(name)
+        model = resolve(name)
+        check_readable(model)
+        return model
     except PtxError as error:
         if base:
             raise
         raise PtxError(f"the model of {named} is not to be had: {error.message}", f"{FROM}; {error.hint}") from None
+
+
+def target(name: str) -> Model:
+    """The model to upgrade to. Raises PtxError if it is not to be had, before anything is asked of the source."""
+    model = resolve(name)
+    check_readable(model)
+    return model
 
 
 def _of_artifact(artifact: Artifact, base: str, suite: str, task: str) -> Step:

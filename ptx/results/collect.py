@@ -49,7 +49,8 @@ def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = N
 
 def same_prompts(search: Artifact, store: Store) -> list[Artifact]:
     """Searches by agreement that the store has of the same sources' prompts as this one, whatever their target."""
-    prompts, found = _answered(search.meta, store), []
+    prompts = _answered(search.meta, store)
+    found: list[Artifact] = []
     for folder in store.entries("search"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # unverified, to see which may be of use
             meta = json.loads((folder / "meta.json").read_bytes())

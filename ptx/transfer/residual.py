@@ -37,7 +37,8 @@ def tokens_of(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int],
         ids, offsets = read["input_ids"], read["offset_mapping"]
         return ids, [(before[start], before[end]) for start, end in offsets], before[-1]
     ids = tokenizer(whole, add_special_tokens=False)["input_ids"]  # slow ones say no places
-    spans, end = [], 0
+    spans: list[Span] = []
+    end = 0
     for token in tokenizer.convert_ids_to_tokens(ids):
         start, end = end, min(end + len("".join(spelled(tokenizer, token).split())), before[-1])
         spans.append((start, end))

@@ -337,6 +337,7 @@ eval --sources gpt2-micro --target gpt2-mini --tasks P103
 + tune --model bert-micro --space words --tasks P103
 + search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method portable
 + search --sources bert-micro,roberta-micro --target gpt2-micro --tasks P103 --method portable
++ search --sources bert-micro,roberta-micro --target gpt2-micro --tasks P103 --method portable --forecast
 + search --sources bert-micro,roberta-micro --target ./model --tasks P103 --method portable --epochs 2
 + eval --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method portable
 

@@ -74,15 +74,19 @@ def changed(base: str, folder: Path, change: Any) -> str:
     return str(folder)
 
 
-def answers(name: str, prompt: torch.Tensor, words: list[str], subjects: list[str] = SUBJECTS) -> list[str]:
-    """One forward pass a subject by transformers alone: vectors, subject, and of some words the likeliest."""
+def answers(
+    name: str, prompt: torch.Tensor, words: list[str], subjects: list[str] = SUBJECTS, *, space: str = ""
+) -> list[str]:
+    """One forward pass a subject by transformers alone: vectors, subject, and of some words the likeliest. `space` is
+    how the tokenizer spells one."""
     model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(name)
-    embed, ids = model.get_input_embeddings(), tokenizer.convert_tokens_to_ids(words)
+    embed, ids = model.get_input_embeddings(), tokenizer.convert_tokens_to_ids([f"{space}{word}" for word in words])
     found = []
     with torch.no_grad():
         for subject in subjects:
-            text = embed(torch.tensor(tokenizer(subject, add_special_tokens=False)["input_ids"]))
+            asked = f" {subject}" if space else subject
+            text = embed(torch.tensor(tokenizer(asked, add_special_tokens=False)["input_ids"]))
             logits = model(inputs_embeds=torch.cat([prompt, text])[None]).logits[0, -1, ids]
             found.append(words[int(logits.argmax())])
     return found
@@ -92,6 +96,10 @@ def words_of(cache: Path) -> list[str]:
     """The anchors that some command has left in a cache; of several sets the smallest."""
     files = [path.read_text().split()[1:] for path in cache.glob("v1/anchors/*/words.csv")]
     return min(files, key=len)
+
+
+def train_of(suite: str) -> list[dict[str, str]]:
+    return [json.loads(text) for text in (Path(suite) / "R1" / "train.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("change", [noisy, extended, pruned, half])
@@ -107,8 +115,7 @@ def test_a_new_version_of_the_same_model_gets_the_same_prompt(ptx, suite, base, 
     assert (found.base, found.format) == (target, "peft")
     words = words_of(tmp_path / "cache")
     before, after = answers(base, PROMPT, words), answers(target, found.prompt, words)
-    train = [json.loads(text) for text in (Path(suite) / "R1" / "train.jsonl").read_text().splitlines()]
-    train_subjects = list(dict.fromkeys(fact["sub_label"] for fact in train))
+    train_subjects = list(dict.fromkeys(fact["sub_label"] for fact in train_of(suite)))
     agree = [a == b for subject, a, b in zip(SUBJECTS, before, after, strict=True) if subject in train_subjects]
     assert line["agreement"] == pytest.approx(sum(agree) / len(agree))
     assert line["inputs"] == len(agree)
@@ -223,17 +230,84 @@ def test_a_target_of_another_width_and_family(ptx, suite, base, tiny) -> None:
     assert "PEFT has such prompts for causal LMs only" in refused.err
 
 
-def test_with_gradients(ptx, suite, base, adapter, tmp_path) -> None:
-    target = changed(base, tmp_path / "new", noisy)
+def beheaded(model: Any, tokenizer: Any) -> None:
+    """Without a layer that matters."""
+    del model.transformer.h[0]
+    model.config.n_layer = 2
+
+
+@pytest.mark.parametrize("change", [noisy, pruned, beheaded])
+def test_with_gradients(ptx, suite, base, adapter, tmp_path, change: Any) -> None:
+    target = changed(base, tmp_path / "new", change)
     common = ["upgrade", adapter, "--to", target, "--suite", suite, "--task", "R1", *QUICK, "--json"]
     plain, steps = ptx(*common), ptx(*common, "--gradients", "--output", "out")
     assert steps.code == 0, steps.err
     (before,), (after,) = plain.lines, steps.lines
     assert (before["method"], after["method"]) == ("auto", "distil")
     assert [after[name] for name in ("chosen", "agreement")] == [before[name] for name in ("chosen", "agreement")]
+    meta = json.loads((tmp_path / "cache" / "v1" / "search" / after["key"] / "meta.json").read_text())["metrics"]
+    losses = {of["steps"]: of["loss"] for of in meta["history"]}
+    assert losses[meta["selected_step"]] == min(losses.values()) <= losses[0]
+    words, train = words_of(tmp_path / "cache"), [fact["sub_label"] for fact in train_of(suite)]
+    wanted, *found = (answers(name, formats.read(path).prompt, words, train) for name, path in (
+        (base, adapter), (target, Path(before["path"])), (target, tmp_path / "out")))  # fmt: skip
+    agreements = [sum(a == b for a, b in zip(wanted, of, strict=True)) / len(train) for of in found]
+    assert before["agreement"] == pytest.approx(agreements[0])
+    assert (agreements[0] < 0.5) == (change is beheaded)
+    if change is beheaded:  # there is something to learn; elsewhere the aim, which heeds the text too, can only differ
+        assert meta["selected_step"] > 0
+        assert losses[meta["selected_step"]] < losses[0]
+        assert not formats.read(tmp_path / "out").prompt.equal(formats.read(Path(before["path"])).prompt)
     page = (tmp_path / "out" / "README.md").read_text()
     assert f"by the method `distil`, by gradient steps on unlabelled inputs on {target}." in page
     assert "Before these steps, of all ways" in page
+
+
+def test_from_eight_bits_to_four(ptx, suite, tmp_path) -> None:
+    """Of one model as llama.cpp quantizes it: what is asked are the numbers that the files stand for."""
+    gguf_files = pytest.importorskip("gguf_files")
+    for kind in ("Q8_0", "Q4_0"):
+        gguf_files.write_pair(tmp_path / f"{kind}.gguf", tmp_path / kind, kind)
+    prompt = 0.1 * torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    eight = save_adapter(tmp_path / "eight", prompt, base_model_name_or_path=str(tmp_path / "Q8_0.gguf"))
+    four = str(tmp_path / "Q4_0.gguf")
+    done = ptx("upgrade", eight, "--to", four, "--suite", suite, "--task", "R1", *QUICK, "--json", "--output", "out")
+    assert done.code == 0, done.err
+    (line,) = done.lines
+    subjects = list(dict.fromkeys(fact["sub_label"] for fact in train_of(suite)))
+    words, chosen = words_of(tmp_path / "cache"), formats.read(tmp_path / "out").prompt
+    before = answers(str(tmp_path / "Q8_0"), prompt, words, subjects, space="Ġ")
+    after = answers(str(tmp_path / "Q4_0"), chosen, words, subjects, space="Ġ")
+    assert line["agreement"] == pytest.approx(sum(a == b for a, b in zip(before, after, strict=True)) / len(subjects))
+    assert line["chosen"] == "direct"
+    assert chosen.equal(prompt)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes, 8 bits"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes, 4 bits"),
+        ({"quant_method": "gptq", "bits": 4}, "gptq, 4 bits"),
+    ],
+)
+def test_quantized_models_are_named_before_anything_is_asked(ptx, suite, base, tmp_path, said, shown) -> None:
+    """As source and as target; a copy that is not quantized can stand for the source."""
+    small = tmp_path / "small"
+    shutil.copytree(base, small)
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(config | {"quantization_config": said}))
+    adapter = save_adapter(tmp_path / "adapter", PROMPT, base_model_name_or_path=str(small))
+    common = ["upgrade", adapter, "--suite", suite, "--task", "R1", *QUICK]
+    source, target = ptx(*common, "--to", base), ptx(*common, "--to", str(small), "--from", base)
+    for result in (source, target):
+        text = " ".join(result.err.split())
+        assert result.code == 1
+        assert f"{small} is quantized ({shown}), which ptx does not read" in text.partition("hint: ")[0]
+        assert "give the model that it was made from, or a GGUF file of it" in text.partition("hint: ")[2]
+    assert "hint: name the model, or a copy of it, with --from; give" in " ".join(source.err.split())
+    assert not (tmp_path / "cache" / "v1").exists()
+    assert ptx(*common, "--to", base, "--from", base).code == 0
 
 
 def test_nobody_says_what_an_adapter_is_for(ptx, base, adapter, tmp_path) -> None:

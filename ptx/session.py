@@ -24,7 +24,7 @@ from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
-from ptx.lms.models import place, resolve
+from ptx.lms.models import absent_will_do, is_here, place, resolve
 from ptx.prompts import given, warm
 from ptx.stages import anchors, grid, portable
 from ptx.stages.encode import encode_step
@@ -50,6 +50,7 @@ class Session:
         self.tell = reporter
         self.store = Store(Path(common.cache_dir), reporter.warn)
         gguf.keep_in(self.store, reporter.message)
+        absent_will_do(common.dry_run)
         suite = suite or SuiteConfig()
         more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
         if "tune" in configs:
@@ -264,12 +265,21 @@ class Session:
             outcomes = [self._strictly(outcome) for outcome in outcomes]
         advice = {"tune": TRY, "portable": portable.TRY}
         self._say(remarks.after(outcomes, advice.get(stage, ""), self.store))
+        self._say_absent(goals)
         before = pipeline.meter([o.step for o in outcomes if not o.reused])[1] if self.common.dry_run else None
         return Built(goals, outcomes, time.monotonic() - began, before)
 
     def _say(self, texts: remarks.Remarks) -> None:
         for text, warns in texts:
             (self.tell.warn if warns else self.tell.message)(text)
+
+    def _say_absent(self, goals: Sequence[Step]) -> None:
+        """What a dry run cannot know of models that are not here."""
+        models = {model.name: None for step in closure(goals) for model in step.models if not is_here(model)}
+        if models:
+            them, they = ("it", "it takes") if len(models) == 1 else ("them", "they take")
+            what = f"what the cache has of {them}, the size and how long {they} are not known"
+            self.tell.warn(f"not here: {', '.join(models)}; {what}")
 
     def _check_names(self, models: Sequence[str]) -> None:
         """Raise UsageError if --dtype names a model that the command does not run."""

@@ -50,8 +50,9 @@ class Command:
             for outcome in built.outcomes:
                 self.out.json(row_of(outcome, self.store, dry_run=self.common.dry_run))
         elif self.common.dry_run:
-            found = [(o.step, "hit" if o.reused else "miss") for o in built.outcomes]
-            rows = [[step.stage.name, step.key[:12], step.name, cache] for step, cache in found]
+            lines = [row_of(outcome, self.store, dry_run=True) for outcome in built.outcomes]
+            found = [(outcome.step, line["cache"]) for outcome, line in zip(built.outcomes, lines, strict=True)]
+            rows = [[s.stage.name, s.key[:12] if s.is_known else "?", s.name, cache] for s, cache in found]
             if self.common.list or len(rows) <= plan.MOST:
                 self.out.columns(["stage", "key", "what", "cache"], rows)
                 self.out.data("")

@@ -76,6 +76,8 @@ def row_of(outcome: Outcome, store: Store, *, dry_run: bool = False) -> dict[str
     }
     if dry_run:
         line["cache"] = "hit" if outcome.reused else "miss"
+        if not step.is_known:
+            line |= {"key": None, "path": None, "cache": "unknown"}
     if artifact is not None:
         figures = {k: v for k, v in figures_of(artifact).items() if k not in ("history", "origin")}
         return figures | line

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ptx.cache import STAGES, Artifact, Store, digest, versions_of
 from ptx.errors import PtxError
-from ptx.lms.models import Model
+from ptx.lms.models import Model, is_here
 from ptx.suites import Task
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ class Step:
     def depth(self) -> int:
         """How many steps of its own stage are before it, one behind the other: candidates are made before a choice."""
         return 1 + max((parent.depth for parent in self.parents_at(self.stage.name)), default=-1)
+
+    @functools.cached_property
+    def is_known(self) -> bool:
+        """Whether its key is that of what would be built: not if a model is not here."""
+        return all(map(is_here, self.models)) and all(parent.is_known for parent in self.parents)
 
     def parents_at(self, stage: str) -> list[Step]:
         return [parent for parent in self.parents if parent.stage.name == stage]

@@ -93,6 +93,10 @@ def cached_revisions(repo: str) -> list[str]:
     return [name for name, commit in refs.items() if commit in commits] + sorted(commits - {*refs.values()})
 
 
+class OutOfReach(PtxError):
+    """A model that may well exist, but is not here."""
+
+
 def _download(repo: str, revision: str) -> str:
     return f"`hf download {repo}{f' --revision {revision}' if revision else ''}`"
 
@@ -128,6 +132,6 @@ def _snapshot(
         hint = f"run {_download(repo, revision)} once where there is a network, give a local folder, or {EMBEDDED}"
         if there := [name for name in cached_revisions(repo) if name != (revision or "main")]:
             hint = f"the cache has other revisions, {', '.join(there)}: give {repo}@{there[0]}; or {hint}"
-        raise PtxError(f"{named} is not (completely) in the local cache, and the hub is out of reach", hint) from None
+        raise OutOfReach(f"{named} is not (completely) in the local cache, and the hub is out of reach", hint) from None
     except Exception as error:  # the HTTP library's own, a full disk, a damaged cache
         raise PtxError(f"cannot get {named} from the hub: {first_line(error)}", f"try again, or {EMBEDDED}") from None

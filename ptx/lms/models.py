@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 REVISION = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*")
 
 
+NOT_HERE = " is not here"  # in place of a path
+_absent_will_do: ContextVar[bool] = ContextVar("absent_will_do", default=False)
+
+
 @dataclass(frozen=True)
 class Model:
     """A resolved model. `digest` covers the configuration, weights and tokenizer; `tokenizer` the tokenizer alone."""
@@ -99,7 +104,12 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
         read = _from_folder if contents.are_settled(states) else _from_folder.__wrapped__
         return read(name, folder, tokenizer_only, states)
     check_name(name)
-    return _resolve(name, tokenizer_only)
+    try:
+        return _resolve(name, tokenizer_only)
+    except hub.OutOfReach:
+        if not _absent_will_do.get():
+            raise
+        return Model(name, f"{name}{NOT_HERE}", digest({"absent": name}), digest({"absent": name, "part": "tokenizer"}))
 
 
 def gguf_file(name: str) -> Path | None:
@@ -186,6 +196,15 @@ def place(name: str) -> str:
 def is_folder(name: str) -> bool:
     """Whether a name means a folder of the user's: embedded models and aliases come first."""
     return name not in (*zoo(), *PAPER) and os.path.isdir(name)
+
+
+def absent_will_do(yes: bool) -> None:
+    """Whether a hub's model that cannot be had is one without files, under a digest of its own: enough to plan with."""
+    _absent_will_do.set(yes)
+
+
+def is_here(model: Model) -> bool:
+    return not model.path.endswith(NOT_HERE)
 
 
 def hub_commit(model: Model) -> tuple[str | None, str | None]:

@@ -135,3 +135,25 @@ def test_the_plan_fits_80_columns_and_says_what_is_not_known() -> None:
     unknown = plan.lines(Ahead(counts, amounts, None, "", 5e9, 7e7))
     assert unknown[1].startswith("how long is not known on this GPU; ")
     assert plan.about(100) == "about 2 minutes"
+
+
+def test_a_dry_run_plans_with_a_model_that_is_not_here(ptx, tiny, monkeypatch) -> None:
+    """Its keys are those of nothing, and are not shown; a run, or a name that means nothing, is refused as ever."""
+    from ptx.lms import hub, models
+
+    def offline(repo: str, revision: str) -> None:
+        raise hub.OutOfReach(f"{repo} is not here", "get it")
+
+    monkeypatch.setattr(models.hub, "fetch_config", offline)
+    args = ["tune", "--model", "bert-base", "--tasks", "P138", *FAST]
+    dry = ptx(*args, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert dry.out.splitlines()[1].split() == ["tune", "?", "bert-base", "P138", "unknown"]
+    assert "ahead: 1 artifact, " in dry.out
+    assert "not here: bert-base; what the cache has of it" in dry.err
+    (line,) = ptx(*args, "--dry-run", "--json").lines
+    assert (line["key"], line["path"], line["cache"]) == (None, None, "unknown")
+    refused = ptx(*args)
+    assert refused.code == 1
+    assert "is not here" in refused.err
+    assert "unknown model 'bert-bse'" in ptx("tune", "--model", "bert-bse", "--dry-run").err

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--relations", default="", help="comma-separated; all with enough facts by default")
     made.add_argument("--transfers", choices=("twelve", "all", "none"), default="twelve", help="of which relations")
     made.add_argument("--jobs", type=int, default=0, help="models at once, each on one core; one a core by default")
+    made.add_argument("--device", default="cpu", help="where to compute; one process a model and GPU: cuda, cuda:1")
     made.add_argument("--dry-run", action="store_true", help="measure a step of each model, and say what is ahead")
     made.add_argument("--quick", action="store_true", help="three relations, one epoch")
     return made
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace, each: Each, convert: Convert, sources: Sequenc
     folder = (args.models or work / "models").absolute()
     say("; ".join(f"{of.name}: {of.licence}" for of in sources) + "; nothing of these models is in this repository")
     found = {of.name: models.fetch(of, folder, convert, say) for of in sources}
-    plan = measure.prepare(found, args.lama, work, {"epochs": 1} if args.quick else {})
+    plan = measure.prepare(found, args.lama, work, {"epochs": 1} if args.quick else {}, args.device)
     names = [name for name in args.relations.split(",") if name] or (list(QUICK) if args.quick else list(plan.counts))
     if unknown := [name for name in names if name not in plan.counts]:
         raise PtxError(f"{', '.join(unknown)}: no such relation with enough facts", f"use {', '.join(plan.counts)}")

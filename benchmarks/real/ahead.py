@@ -50,7 +50,7 @@ def ahead(
     missing: list[str] = []
     if tasks:
         asked: dict[str, Any] = {"suite": place.suite, "tasks": tasks, "cache_dir": place.cache, **place.options}
-        rows = ptx.tune(model=place.models[model], dry_run=True, device="cpu", **asked).to_dict("records")
+        rows = ptx.tune(model=place.models[model], dry_run=True, device=place.device, **asked).to_dict("records")
         missing = [row["task"] for row in rows if row["stage"] == "tune" and not row["reused"]]
     config = TuneConfig(**place.options)
     steps = sum(config.epochs * math.ceil(counts[task]["train"] / config.batch_size) for task in missing)

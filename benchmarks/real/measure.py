@@ -27,7 +27,9 @@ class Plan:
     left_out: Mapping[str, int]
 
 
-def prepare(models: Mapping[str, Path], lama: Path | None, work: Path, options: Mapping[str, Any]) -> Plan:
+def prepare(
+    models: Mapping[str, Path], lama: Path | None, work: Path, options: Mapping[str, Any], device: str = "cpu"
+) -> Plan:
     """Fetch LAMA's data if no folder is named, and cut it to the words that the models share. Raises PtxError."""
     import ptx
 
@@ -41,7 +43,7 @@ def prepare(models: Mapping[str, Path], lama: Path | None, work: Path, options: 
         known = {row["word"] for row in csv.DictReader(file)}
     cut = data.cut(data.read(folder), known, suite)
     named = {name: str(path) for name, path in models.items()}
-    return Plan(Place(named, str(suite), str(cache), words["key"], options), work, cut.counts, cut.left_out)
+    return Plan(Place(named, str(suite), str(cache), words["key"], options, device), work, cut.counts, cut.left_out)
 
 
 def _command(words: list[str]) -> int:

@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import ptx
 from ptx.cache import locks
 from ptx.cache.keys import canonical, digest, file_digest
 from ptx.cache.locks import owner
@@ -31,7 +32,7 @@ from ptx.files import fsync
 # In the order in which they build on each other. Each is a folder below v1/, and a file of ptx/stages.
 STAGES = ("anchors", "tune", "portable", "encode", "texts", "answers", "search", "eval", "table", "figure")
 MODELS = "gguf"  # what dequantised models are of, beside the artifacts
-PACKAGES = ("ptx-prompts", "torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.
 PROVENANCE = ("created", "host", "versions", "seconds", "expected", "device", "sha256")
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder cannot be renamed to where something is
@@ -128,7 +129,8 @@ class Store:
             partial.mkdir(parents=True)
             write(partial)
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
-            versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+            own = {"python": platform.python_version(), "ptx-prompts": ptx.__version__}  # of a checkout, too
+            versions = {**own, **{name: version(name) for name in PACKAGES}}
             made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname()}
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)

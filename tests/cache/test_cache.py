@@ -142,3 +142,15 @@ def test_a_cache_path_that_is_a_file_is_an_error_with_a_hint(tmp_path: Path) -> 
     with pytest.raises(PtxError, match="cannot write to the cache") as raised:
         put(Store(tmp_path / "cache"))
     assert "--cache-dir" in raised.value.hint
+
+
+def test_a_source_tree_that_is_not_installed_publishes_too(tmp_path: Path, monkeypatch) -> None:
+    import importlib.metadata
+
+    def unknown(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)  # of what is asked for by then: ptx itself
+    made = publish(Store(tmp_path), "tune", "k" * 32, {}, "text")
+    assert made.meta["versions"]["ptx-prompts"] == "0+unknown"
+    assert made.meta["versions"]["torch"] == importlib.import_module("torch").__version__

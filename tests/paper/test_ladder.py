@@ -138,7 +138,9 @@ def test_numbers_are_those_of_plain_loops() -> None:
     assert list(found) == [("near", "tuned"), ("near", "relative"), ("far", "tuned"), ("far", "relative")]
     for (rung, method), row in found.items():
         whole = [c for c in CELLS if c.settings["rung"] == rung and c.target != "d"]
-        own, floor, top = [], [], []
+        own: list[float] = []
+        floor: list[float] = []
+        top: list[float] = []
         for c in (c for c in whole if c.method == method):
             (best,) = [t for t in whole if t.method == "tuned" and (t.target, t.settings) == (c.target, c.settings)]
             for seed in range(2):

@@ -151,6 +151,6 @@ def test_a_source_tree_that_is_not_installed_publishes_too(tmp_path: Path, monke
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", unknown)  # of what is asked for by then: ptx itself
-    made = publish(Store(tmp_path), "tune", "k" * 32, {}, "text")
+    made = put(Store(tmp_path))
     assert made.meta["versions"]["ptx-prompts"] == "0+unknown"
     assert made.meta["versions"]["torch"] == importlib.import_module("torch").__version__

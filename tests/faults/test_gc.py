@@ -134,7 +134,7 @@ def test_a_lease_protects_while_its_owner_lives(tmp_path: Path) -> None:
     assert set(gc.collect_garbage(store, versions(), everything, waiting=pytest.fail).paths) == {entry, dead}
 
 
-@pytest.mark.parametrize("owner", elsewhere())
+@pytest.mark.parametrize("owner", elsewhere(), ids=["namespace", "machine", "both"][: len(elsewhere())])
 def test_a_lease_from_elsewhere_protects_while_it_is_renewed(tmp_path: Path, quick, monkeypatch, owner: str) -> None:
     """Whatever the clocks of both machines say."""
     store = Store(tmp_path)

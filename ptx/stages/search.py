@@ -23,7 +23,6 @@ from ptx.stages.texts import texts_step
 from ptx.stages.tune import FILE
 from ptx.suites import Task
 
-SECONDS = {"projector": 3.0, "residual": 0.5, "omp": 0.05}  # of a prompt, where it is more than for others
 BATCH = 16  # inputs of a step of distil
 
 
@@ -166,7 +165,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 def work(step: Step) -> Work:
     """Vectors that are found; with a network, the inputs that it reads to choose among candidates, or to learn."""
     vectors = next((tuned.settings.get("prompt_length", 5) for tuned in _tuned(step)), 5)
-    count = Work(vectors, "vectors", seconds=SECONDS.get(step.settings["method"], 0.02))
+    count = Work(vectors, "vectors", seconds=method_named(step.settings["method"]).seconds)
     if answers := step.parents_at("answers"):
         inputs = work_of(answers[0]).units
         asked = inputs * max(1, len(step.parents_at("search"))) + 3.0 * BATCH * step.settings.get("distil_steps", 0)

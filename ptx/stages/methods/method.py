@@ -57,4 +57,5 @@ class Method:
     uses: str = ""  # what it needs beyond the sources' prompts and models and the target's embeddings
     own: Callable[[Model, Task, Settings], Step | None] | None = None
     exists: Callable[[Sequence[str], str], bool] = lambda sources, target: True  # whether a grid has such a cell
+    seconds: float = 0.02  # of a prompt, besides what networks read: so that progress knows what is slow
     has_epochs: bool = False  # among which `--select dev` can choose

@@ -36,5 +36,6 @@ METHOD = Method(
     options=("words", "weights", "normalize"),
     settings=lambda asked, task: {"words": asked.search.words or 8, "normalize": asked.search.normalize},
     build=build,
+    seconds=0.05,
     variants=({},),
 )

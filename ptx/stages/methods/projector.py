@@ -73,5 +73,6 @@ METHOD = Method(
     needs=("prompts", "words"),
     settings=lambda asked, task: SETTINGS | {"seed": asked.seed, "select": asked.search.select},
     build=build,
+    seconds=3.0,
     has_epochs=True,
 )

@@ -122,6 +122,7 @@ METHOD = Method(
     given=_given,
     from_text=True,
     build=build,
+    seconds=0.5,
     variants=(
         *({"map": "relative", "length": length} for length in LENGTHS),
         *({"map": "top-k", "top_k": "8192", "length": length} for length in LENGTHS[1:]),

@@ -139,12 +139,12 @@ def test_the_plan_fits_80_columns_and_says_what_is_not_known() -> None:
 
 def test_a_dry_run_plans_with_a_model_that_is_not_here(ptx, tiny, monkeypatch) -> None:
     """Its keys are those of nothing, and are not shown; a run, or a name that means nothing, is refused as ever."""
-    from ptx.lms import hub, models
+    from ptx.lms import hub
 
     def offline(repo: str, revision: str) -> None:
         raise hub.OutOfReach(f"{repo} is not here", "get it")
 
-    monkeypatch.setattr(models.hub, "fetch_config", offline)
+    monkeypatch.setattr(hub, "fetch_config", offline)
     args = ["tune", "--model", "bert-base", "--tasks", "P138", *FAST]
     dry = ptx(*args, "--dry-run")
     assert dry.code == 0, dry.err

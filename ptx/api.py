@@ -233,7 +233,7 @@ def predict(
 
     subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
     if not subjects:
-        raise UsageError("no subjects", 'give them first: predict("Dante", target=..., prompt=...)')
+        raise UsageError("no subjects", 'give them first: predict("Anémone", target=..., prompt=...)')
     session = _session(locals())
     return _frame(session.predict(target, str(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
 

@@ -48,7 +48,7 @@ EXAMPLES = (
     ("table", results.table, "--format md --output results.md"),
     ("run", results.run, "table3"),
     ("recipe", results.recipe, "table3"),
-    ("predict", prompts.predict, '--target albert-micro --prompt KEY "Dante"'),
+    ("predict", prompts.predict, '--target albert-micro --prompt KEY "Anémone"'),
     ("models", models, ""),
     ("words", words, "--models bert-micro,roberta-micro good bad excellent"),
     ("suites", suites, "facts"),

@@ -167,8 +167,8 @@ def upgrade(
     command = Command(common)
     asked = SearchConfig(inputs=inputs, texts=texts, candidates=candidates)
     done = command.session.upgrade(
-        adapter, to, asked, base=base, suite=named(suite, reading), task=task, gradients=gradients, to=format, output=output,
-        check=check, anyway=anyway,
+        adapter, to, asked, base=base, suite=named(suite, reading), task=task, gradients=gradients, to=format,
+        output=output, check=check, anyway=anyway,
     )  # fmt: skip
     if common.dry_run:
         command.report(done.built)
@@ -228,5 +228,5 @@ def predict(
         except UnicodeDecodeError as error:
             raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
     if not subjects:
-        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
+        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Anémone"')
     command.out.rows(command.session.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors))

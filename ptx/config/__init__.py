@@ -301,7 +301,7 @@ class ReadingConfig:
         "",
         "What the columns of your facts are called, as subject=country,object=capital; also task, split and template.",
     )
-    template: str = option("", "The manual template, as \"[X]'s capital is [Y].\", in place of any that the suite has.")
+    template: str = option("", 'The manual template, as "[X]\'s capital is [Y].", in place of any that the suite has.')
     limit: int | None = option(None, "At most so many facts of each split of a task, for a quick look.", at_least=1)
 
     def __post_init__(self) -> None:

@@ -119,7 +119,8 @@ def _source(artifact: Artifact) -> Step:
         raise PtxError(
             f"{artifact.key[:12]} was itself found by a search, for {labels['target']}",
             f"import it first: ptx import {artifact.path / 'prompt.safetensors'} --model {labels['target']} "
-            f"--task {labels['task']} --suite {shlex.quote(labels['suite'])} --layout {layout_of(artifact) or 'postfix'}",
+            f"--task {labels['task']} --suite {shlex.quote(labels['suite'])} "
+            f"--layout {layout_of(artifact) or 'postfix'}",
         )
     model = resolve(labels["model"])
     again = f"ptx tune --model {model.name} --suite {shlex.quote(labels['suite'])} --tasks {labels['task']}"

@@ -53,7 +53,7 @@ def _checked(reading: ReadingConfig) -> ReadingConfig:
     columns_of(reading.columns)
     text = reading.template
     if text and not text.count("[X]") == text.count("[Y]") == 1:
-        hint = "write it like --template \"[X]'s capital is [Y].\""
+        hint = 'write it like --template "[X]\'s capital is [Y]."'
         raise UsageError(f"the template {shown(text)!r} needs one [X] and one [Y]", hint)
     return reading
 

@@ -42,9 +42,7 @@ class Source:
         return list(self.splits.values()) or [self.path]
 
 
-def read_folder(
-    folder: Path, *, split: bool = False, bad: Bad = refuse, columns: Columns = USUAL
-) -> Iterator[Task]:
+def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse, columns: Columns = USUAL) -> Iterator[Task]:
     """One task a relation. Files without splits are test facts, or with `split` train, dev and test facts by hash.
 
     `bad`: see lines.py. Raises PtxError if there is no task, or there are two of one name.

@@ -91,7 +91,9 @@ def test_columns_by_their_own_names(capitals: Path, tmp_path: Path) -> None:
         task = one_task(f"{capitals}?columns=subject={subject},object=capital")
         assert task.digest(*SPLITS) == one_task(str(renamed)).digest(*SPLITS)
         assert sorted(facts(task)) == sorted(PAIRS)
-    lines = "".join(json.dumps({"c": s, "k": [o, "x"], "r": "T", "t": TEMPLATE, "part": "dev"}) + "\n" for s, o in PAIRS)
+    lines = "".join(
+        json.dumps({"c": s, "k": [o, "x"], "r": "T", "t": TEMPLATE, "part": "dev"}) + "\n" for s, o in PAIRS
+    )
     (tmp_path / "a.jsonl").write_text(lines)
     task = one_task(f"{tmp_path}/a.jsonl?columns=subject=c,object=k,task=r,template=t,split=part")
     assert (task.name, task.template, len(task.splits["dev"])) == ("T", TEMPLATE, len(PAIRS))
@@ -110,7 +112,11 @@ def test_columns_of_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message", "hint"),
     [
-        ("subject=Land,object=capital", "capitals.csv:1: no column 'Land' in Country, capital, notes", "--columns says"),
+        (
+            "subject=Land,object=capital",
+            "capitals.csv:1: no column 'Land' in Country, capital, notes",
+            "--columns says",
+        ),
         ("subject=Country,object=capital,task=t", "capitals.csv:1: no column 't' in Country", "--columns says"),
         ("", "capitals.csv:1: no column 'sub_label' in Country", "--columns subject=NAME,object=NAME"),
         ("subject", "--columns: 'subject' does not say what a column is called", "there are subject, object, task"),

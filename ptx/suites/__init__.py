@@ -87,7 +87,7 @@ def _whole(name: str) -> Suite:
 
 
 def read_suite(name: str, bad: Callable[[PtxError], None] = refuse) -> Suite:
-    """The same, not remembered; records that cannot be read go to `bad`, or the first of them is the end (see lines.py).
+    """The same, not remembered; records that cannot be read go to `bad`, or else the first of them is the end.
 
     What the readers remark is in the suite, or in the notes of the error that ended them.
     """

@@ -42,9 +42,7 @@ def test_the_whole_path(ptx, tmp_path) -> None:
     assert "P138" in ptx("table", "--by", "task").out
     assert ptx("table", "--output", "t.md", "--format", "md").code == 0
     assert "| method |" in (tmp_path / "t.md").read_text()
-    answers = ptx(
-        "predict", "--target", "albert-micro", "--prompt", line["key"], "Anémone", "--top", "3", "--json"
-    ).lines
+    answers = ptx("predict", "--target", "albert-micro", "--prompt", line["key"], "Dante", "--top", "3", "--json").lines
     assert [a["rank"] for a in answers] == [1, 2, 3]
     assert 0 < answers[0]["probability"] <= 1
     file = str(Path(line["path"]) / "prompt.safetensors")

@@ -79,7 +79,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 @command
 def tune(
     *, model: str = "", models: Names = "", space: Literal["vectors", "words"] = "vectors", anchors: File = "",
-    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
@@ -104,7 +105,8 @@ def anchors(
 @command
 def encode(
     *, model: str = "", prompt: Names = "", anchors: File = "",
-    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
@@ -120,7 +122,8 @@ def encode(
 @command
 def search(
     *, target: str, sources: Names = "", method: str = "relative", prompt: Names = "", anchors: File = "",
-    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
@@ -144,7 +147,8 @@ def search(
 @command
 def eval(
     *, target: str, sources: Names = "", method: str | None = None, prompt: Names = "", anchors: File = "",
-    suite: File = "facts", tasks: Names = "", truncate: bool = False, strict: bool = False, prompt_length: int = 5,
+    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
@@ -229,15 +233,16 @@ def predict(
 
     subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
     if not subjects:
-        raise UsageError("no subjects", 'give them first: predict("Dante", target=..., prompt=...)')
+        raise UsageError("no subjects", 'give them first: predict("Anémone", target=..., prompt=...)')
     session = _session(locals())
     return _frame(session.predict(target, str(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
 
 
 @command
 def upgrade(
-    adapter: File, *, to: str, base: str = "", task: str = "", suite: File = "", inputs: File = "", texts: File = "",
-    candidates: Names = "", gradients: bool = False,
+    adapter: File, *, to: str, base: str = "", task: str = "", suite: File = "", columns: Names = "",
+    template: str = "", limit: int | None = None, inputs: File = "", texts: File = "", candidates: Names = "",
+    gradients: bool = False,
     format: Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"] | None = None,
     output: File | None = None, check: float | None = None, anyway: bool = False,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
@@ -251,7 +256,7 @@ def upgrade(
     asked = SearchConfig(inputs=str(inputs), texts=str(texts), candidates=text_of(candidates))
     session = _session(locals())
     done = session.upgrade(
-        str(adapter), to, asked, base=base, suite=str(suite), task=task, gradients=gradients, to=format,
+        str(adapter), to, asked, base=base, suite=session.settings.suite, task=task, gradients=gradients, to=format,
         output=None if output is None else Path(output), check=check, anyway=anyway,
     )  # fmt: skip
     if done.doubt is not None:

@@ -39,7 +39,7 @@ def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int =
     from ptx.results.collect import result_of
     from ptx.results.shown import tables_shown
 
-    session = Session(common, reporter, SuiteConfig(recipe.variants[0].suite, ",".join(recipe.tasks)))
+    session = Session(common, reporter, SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(recipe.tasks)))
     planned: dict[int, list[Planned]] = {}
     cost, missing = said(recipe, common.device, seeds)
     if cost:

@@ -32,6 +32,7 @@ from ptx.stages.methods import method_named
 from ptx.stages.search import check_options
 from ptx.stages.settings import Settings
 from ptx.stages.tune import TRY, tune_step
+from ptx.suites.asked import named
 
 if TYPE_CHECKING:
     from ptx.paper.claims import Claim
@@ -52,13 +53,14 @@ class Session:
         gguf.keep_in(self.store, reporter.message)
         absent_will_do(common.dry_run)
         suite = suite or SuiteConfig()
+        name = named(suite.suite, suite)
         more: dict[str, Any] = {"seed": common.seed, "dtype": common.dtype, **configs}
         if "tune" in configs:
-            more["initial"] = warm.initial(configs["tune"].init, suite.suite, self.store, self.tell)
+            more["initial"] = warm.initial(configs["tune"].init, name, self.store, self.tell)
         tasks = tuple(listed(suite.tasks))
         flags: dict[str, Any] = {"truncate": suite.truncate, "strict": suite.strict}
         once = functools.cache(reporter.warn)
-        self.settings = Settings(suite.suite, tasks, tell=once, **flags, **more)
+        self.settings = Settings(name, tasks, tell=once, **flags, **more)
 
     def tune(self, model: str, models: Sequence[str] = (), space: str = "vectors", anchors: str = "") -> Built:
         """One prompt a task, for one model; or in the space of words, for several at once."""

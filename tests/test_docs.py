@@ -267,10 +267,31 @@ def test_no_document_installs_the_other_package_or_an_unknown_extra() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     texts = [path.read_text("utf-8") for path in [ROOT / "pyproject.toml", *ROOT.glob("ptx/**/*.py")]]
     for text in [*DOCUMENTS.values(), *texts]:
-        assert not re.search(r"pip install (-\S+ )*ptx\b(?!-prompts)", text)
+        assert not re.search(r"pip install [^\n`&]*\bptx\b", text)  # ptx-prompts is in no index, and ptx is another
     wanted = {extra for text in DOCUMENTS.values() for extra in re.findall(r"'(?:\.|ptx-prompts)\[(\w+)\]'", text)}
     assert {"dev", "figures", "data", "tokenizers"} <= wanted
     assert wanted <= extras.keys()
+
+
+def test_the_other_program_of_this_name_is_no_trap() -> None:
+    """GNU coreutils has a ptx: README says so, and there is a second name, which runs the same."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    assert scripts["ptx"] == scripts["ptx-prompts"] == "ptx.__main__:main"
+    for needed in ("GNU coreutils has a `ptx` too", "`python -m ptx`", "`ptx-prompts`", "CUDA build of PyTorch"):
+        assert needed in README
+
+
+def test_the_example_is_a_test_fact_that_the_documents_share() -> None:
+    """tests/cli/test_cli.py asks models for it."""
+    from ptx.suites import load_suite
+
+    (found,) = re.findall(r"a fact such as \*(\S+), ([a-z ]+): (\S+)\*", README)
+    subject, title, answer = found
+    (task,) = [task for task in load_suite("facts").tasks if task.label == title]
+    assert (subject, answer) in {(fact.subject, fact.object) for fact in task.splits["test"]}
+    asked = [line for _, line in shown_commands() if line.startswith("ptx predict") and "--file" not in line]
+    assert all(shlex.split(line)[-1] == subject for line in asked)
+    assert len(asked) >= 3
 
 
 def test_the_citation_is_of_this_version() -> None:

@@ -1,7 +1,7 @@
 """The command line: parse, call the session, show. Heavy imports stay inside the commands, so that --help is quick.
 
-Commands, a file a noun: transfer (tune to eval), results (table, run, recipe), prompts, models, cache, data. Around
-them: main (the whole), options (what is given), command, show, output and progress (what is said), interrupts.
+Commands, a file a noun: transfer (tune to eval), results (table, run, recipe), prompts, models, suites, cache, data.
+Around them: main (the whole), options (what is given), command, show, output and progress (what is said), interrupts.
 """
 
 from typing import Any

@@ -7,7 +7,7 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import expand
-from ptx.config import CommonConfig, names_in
+from ptx.config import CommonConfig, ReadingConfig, names_in
 from ptx.errors import PtxError
 
 data_app = typer.Typer(help="Check a suite before anything runs, and fetch published data.", no_args_is_help=True)
@@ -18,6 +18,7 @@ MOST = 20  # files that a remark names, without -v
 @expand
 def check(
     suite: Annotated[str, typer.Argument(help="A suite, as --suite takes it: a folder, a file, hf:NAME, ...")],
+    reading: ReadingConfig,
     common: CommonConfig,
     models: Annotated[
         str, typer.Option(help="Models, comma-separated, whose words objects must be; the zoo's masked LMs by default.")
@@ -29,13 +30,19 @@ def check(
     """Say what would be used of a suite and what dropped, and why. Exit 1 if a line cannot be read."""
     from ptx.stages.anchors import allowed_words
     from ptx.suites import read_suite, together
-    from ptx.suites.check import Problems, examine, summary
-    from ptx.suites.lines import words_of
+    from ptx.suites.asked import named
+    from ptx.suites.check import examine, summary
+    from ptx.suites.lines import Problems, words_of
 
     command = Command(common)
     out = command.out
     problems = Problems()
-    found = read_suite(suite, problems.add)
+    suite = named(suite, reading)
+    try:
+        found = read_suite(suite, problems.add)
+    except PtxError as error:
+        problems.add(error)
+        raise problems.together(suite) from None
     allowed, whose = allowed_words(names_in(models), words_of(anchors) if anchors else [], keep=keep_words)
     remarks = together(found.remarks, MOST if not common.verbose else len(found.remarks))
     for text in [] if common.json else remarks:

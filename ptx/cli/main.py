@@ -7,8 +7,9 @@ import typer
 from ptx.cli import prompts, results, transfer
 from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
-from ptx.cli.models import models
+from ptx.cli.models import models, words
 from ptx.cli.options import Group, expand
+from ptx.cli.suites import suites
 
 app = typer.Typer(
     cls=Group,
@@ -47,8 +48,10 @@ EXAMPLES = (
     ("table", results.table, "--format md --output results.md"),
     ("run", results.run, "table3"),
     ("recipe", results.recipe, "table3"),
-    ("predict", prompts.predict, '--target albert-micro --prompt KEY "Dante"'),
+    ("predict", prompts.predict, '--target albert-micro --prompt KEY "Anémone"'),
     ("models", models, ""),
+    ("words", words, "--models bert-micro,roberta-micro good bad excellent"),
+    ("suites", suites, "facts"),
     ("inspect", prompts.inspect, "KEY --top 10"),
     ("import", prompts.import_prompt, "prompt_vecs.npy --model bert-base --task P17"),
     ("export", prompts.export, "KEY --to peft --output adapter"),

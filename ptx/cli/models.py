@@ -1,7 +1,12 @@
-"""`ptx models`: what the names of models mean."""
+"""`ptx models` and `words`: what the names of models mean, and which words are one token there."""
+
+from typing import Annotated
+
+import typer
 
 from ptx.cli.command import Command
-from ptx.config import CommonConfig
+from ptx.config import CommonConfig, names_in
+from ptx.errors import UsageError
 
 
 def models(common: CommonConfig) -> None:
@@ -9,3 +14,25 @@ def models(common: CommonConfig) -> None:
     from ptx.lms.catalogue import catalogue
 
     Command(common).out.rows(catalogue())
+
+
+def words(
+    labels: Annotated[list[str], typer.Argument(help="Words, such as labels or objects.", metavar="WORD...")],
+    models: Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)],
+    common: CommonConfig,
+) -> None:
+    """Say which words are one token in every model, as answers and label words must be.
+
+    For each model "yes", the tokens that a word is, or which other word is the same token.
+    """
+    from ptx.lms.embeddings import tokenizer_of
+    from ptx.lms.models import resolve
+    from ptx.transfer.words import spellings
+
+    if not (names := list(dict.fromkeys(names_in(models)))):
+        raise UsageError("--models names no model", "write it like --models bert-micro,roberta-micro")
+    asked = list(dict.fromkeys(labels))
+    found = {name: spellings(tokenizer_of(resolve(name, tokenizer_only=True)), asked) for name in names}
+    rows = [{"word": word, **{name: own[word] for name, own in found.items()}} for word in asked]
+    good = {row["word"]: all(row[name] == "yes" for name in names) for row in rows}
+    Command(common).out.rows([{**row, "all": "yes" if good[row["word"]] else "no"} for row in rows])

@@ -8,7 +8,7 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.transfer import Anchors, PromptOption, Target
-from ptx.config import CommonConfig, Layout
+from ptx.config import CommonConfig, Layout, ReadingConfig
 from ptx.errors import PtxError, UsageError
 
 Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai", "words"]
@@ -25,6 +25,7 @@ def import_prompt(
             show_default=False,
         ),
     ],
+    reading: ReadingConfig,
     common: CommonConfig,
     model: Annotated[str, typer.Option(help="The model it was tuned on, if the file does not say.")] = "",
     task: Annotated[str, typer.Option(help="The task it is for, if the file does not say.")] = "",
@@ -47,9 +48,10 @@ def import_prompt(
 ) -> None:
     """Store a prompt from a file so that it can be encoded, searched with and evaluated like a tuned one."""
     from ptx.prompts.imported import import_steps
+    from ptx.suites.asked import named
 
     command = Command(common)
-    said = {"model": model, "suite": suite, "layout": layout, "unchecked": unchecked}
+    said = {"model": model, "suite": named(suite, reading), "layout": layout, "unchecked": unchecked}
     steps = list(import_steps(file, command.out, task=task, format=format, rows=rows, **said))
     command.session.keep_to(steps)
     command.finish(command.session.build("tune", steps))
@@ -116,6 +118,7 @@ def upgrade(
         ),
     ],
     to: Annotated[str, typer.Option(help="The model that it is to be for.", metavar="MODEL", show_default=False)],
+    reading: ReadingConfig,
     common: CommonConfig,
     base: Annotated[
         str, typer.Option("--from", help="Its own model, or a copy of it, where the name in ADAPTER is of no use.")
@@ -159,12 +162,13 @@ def upgrade(
 ) -> None:
     """Carry a prompt over to another model, a new version of its own say, with what is to be expected of it."""
     from ptx.config import SearchConfig
+    from ptx.suites.asked import named
 
     command = Command(common)
     asked = SearchConfig(inputs=inputs, texts=texts, candidates=candidates)
     done = command.session.upgrade(
-        adapter, to, asked, base=base, suite=suite, task=task, gradients=gradients, to=format, output=output,
-        check=check, anyway=anyway,
+        adapter, to, asked, base=base, suite=named(suite, reading), task=task, gradients=gradients, to=format,
+        output=output, check=check, anyway=anyway,
     )  # fmt: skip
     if common.dry_run:
         command.report(done.built)
@@ -224,5 +228,5 @@ def predict(
         except UnicodeDecodeError as error:
             raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
     if not subjects:
-        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Dante"')
+        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Anémone"')
     command.out.rows(command.session.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors))

@@ -96,5 +96,5 @@ def eval(
     """Score prompts on a target: accuracy (P@1) per task, and on average."""
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
     named = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
-    on = suite.suite if named and prompt else ""
+    on = command.session.settings.suite if named and prompt else ""
     command.finish(command.session.eval(target, names_in(sources), method, prompt, anchors, on=on))

@@ -294,12 +294,27 @@ class EvalConfig:
 
 
 @dataclass(frozen=True)
-class SuiteConfig:
+class ReadingConfig:
+    """How a suite is read. It is part of the suite's name (suites/asked.py); keys have what it makes of the facts."""
+
+    columns: str = option(
+        "",
+        "What the columns of your facts are called, as subject=country,object=capital; also task, split and template.",
+    )
+    template: str = option("", 'The manual template, as "[X]\'s capital is [Y].", in place of any that the suite has.')
+    limit: int | None = option(None, "At most so many facts of each split of a task, for a quick look.", at_least=1)
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+@dataclass(frozen=True)
+class SuiteConfig(ReadingConfig):
     """Which tasks to work on."""
 
     suite: str = option(
         "facts",
-        "An embedded suite, a folder or file of your own, split:FOLDER (LAMA's test files, split by a hash), "
+        "An embedded suite, a folder or file of your own, split:FOLDER or split:FILE (a test set, split by a hash), "
         "sst2:FOLDER, dbpedia:FOLDER, or hf:NAME.",
     )
     tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")

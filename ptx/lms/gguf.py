@@ -25,7 +25,7 @@ from ptx.files import State, changed, digest_of, state
 ENDING = ".gguf"
 MAGIC = b"GGUF"
 NEEDED = ("gguf", "accelerate")  # accelerate: transformers refuses to read a GGUF file without it
-EXTRA = "pip install 'ptx-prompts[gguf]'"
+EXTRA = f"run `pip install {' '.join(NEEDED)}`"
 WHOLE = "give the model that it was made from, or another GGUF file of it"
 PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 BLOCK = re.compile(r"blk\.(\d+)\.")

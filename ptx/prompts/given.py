@@ -1,6 +1,7 @@
 """Prompts that the user names: what KEY_OR_FILE means, whether the prompt fits a model, and what is made of it."""
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,11 @@ def _source(artifact: Artifact) -> Step:
         raise PtxError(
             f"{artifact.key[:12]} was itself found by a search, for {labels['target']}",
             f"import it first: ptx import {artifact.path / 'prompt.safetensors'} --model {labels['target']} "
-            f"--task {labels['task']} --suite {labels['suite']} --layout {layout_of(artifact) or 'postfix'}",
+            f"--task {labels['task']} --suite {shlex.quote(labels['suite'])} "
+            f"--layout {layout_of(artifact) or 'postfix'}",
         )
     model = resolve(labels["model"])
-    again = f"ptx tune --model {model.name} --suite {labels['suite']} --tasks {labels['task']}"
+    again = f"ptx tune --model {model.name} --suite {shlex.quote(labels['suite'])} --tasks {labels['task']}"
     check_fits(artifact, model, f"tune it again: {again}")
     return dataclasses.replace(stored_step(artifact), models=(model,), task=task_of(artifact))
 

@@ -17,6 +17,7 @@ from ptx.lms.meaning import meaning
 from ptx.stages.settings import some
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task, load_suite
+from ptx.suites.asked import parted
 from ptx.suites.hub import PREFIX
 
 Tasks = tuple[Task, Task]  # as it is, and with `--truncate`, of which labels say nothing
@@ -107,7 +108,7 @@ class _Look:
 
 def _suite(name: str) -> Mapping[str, Tasks] | None:
     """The tasks of a suite as it is now; None if there is none here, or a network would be asked."""
-    _, remote, data_set = name.partition(PREFIX)
+    _, remote, data_set = parted(name)[0].partition(PREFIX)
     if remote and not os.path.isdir(data_set):
         return None
     try:

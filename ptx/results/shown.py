@@ -14,6 +14,9 @@ from ptx.results.now import current
 from ptx.results.sheet import Page, render_pages
 from ptx.results.table import tables
 from ptx.stages.table import FILE, keep
+from ptx.suites import SPLITS
+
+PROMPTS = ("tune", "portable", "search")  # the stages that make them
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,19 @@ def cached_tables(store: Store, *, split: str, by: str) -> Shown:
     """All evaluations in the cache on one split, of what their names mean now. Raises PtxError if there are none."""
     found = [result.artifact for result in collect.collect(store, split=split)]
     if not found:
-        raise PtxError(f"no {split} evaluations in {store.root}", "run `ptx run demo`")
+        raise PtxError(f"no {split} evaluations in {store.root}", _instead(split, store))
     results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
     names = [name for result in results for name in (*result.labels["sources"], result.labels["target"])]
     return tables_shown(results, store, by=by).noted(same(names))
+
+
+def _instead(split: str, store: Store) -> str:
+    """What there is to show, or to do with what is there, in a cache without evaluations on a split."""
+    counts = {other: len(collect.collect(store, split=other)) for other in SPLITS if other != split}
+    if others := [f"{count} on {other} (`ptx table --split {other}`)" for other, count in counts.items() if count]:
+        return f"there are evaluations {' and '.join(others)}; `ptx eval --split {split}` makes more"
+    prompts = [f"{count} of {stage}" for stage in PROMPTS if (count := sum(1 for _ in store.entries(stage)))]
+    return f"there are prompts ({', '.join(prompts)}), which `ptx eval` scores" if prompts else "run `ptx run demo`"
 
 
 def cached_curves(store: Store) -> Shown:

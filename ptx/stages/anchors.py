@@ -14,7 +14,7 @@ from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.files import changed
 from ptx.lms.models import Model, anchor_models, resolve
-from ptx.stages.settings import Settings
+from ptx.stages.settings import Settings, some
 from ptx.suites.lines import words_of
 
 FILE = "words.csv"
@@ -106,15 +106,14 @@ def same_words(anchors: Step, models: Sequence[str], settings: Settings) -> Step
 
 
 def allowed_words(models: Sequence[str], words: Sequence[str] = (), *, keep: bool = False) -> tuple[set[str], str]:
-    """The words that predictions would be restricted to in commands that name these models, and whose they are."""
+    """The words (of `words`, if given) that these models share, by default the zoo's masked LMs, and whose they are."""
     from ptx.lms.embeddings import tokenizer_of
     from ptx.transfer import words as shared
 
-    names, description = anchor_models(models)
-    if words:  # as --anchors FILE does, for the models of the command alone
-        names, description = (list(models) or names), "the word file and " + ("the models" if models else description)
+    names, whose = (list(models), "") if models else anchor_models(models)
+    whose = f"{'the word file and ' * bool(words)}{whose + ': ' if whose else ''}{some(names)}"
     tokenizers = [tokenizer_of(resolve(name, tokenizer_only=True)) for name in names]
-    return set(shared.shared_words(tokenizers, list(words), keep=keep)), description
+    return set(shared.shared_words(tokenizers, list(words), keep=keep)), whose
 
 
 def read_words(step: Step, store: Store) -> list[str]:

@@ -63,6 +63,10 @@ class Settings:
         missing = [task.name for task in chosen if task not in usable]
         if missing and (self.tasks or not usable):
             hint = "choose other --tasks or another --split"
+            if {*splits} - {self.eval.split}:
+                hint += (
+                    ", or give some facts those splits; without a column split, a hash of the subject gives all three"
+                )
             if not any(task.splits["train"] for task in chosen):
                 hint = f"tune on a suite with train facts and add --on {self.suite}, or use {SPLIT}{self.suite}"
             raise PtxError(f"{some(missing)} of suite {self.suite}: no facts in {' or '.join(splits)}", hint)

@@ -2,27 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from ptx.errors import PtxError
 from ptx.suites import SPLITS, Fact, Suite
 
 EXAMPLES = 3
-KEPT = 100  # problems that are remembered; the rest is counted
-
-
-@dataclass
-class Problems:
-    """Lines that cannot be read, as the readers report them (see suites/lines.py)."""
-
-    count: int = 0
-    first: list[PtxError] = field(default_factory=list)
-
-    def add(self, error: PtxError) -> None:
-        self.count += 1
-        if len(self.first) < KEPT:
-            self.first.append(error)
 
 
 def examine(suite: Suite, allowed: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Reader of classification suites: texts with labels, as a TOML file describes them (see description.py)."""
 
-import itertools
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -9,10 +8,10 @@ from ptx.errors import PtxError, shown
 from ptx.suites.description import Keys, read_description
 from ptx.suites.folders import LEFT_OUT
 from ptx.suites.hub import read_dataset
-from ptx.suites.lines import Bad, Remark, refuse
+from ptx.suites.lines import Bad, NoRows, Remark, refuse
 from ptx.suites.reading import FORMATS, form_of, read_rows
 from ptx.suites.rows import Row, spelled
-from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
+from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share, spread
 from ptx.suites.watched import looked_at
 
 PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
@@ -62,15 +61,6 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
     return Task(name, keys.title or name, keys.template, facts, labels=tuple(dict.fromkeys(keys.bare.values())))
 
 
-def spread(facts: Iterable[Fact], limit: int) -> list[Fact]:
-    """At most `limit` facts, in whatever order: the first by a hash of the text, taken from each label in turn."""
-    by_label: dict[str, list[Fact]] = {}
-    for fact in sorted(facts, key=lambda fact: share(fact.subject)):
-        by_label.setdefault(fact.object, []).append(fact)
-    turns = itertools.zip_longest(*(group for _, group in sorted(by_label.items())))
-    return list(itertools.islice((fact for turn in turns for fact in turn if fact is not None), limit))
-
-
 def distributed_folder(preset: str) -> Path:
     """The folder of a preset's data, by its distributed name in the working directory. Raises PtxError without it."""
     folder = Path(read_description(PRESETS[preset]).folder)
@@ -105,7 +95,7 @@ def _facts(
             else:
                 yield fact
     if empty:
-        bad(PtxError(f"{source}: no texts", "check that the file is complete"))
+        bad(NoRows(f"{source}: no texts", "check that the file is complete"))
 
 
 def _fact(keys: Keys, description: Path, row: Row) -> Fact:

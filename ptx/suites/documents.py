@@ -48,8 +48,8 @@ def parquet_rows(path: Path, hint: str) -> Generator[Row, None, None]:
     try:
         import pyarrow.parquet
     except ImportError:
-        extra = "pip install 'ptx-prompts[data]', or save it as CSV or JSON lines"
-        raise PtxError(f"{path}: Parquet needs the pyarrow library", extra) from None
+        hint = "run `pip install pyarrow`, or save it as CSV or JSON lines"
+        raise PtxError(f"{path}: Parquet needs the pyarrow library", hint) from None
     number = 0
     looked_at(path)
     try:

@@ -1,24 +1,27 @@
 """Facts, and the reader of one file of them, of any form (see reading.py).
 
 A task is a relation with (subject, object) facts in a train, dev and test split, and a manual template. The columns
-are sub_label, obj_label and optionally task, split and template. Folders in LAMA's layouts: see lama.py.
+are sub_label, obj_label and optionally task, split and template, or what the user says (`Columns`). Folders in LAMA's
+layouts: see lama.py.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from ptx.errors import PtxError
-from ptx.suites.lines import Bad, Remark, refuse
+from ptx.suites.lines import Bad, NoRows, Remark, refuse
 from ptx.suites.reading import form_of, read_rows, stem_of
 from ptx.suites.rows import Row, each
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 
-COLUMNS = ("sub_label", "obj_label")
-OPTIONAL = ("task", "split", "template")
-HINT = "rename the columns of subjects and of answers to sub_label and obj_label"
+HINT = (
+    "rename the columns of subjects and of answers to sub_label and obj_label, or name them as they are: --columns "
+    "subject=NAME,object=NAME"
+)
 DEFAULT_SPLIT = ((0.6, "train"), (0.8, "dev"), (1.0, "test"))
+BY_HASH = ""  # the split of a fact that is given one when all facts of its task are known
 # What files and data sets call the splits, the field's first choice first; SST-2's dev file is validation on the hub.
 SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
@@ -26,35 +29,66 @@ SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in name
 Placed = tuple[str, str, Fact]  # task, split, fact
 
 
-def read_file(path: Path, relations: Mapping[str, Row], bad: Bad = refuse) -> Iterator[Task]:
-    """The tasks of one file; `relations` has templates by task, for rows that bring none. `bad`: see lines.py.
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of facts are called."""
+
+    subject: str = "sub_label"
+    object: str = "obj_label"
+    task: str = "task"
+    split: str = "split"
+    template: str = "template"
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Those without which a row is no fact: the first two, and others that the user named."""
+        others = (own.name for own in fields(self)[2:] if getattr(self, own.name) != own.default)
+        return (self.subject, self.object, *(getattr(self, name) for name in others))
+
+    @property
+    def hint(self) -> str:
+        return HINT if self == USUAL else f"--columns says that each row has {' and '.join(self.needed)}"
+
+
+USUAL = Columns()
+
+
+def read_file(
+    path: Path, relations: Mapping[str, Row], bad: Bad = refuse, columns: Columns = USUAL, *, split: bool = False
+) -> Iterator[Task]:
+    """The tasks of one file; `relations` has templates by task, for rows that bring none. `bad`: see lines.py. With
+    `split`, all facts are split by a hash, though rows say that they are of one split.
 
     Raises PtxError for a file without facts.
     """
-    return tasks_of(fact_rows(path, bad), stem_of(path), str(path), relations, bad)
+    rows = fact_rows(path, bad, columns)
+    rows = _of_one_split(rows, columns, path) if split else rows
+    return tasks_of(rows, stem_of(path), str(path), relations, bad, columns)
 
 
 def tasks_of(
-    rows: Generator[Row, None, None], default: str, source: str, relations: Mapping[str, Row], bad: Bad = refuse
-) -> Iterator[Task]:
+    rows: Generator[Row, None, None], default: str, source: str, relations: Mapping[str, Row], bad: Bad = refuse,
+    columns: Columns = USUAL,
+) -> Iterator[Task]:  # fmt: skip
     """The tasks that rows of facts belong to, `default` where they name none. A row without a split gets one by hash.
 
     Raises PtxError, naming `source`, if there is no row.
     """
-    tasks = by_task(place(rows, default, bad=bad))
+    tasks = by_task(place(rows, default, bad=bad, columns=columns))
     if not tasks:
-        bad(PtxError(f"{source}: no facts", "check that the file is complete"))
+        bad(NoRows(f"{source}: no facts", "check that the file is complete"))
     for name, found in tasks.items():
         yield make_task(name, found, relations.get(name))
 
 
-def fact_rows(path: Path, bad: Bad = refuse) -> Generator[Row, None, None]:
+def fact_rows(path: Path, bad: Bad = refuse, columns: Columns = USUAL) -> Generator[Row, None, None]:
     """The rows of a file of facts; those that lack a subject or an object go to `bad`.
 
     Programs that write tables put a field with quotes into quotes, and double those that it has. In TSV files, where
     quotes are no signs (GLUE's), a field that looks like that is taken for it.
     """
-    rows = read_rows(path, COLUMNS, hint=HINT, optional=OPTIONAL, bad=bad)
+    optional = (columns.task, columns.split, columns.template)
+    rows = read_rows(path, columns.needed, hint=columns.hint, optional=optional, bad=bad)
     if form_of(path) != ".tsv":
         yield from rows
         return
@@ -64,6 +98,19 @@ def fact_rows(path: Path, bad: Bad = refuse) -> Generator[Row, None, None]:
             if values != row.values:
                 bad(Remark(str(path), "fields in quotes, with doubled quotes in them, are read as in CSV"))
             yield replace(row, values=values)
+
+
+def _of_one_split(rows: Generator[Row, None, None], columns: Columns, path: Path) -> Generator[Row, None, None]:
+    """Rows without the split that they say. Raises PtxError if they say several."""
+    said: set[str] = set()
+    with closing(rows):
+        for row in rows:
+            if value := row.values.get(columns.split):
+                said.add(str(value))
+            if len(said) > 1:
+                hint = "leave out split: in front of it, or remove that column to have all facts split by a hash"
+                raise PtxError(f"{path} has a column {columns.split!r} that tells facts apart already", hint)
+            yield replace(row, values={**row.values, columns.split: None})
 
 
 def unquoted(field: str) -> str:
@@ -77,17 +124,18 @@ def place(
     default: str,
     *,
     split: str | None = None,
-    otherwise: Callable[[Fact], str] | None = None,
+    otherwise: str = BY_HASH,
     bad: Bad = refuse,
+    columns: Columns = USUAL,
 ) -> Iterator[Placed]:
-    """Task, split and fact of each row: the task is `default`, and the split `otherwise(fact)`, by hash by default,
-    where a row does not say.
+    """Task, split and fact of each row: the task is `default`, and the split `otherwise`, where a row does not say.
 
     In a file of a `split`, a row that says another one goes to `bad`, as does one that is no fact.
     """
 
     def placed(row: Row) -> Placed:
-        name, said, fact = row.optional("task") or default, row.optional("split"), fact_of(row)
+        name, said = row.optional(columns.task) or default, row.optional(columns.split)
+        fact = fact_of(row, columns)
         check_task_name(name, row.where)
         if split is not None:
             if said is not None and SPLIT_OF.get(said, said) != split:
@@ -95,7 +143,7 @@ def place(
             return name, split, fact
         if said is not None and said not in SPLITS:
             raise PtxError(f"{row.where}: unknown split {said[:60]!r}", f"use {', '.join(SPLITS)}")
-        return name, said or (otherwise or split_by_hash)(fact), fact
+        return name, said or otherwise, fact
 
     return each(rows, placed, bad)
 
@@ -121,7 +169,7 @@ def make_task(name: str, placed: Iterable[tuple[str, Fact]], relation: Row | Non
         title, usual = relation.optional("label") or name, relation.optional("template")
     template = next((fact.template for _, fact in placed if fact.template), usual)
     every: dict[str, list[Fact]] = {split: [] for split in SPLITS}
-    for split, fact in placed:
+    for split, fact in split_up(placed):
         asked = fact.template or usual
         own = None if asked == template else asked
         every[split].append(fact if own == fact.template else replace(fact, template=own))
@@ -130,14 +178,28 @@ def make_task(name: str, placed: Iterable[tuple[str, Fact]], relation: Row | Non
     return Task(name, title, template, once, repeated=repeated)
 
 
-def fact_of(row: Row) -> Fact:
+def fact_of(row: Row, columns: Columns = USUAL) -> Fact:
     """A row's fact, with the row's own template if it brings one. Raises PtxError for a subject or object that is no
     text, or empty; the object may be a list of texts that are all right (KAMEL)."""
-    subject = row.text(COLUMNS[0]).strip()
+    subject = row.text(columns.subject).strip()
     if not subject:
-        raise PtxError(f"{row.where}: {COLUMNS[0]} is empty", "fill it in, or remove the line")
-    first, *others = row.texts(COLUMNS[1])
-    return Fact(subject, first, row.where, row.optional("template"), tuple(others))
+        raise PtxError(f"{row.where}: {columns.subject} is empty", "fill it in, or remove the line")
+    first, *others = row.texts(columns.object)
+    return Fact(subject, first, row.where, row.optional(columns.template), tuple(others))
+
+
+def split_up(placed: Sequence[tuple[str, Fact]]) -> list[tuple[str, Fact]]:
+    """A split for each fact of a task that has none. Where no fact has one, and the hash would leave a split of a few
+    subjects empty, a fifth of them, in the hash's order, are dev, a fifth test."""
+    found = [(split or split_by_hash(fact), fact) for split, fact in placed]
+    subjects = sorted({fact.subject for _, fact in placed}, key=share)
+    if any(split for split, _ in placed) or len(subjects) < 3 or {split for split, _ in found} == {*SPLITS}:
+        return found
+    held_out = max(1, len(subjects) // 5)
+    train, dev = {*subjects[: -2 * held_out]}, {*subjects[-2 * held_out : -held_out]}
+    return [
+        ("train" if fact.subject in train else "dev" if fact.subject in dev else "test", fact) for _, fact in placed
+    ]
 
 
 def split_by_hash(fact: Fact) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ptx.errors import PtxError, first_line
-from ptx.suites.facts import COLUMNS, SPLIT_NAMES, tasks_of
+from ptx.suites.asked import parted
+from ptx.suites.facts import SPLIT_NAMES, USUAL, Columns, tasks_of
 from ptx.suites.folders import files_in
 from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import Row
@@ -54,7 +55,7 @@ class Dataset:
 
 def asks_hub(suite: str) -> bool:
     """Whether a suite's name means a data set that only the hub has."""
-    _, found, text = f":{suite}".rpartition(f":{PREFIX}")
+    _, found, text = f":{parted(suite)[0]}".rpartition(f":{PREFIX}")
     return bool(found) and not Path(text.partition(":")[0]).is_dir()
 
 
@@ -66,7 +67,7 @@ def read_dataset(text: str) -> Dataset:
     try:
         import datasets
     except ImportError:
-        raise PtxError(f"{PREFIX}{text} needs the datasets library", "pip install 'ptx-prompts[data]'") from None
+        raise PtxError(f"{PREFIX}{text} needs the datasets library", "run `pip install datasets`") from None
     name, _, config = text.partition(":")
     if not (sys.stderr and sys.stderr.isatty()):  # some services have none
         datasets.disable_progress_bars()
@@ -86,11 +87,12 @@ def read_dataset(text: str) -> Dataset:
     return Dataset(f"{PREFIX}{text}", dict(loaded))
 
 
-def read_hub_facts(text: str, bad: Bad = refuse) -> Iterator[Task]:
+def read_hub_facts(text: str, bad: Bad = refuse, columns: Columns = USUAL) -> Iterator[Task]:
     """The facts of a data set with the columns sub_label and obj_label, and optionally task (or LAMA's predicate_id),
     split and template. A data set of one split is split by a hash of the subject, as a file is."""
     dataset = read_dataset(text)
-    hint = "facts need sub_label and obj_label; describe texts to classify in a suite.toml with dataset = "
+    hint = f"facts need {columns.subject} and {columns.object} (or name yours with --columns); describe texts to "
+    hint += "classify in a suite.toml with dataset = "
     hint += f'"{text}", or use a preset: sst2:{PREFIX}{text}'
     named = {split: name for split in SPLITS if (name := dataset.find(split))} if len(dataset.splits) > 1 else {}
     if not named and len(dataset.splits) > 1:
@@ -99,8 +101,9 @@ def read_hub_facts(text: str, bad: Bad = refuse) -> Iterator[Task]:
 
     def rows() -> Generator[Row, None, None]:
         for split, name in named.items() or ((None, next(iter(dataset.splits))),):
-            for row in dataset.rows(name, COLUMNS, hint, bad):
-                task = next((row.values[c] for c in TASK_COLUMNS if row.values.get(c) is not None), None)
-                yield Row(row.where, {**row.values, "task": task} | ({"split": split} if split else {}))
+            for row in dataset.rows(name, columns.needed, hint, bad):
+                names = (columns.task, *TASK_COLUMNS)
+                task = next((row.values[c] for c in names if row.values.get(c) is not None), None)
+                yield Row(row.where, {**row.values, columns.task: task} | ({columns.split: split} if split else {}))
 
-    yield from tasks_of(rows(), Path(text.partition(":")[0]).name, dataset.source, {}, bad)
+    yield from tasks_of(rows(), Path(text.partition(":")[0]).name, dataset.source, {}, bad, columns)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptx.errors import PtxError
-from ptx.suites.facts import COLUMNS, HINT, SPLIT_OF, Placed, by_task, fact_rows, make_task, place, split_by_hash
+from ptx.suites.facts import BY_HASH, SPLIT_OF, USUAL, Columns, Placed, by_task, fact_rows, make_task, place
 from ptx.suites.folders import LEFT_OUT, files_in
 from ptx.suites.lines import Bad, Remark, refuse
 from ptx.suites.reading import FORMATS, form_of, stem_of
@@ -42,14 +42,14 @@ class Source:
         return list(self.splits.values()) or [self.path]
 
 
-def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse) -> Iterator[Task]:
+def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse, columns: Columns = USUAL) -> Iterator[Task]:
     """One task a relation. Files without splits are test facts, or with `split` train, dev and test facts by hash.
 
     `bad`: see lines.py. Raises PtxError if there is no task, or there are two of one name.
     """
     files = files_in(folder, bad)
     relations = read_relations(folder, files, bad)
-    found = _ordered(with_facts(sources(files, bad), bad))
+    found = _ordered(with_facts(sources(files, bad), bad, columns))
     if not found:
         raise PtxError(f"{folder} holds no <task>/train.jsonl and no <task>.jsonl", NO_TASKS)
     if split and all(source.splits for source in found):
@@ -64,7 +64,7 @@ def read_folder(folder: Path, *, split: bool = False, bad: Bad = refuse) -> Iter
     of: dict[str, Mapping[str, Row]] = {}
     for source in found:
         check_task_name(source.name, str(source.path))
-        for name, facts in (by_task(_placed(source, split, bad)) or {source.name: []}).items():
+        for name, facts in (by_task(_placed(source, split, bad, columns)) or {source.name: []}).items():
             tasks.setdefault(name, []).extend(facts)
             of.setdefault(name, near(relations, source.path))
     for name, facts in tasks.items():
@@ -95,24 +95,25 @@ def sources(files: Iterable[Path], bad: Bad) -> list[Source]:
     ]
 
 
-def with_facts(found: Iterable[Source], bad: Bad) -> Iterator[Source]:
+def with_facts(found: Iterable[Source], bad: Bad, columns: Columns) -> Iterator[Source]:
     """Those of which a row has a subject and an object, or that are empty. Raises PtxError if all are left out."""
     problems: list[PtxError] = []
     some = False
     for source in found:
-        problem = _why_no_facts(source)
+        problem = _why_no_facts(source, columns)
         if problem is None:
             some = True
             yield source
         else:
             what = "no row of it has " if isinstance(problem, NoColumn) else "it holds no rows with "
-            bad(Remark(str(source.path), f"{LEFT_OUT}, since {what}{' and '.join(COLUMNS)}; if it has facts, {HINT}"))
+            why = f"{what}{' and '.join(columns.needed)}; if it has facts, {columns.hint}"
+            bad(Remark(str(source.path), f"{LEFT_OUT}, since {why}"))
             problems.append(problem)
     if problems and not some:
         raise problems[0]
 
 
-def _why_no_facts(source: Source) -> PtxError | None:
+def _why_no_facts(source: Source, columns: Columns) -> PtxError | None:
     """None if a row is one of facts, or if it is not known to be none. JSON and text may be anything else."""
     problems: list[PtxError] = []
     vague = all(form_of(file) in (".json", ".txt") for file in source.files)
@@ -124,7 +125,7 @@ def _why_no_facts(source: Source) -> PtxError | None:
 
     for file in source.files:
         try:
-            with closing(fact_rows(file, note)) as rows:
+            with closing(fact_rows(file, note, columns)) as rows:
                 if next(rows, None) is not None:
                     return None
         except PtxError as error:
@@ -133,7 +134,7 @@ def _why_no_facts(source: Source) -> PtxError | None:
             note(error)
     other = any(form_of(file) != ".jsonl" for file in source.files)
     if not problems and other:
-        return PtxError(f"{source.path}: no facts", HINT)
+        return PtxError(f"{source.path}: no facts", columns.hint)
     return problems[0] if problems and (vague or isinstance(problems[0], NoColumn)) else None
 
 
@@ -157,12 +158,12 @@ def _begins_with_a_fact(file: Path) -> bool:
         return next((True for _ in rows), False) and not any(isinstance(each, PtxError) for each in said)
 
 
-def _placed(source: Source, split: bool, bad: Bad) -> Iterator[Placed]:
+def _placed(source: Source, split: bool, bad: Bad, columns: Columns) -> Iterator[Placed]:
     for name, file in source.splits.items():
-        yield from place(fact_rows(file, bad), source.name, split=name, bad=bad)
+        yield from place(fact_rows(file, bad, columns), source.name, split=name, bad=bad, columns=columns)
     if not source.splits:
-        other = split_by_hash if split else lambda fact: "test"
-        yield from place(fact_rows(source.path, bad), source.name, otherwise=other, bad=bad)
+        rows, other = fact_rows(source.path, bad, columns), BY_HASH if split else "test"
+        yield from place(rows, source.name, otherwise=other, bad=bad, columns=columns)
 
 
 def _ordered(found: Iterable[Source]) -> list[Source]:

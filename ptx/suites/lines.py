@@ -2,9 +2,10 @@
 
 import gzip
 import io
+import shlex
 import zlib
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
@@ -12,6 +13,7 @@ from ptx.suites.watched import looked_at
 
 LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fit into any model
 PIECE = 2**16
+KEPT = 100  # problems that are remembered; the rest is counted
 MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 GZIP = b"\x1f\x8b"
 LFS = b"version https://git-lfs"
@@ -41,15 +43,45 @@ class Remark:
     what: str
 
 
-# What to do about a line that cannot be read: readers pass it here and go on. `ptx data check` collects them all.
-# Remarks go the same way.
+# What to do about a line that cannot be read: readers pass it here and go on, so that all can be told at once
+# (Problems). Remarks go the same way.
 Bad = Callable[[PtxError | Remark], None]
 
 
 def refuse(said: PtxError | Remark) -> None:
-    """The usual way: the first bad line is the end."""
+    """The first bad line is the end."""
     if isinstance(said, PtxError):
         raise said
+
+
+class NoRows(PtxError):
+    """A file without rows: no news where they could not be read."""
+
+
+@dataclass
+class Problems:
+    """All that is wrong with a suite: the first ones, and how many there are."""
+
+    count: int = 0
+    first: list[PtxError] = field(default_factory=list)
+
+    def add(self, error: PtxError) -> None:
+        if isinstance(error, NoRows) and self.count:
+            return
+        self.count += 1
+        if len(self.first) < KEPT:
+            self.first.append(error)
+
+    def together(self, suite: str, most: int = KEPT) -> PtxError:
+        """The only one as it is, or one error for all of them, in whose notes stand the first `most`."""
+        if self.count == 1:
+            return self.first[0]
+        error = PtxError(f"{suite}: {self.count} problems", self.first[0].hint)
+        for each in self.first[:most]:
+            error.add_note(each.message)
+        if self.count > most:
+            error.add_note(f"... and {self.count - most} more: `ptx data check {shlex.quote(suite)}` names {KEPT}")
+        return error
 
 
 def together(remarks: Iterable[Remark], most: int = 3) -> list[str]:

@@ -2,8 +2,9 @@
 
 import functools
 import hashlib
+import itertools
 import unicodedata
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,3 +97,12 @@ def check_task_name(name: str, where: str) -> None:
 def share(text: str) -> float:
     """A number in [0, 1) that depends on the text alone: splits made by it are stable and share no text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
+
+
+def spread(facts: Iterable[Fact], limit: int) -> list[Fact]:
+    """At most `limit` facts, in whatever order: the first by a hash of the text, taken from each label in turn."""
+    by_label: dict[str, list[Fact]] = {}
+    for fact in sorted(facts, key=lambda fact: share(fact.subject)):
+        by_label.setdefault(fact.object, []).append(fact)
+    turns = itertools.zip_longest(*(group for _, group in sorted(by_label.items())))
+    return list(itertools.islice((fact for turn in turns for fact in turn if fact is not None), limit))

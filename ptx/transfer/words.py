@@ -14,7 +14,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ptx.errors import PtxError
-from ptx.lms.embeddings import folded, one_token_words, vocabulary_words
+from ptx.lms.embeddings import folded, lead, one_token_words, vocabulary_words
 
 
 def known_words(tokenizers: Sequence[PreTrainedTokenizerBase], words: Sequence[str] = ()) -> list[dict[str, int]]:
@@ -53,6 +53,20 @@ def common_words(known: Sequence[Mapping[str, int]], *, keep: bool = False) -> l
             for of, ids in zip(known, taken, strict=True):
                 ids.add(of[word])
     return chosen
+
+
+def spellings(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> dict[str, str]:
+    """What each word is in the middle of a sentence: "yes" for one token, "as WORD" for that of one before it, else its
+    tokens."""
+    known, first = one_token_words(tokenizer, words), dict[int, str]()
+    found = {}
+    for word in words:
+        if word not in known:
+            found[word] = " ".join(tokenizer.tokenize(f"{lead(tokenizer)}{word}")) or "nothing"
+        else:
+            same = first.setdefault(known[word], word)
+            found[word] = "yes" if same == word else f"as {same}"
+    return found
 
 
 def shared_words(

@@ -50,6 +50,9 @@ tune --model bert-micro --tasks P103
 = tune --model bert-micro --tasks P103 --cache-dir elsewhere
 = tune --model bert-micro --tasks P103 --strict
 = tune --model bert-micro --tasks P103,P103
+= tune --model bert-micro --tasks P103 --limit 100000 --columns subject=sub_label,object=obj_label
+= tune --model bert-micro --tasks P103 --template "[X] speaks [Y] ."
+tune --model bert-micro --tasks P103 --limit 20
 tune --model bert-micro --tasks P103,P138
 tune --model bert-micro --tasks P103 --prompt-length 3
 tune --model bert-micro --tasks P103 --layout prefix
@@ -85,6 +88,7 @@ tune --model gpt2-mini --tasks P103
 = + tune --model bert-micro --tasks P103 --init text --lr-scale .10 --schedule linear --warmup 0.1 --patience 3
 = + tune --model bert-micro --tasks P103 --init-scale 0.2
 + tune --model bert-micro --tasks P103 --init "text:The native language of is"
++ tune --model bert-micro --tasks P103 --template "[X] speaks [Y] ."
 + tune --model bert-micro --tasks P103 --lr 0.01
 + tune --model bert-micro --tasks P103 --lr-scale 0.3
 + tune --model bert-micro --tasks P103 --schedule constant

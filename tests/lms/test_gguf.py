@@ -234,4 +234,4 @@ def test_without_the_package(pairs: dict[str, tuple[Path, Path]], here: Path, mo
     monkeypatch.setattr(gguf, "find_spec", lambda name: None)
     with pytest.raises(PtxError, match=r"tiny\.Q4_0\.gguf is a GGUF file, which takes the package gguf") as caught:
         resolve(str(pairs["Q4_0"][0]))
-    assert caught.value.hint == "pip install 'ptx-prompts[gguf]'"
+    assert caught.value.hint == "run `pip install gguf accelerate`"

@@ -11,7 +11,7 @@ import pytest
 
 from ptx.errors import PtxError
 from ptx.suites import PRESETS, Fact, Task, load_suite
-from ptx.suites.classification import spread
+from ptx.suites.task import spread
 
 SST2 = [("a quietly moving film . ", 1), ('it is "long" , and dull', 0), ("one more line", 1), ("never again", 0)]
 DBPEDIA = [("Abbott", "A maker of drugs, and\nof devices.", 0), ("Emma", 'A novel, also "a comedy of manners".', 13)]

@@ -183,7 +183,7 @@ def test_parquet_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     error = error_of(tmp_path / "a.parquet", b"PAR1")
     assert error.message == f"{tmp_path}/a.parquet: Parquet needs the pyarrow library"
-    assert error.hint.startswith("pip install 'ptx-prompts[data]'")
+    assert error.hint.startswith("run `pip install pyarrow`")
 
 
 def test_bars_between_columns_and_empty_rows_of_a_spreadsheet(tmp_path: Path) -> None:

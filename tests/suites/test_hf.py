@@ -158,4 +158,4 @@ def test_a_folder_is_read_as_it_is_now(tmp_path: Path) -> None:
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     error = error_of("hf:one/more")
-    assert (error.message, error.hint) == ("hf:one/more needs the datasets library", "pip install 'ptx-prompts[data]'")
+    assert (error.message, error.hint) == ("hf:one/more needs the datasets library", "run `pip install datasets`")

@@ -13,6 +13,7 @@ FUNCTIONS = (
     "search",
     "eval",
     "table",
+    "report",
     "run",
     "predict",
     "models",

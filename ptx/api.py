@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ptx.session import Session
 
 __all__ = [
-    "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "run", "search", "table", "tune",
-    "upgrade",
+    "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "report", "run", "search",
+    "table", "tune", "upgrade",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -191,6 +191,23 @@ def table(
     asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": text_of(seeds)}
     shown = session.table(paper=str(paper), by=by, split=split, curve=curve, **asked)
     return _frame(shown.records())
+
+
+@command
+def report(
+    *, output: File, split: Literal["train", "dev", "test"] = "test", words: int = 1,
+    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Write the evaluations in the cache as one HTML file, with the words of so many transfers; returns its path."""
+    from ptx.files import write_whole
+    from ptx.results.report.write import page
+
+    gathered = _session(locals()).report(split=split, words=words)
+    try:
+        write_whole(Path(output), page(gathered).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise PtxError(f"cannot write {output}: {error.strerror}", "choose another output") from None
+    return _frame([gathered.row(Path(output))])
 
 
 @command

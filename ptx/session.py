@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ptx.paper.claims import Claim
     from ptx.prompts.inspect import Report
     from ptx.prompts.upgrade import Upgrade
+    from ptx.results.report.gather import Report as Results
     from ptx.results.shown import Shown
 
 
@@ -224,6 +225,12 @@ class Session:
             drawn: dict[str, Any] = {"seeds": self._seeds(seeds), "dtype": self.common.dtype}
             return cached_table(paper, self.store, models=models, compare=compare, **drawn)
         return cached_curves(self.store) if curve else cached_tables(self.store, split=split, by=by)
+
+    def report(self, *, split: str, words: int) -> Results:
+        """All that a page about the evaluations in the cache shows, with the words of so many transfers."""
+        from ptx.results.report.gather import gather
+
+        return gather(self.store, split=split, look_at=words, device=self.common.device)
 
     def claims(self, models: str | None, seeds: str = "") -> tuple[list[Claim], bool]:
         """The paper's claims, judged on the evaluations in the cache, and whether they are about a miniature."""

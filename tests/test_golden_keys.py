@@ -13,7 +13,7 @@ RECORDED = json.loads(keys.FILE.read_text("utf-8"))
 LINES = list(keys.lines())
 RUN = "run `python tests/golden/keys.py`"
 BUILDING = ("tune", "anchors", "encode", "search", "eval")
-NEUTRAL = {"--force", "--dry-run", "--json", "--quiet", "--verbose"}  # whether to build, and what to print
+NEUTRAL = {"--force", "--dry-run", "--json", "--quiet", "--verbose", "--list"}  # whether to build, and what to print
 
 
 def test_keys_are_what_they_were() -> None:

@@ -9,6 +9,7 @@ from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
 from ptx.cli.models import models, words
 from ptx.cli.options import Group, expand
+from ptx.cli.report import report
 from ptx.cli.suites import suites
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ EXAMPLES = (
     ("search", transfer.search, PAIR),
     ("eval", transfer.eval, PAIR),
     ("table", results.table, "--format md --output results.md"),
+    ("report", report, "--output report.html"),
     ("run", results.run, "table3"),
     ("recipe", results.recipe, "table3"),
     ("predict", prompts.predict, '--target albert-micro --prompt KEY "Anémone"'),

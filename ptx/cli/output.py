@@ -94,7 +94,8 @@ class Output:
     def watch(self, meter: Meter, before: Ahead) -> contextlib.AbstractContextManager[None]:
         """Show how far a run is, until it ends; if it is a long one, first what it takes."""
         if before.seconds is None or before.seconds > plan.LONG:
-            self.message("\n".join(plan.lines(before)))
+            for line in plan.lines(before):
+                self.message(line)
         return contextlib.nullcontext() if self.quiet else watched(meter, self.console)
 
     @contextlib.contextmanager

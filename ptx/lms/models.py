@@ -274,7 +274,10 @@ def unchanged(model: Model) -> Iterator[None]:
 
 
 def check(model: Model) -> None:
-    """Raise PtxError if a model's files are no longer what its digest is of."""
+    """Raise PtxError if a model's files are no longer what its digest is of; of a model that is not here there are
+    none."""
+    if not is_here(model):
+        return
     states = contents.states(Path(model.path))
     same = _same if contents.are_settled(states) else _same.__wrapped__
     if not same(model, states):

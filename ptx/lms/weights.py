@@ -114,6 +114,8 @@ def tensors_of(file: Path) -> list[Stored]:
             if begin != end or after < begin or min(tensor.shape, default=0) < 0:
                 raise ValueError(f"{tensor.name} is not where it should be")
             wanted = math.prod(tensor.shape) * SIZES.get(tensor.dtype, 0)
+            if not re.fullmatch(r"(F|BF|I|U|C)\d\w*|BOOL", tensor.dtype):
+                raise ValueError(f"{tensor.dtype} is no type of numbers")
             if tensor.dtype in SIZES and after - begin != wanted:
                 raise ValueError(f"{tensor.name} has {after - begin} bytes, not {wanted}")
             end = after

@@ -89,6 +89,16 @@ def matching_losses(artifact: Artifact, target: Side, store: Store) -> Float[Ten
     return matching_loss(c, relative_representation(target.prompt, anchors=b), mask=mask)
 
 
+def _chosen(artifact: Artifact, store: Store) -> Artifact | None:
+    """The search that found a prompt: of a choice by agreement, or of a forecast, the candidate whose prompt it is;
+    None if that is gone."""
+    if "candidates" not in artifact.meta["labels"]:
+        return artifact
+    candidates = [found for found in _parents(artifact, "search", store) if found is not None]
+    prompt = artifact.meta["payload"][FILE]
+    return next((found for found in candidates if found.meta["payload"].get(FILE) == prompt), None)
+
+
 def _parents(artifact: Artifact, stage: str, store: Store) -> list[Artifact | None]:
     """The parents that an artifact was made from; None for one that is gone or was rebuilt with another result."""
     named = [parent for parent in artifact.meta["parents"] if parent["stage"] == stage]
@@ -124,9 +134,10 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
     about = {"stage": stage, "key": prompt.key, "path": str(prompt.path), **head, "model": own}
     if stage == "tune":
         return _report(f"{title}, {labels.get('method', 'tuned')} for {own}", about, side, [], None, top)
-    sources = _sources(prompt, store, device, warn)
+    made = _chosen(prompt, store)
+    sources = _sources(made or prompt, store, device, warn)
     pair = " > ".join(part for part in (spelled(labels["sources"], labels.get("weights", ())), own) if part)
-    losses = matching_losses(prompt, side, store)
+    losses = matching_losses(made, side, store) if made is not None else None
     if losses is None and labels["method"] == "relative":
         warn("no matching losses: the encodings are gone; run `ptx search` again")
     return _report(f"{title}, {labels['method']} {pair}", about, side, sources, losses, top)

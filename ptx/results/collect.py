@@ -126,14 +126,26 @@ def _made(result: Result) -> tuple[str, str]:
 def comparable(results: Sequence[Result]) -> list[tuple[Mapping[str, Any], list[Result]]]:
     """Results by their settings. One that lacks a setting (manual prompts have no learning rate) is with all that it
     does not contradict."""
+    named = [json.dumps(result.settings, sort_keys=True) for result in results]
     distinct: list[Mapping[str, Any]] = []
-    for result in sorted(results, key=lambda r: (-len(r.settings), r.artifact.key)):
-        if not any(_agree(result.settings, other) for other in distinct):
-            distinct.append(result.settings)
+    done: set[str] = set()  # settings that would change nothing if they came again, as those of every task do
+    order = sorted(zip(results, named, strict=True), key=lambda of: (-len(of[0].settings), of[0].artifact.key))
+    for own, name in ((result.settings, name) for result, name in order):
+        if name in done:
+            continue
+        if not any(_agree(own, other) for other in distinct):
+            more = [*distinct, own]
         else:
-            distinct = [{**other, **result.settings} if _agree(result.settings, other) else other for other in distinct]
+            more = [{**other, **own} if _agree(own, other) else other for other in distinct]
+        done = (done if more == distinct else set()) | {name}
+        distinct = more
     unique = list({json.dumps(settings, sort_keys=True): settings for settings in distinct}.values())
-    return [(settings, [r for r in results if _agree(r.settings, settings)]) for settings in unique]
+    by_name = {name: result.settings for result, name in zip(results, named, strict=True)}
+    agreeing = [{name for name, own in by_name.items() if _agree(own, settings)} for settings in unique]
+    return [
+        (settings, [result for result, name in zip(results, named, strict=True) if name in names])
+        for settings, names in zip(unique, agreeing, strict=True)
+    ]
 
 
 def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

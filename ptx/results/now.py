@@ -121,8 +121,6 @@ def _is_of(meta: Meta, upstream: set[str], scored: Tasks, home: Tasks) -> bool:
     """Whether an artifact was made of a task's facts and texts. `upstream` are the digests of facts that its ancestors
     used, which are those of `home`."""
     inputs, config, task = meta["inputs"], meta["config"], scored[0]
-    if any(of.get("task", task.name) != task.name for of in config.values()):
-        return False
     if "train" in inputs:  # an evaluation
         split = meta["labels"]["split"]
         if inputs["facts"] not in _digests(scored, split):
@@ -131,6 +129,8 @@ def _is_of(meta: Meta, upstream: set[str], scored: Tasks, home: Tasks) -> bool:
             return False
     else:
         upstream = {*upstream, inputs["facts"]}
+    if any(of.get("task", task.name) != task.name for of in config.values()):
+        return False
     if not upstream <= {*_digests(home, "train", "dev"), *_digests(home, "train"), *_digests(home, "dev")}:
         return False
     if task.template and config.get("eval", {}).get("template", task.template) != task.template:

@@ -45,7 +45,7 @@ def tables(
 
 
 def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Page:
-    names = _source_names(results)
+    names = source_names(results)
     evaluated = [_record(result, name) for result, name in zip(results, names, strict=True)]
     models = {name: result.place for result, name in zip(results, names, strict=True)} | {"": []}
     keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
@@ -114,7 +114,7 @@ def _std(values: Sequence[float | None]) -> float | None:
     return statistics.stdev(known) if len(known) > 1 else None
 
 
-def _source_names(results: Sequence[Result]) -> list[str]:
+def source_names(results: Sequence[Result]) -> list[str]:
     """How the sources of every result are written: in the order in which they were first named, and with as many digits
     of unequal weights as tell the rows apart."""
     places = [tuple(result.place) for result in results]
@@ -152,7 +152,7 @@ def _floors(rows: Sequence[Record], keys: Sequence[str]) -> list[Record]:
     ]
 
 
-def _title(method: str) -> str:
+def row_title(method: str) -> str:
     """A row's name, with a mark for what a choice among variants used."""
     name, _, how = method.partition("+")
     return ROWS[name] + HOW.get(how, "")
@@ -182,7 +182,7 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
     lead = [label for label in LABELS if label in present[0]]
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in present:
-        label = tuple(_title(row[n]) if n == "method" else str(row[n]) for n in lead)
+        label = tuple(row_title(row[n]) if n == "method" else str(row[n]) for n in lead)
         cell = f"{round(factor * row[name], decimals) + 0.0:.{decimals}f}"  # + 0.0: never "-0.0"
         if row.get(f"{name}_std") is not None:
             cell += f" ± {factor * row[f'{name}_std']:.{decimals}f}"

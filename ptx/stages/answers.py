@@ -64,8 +64,8 @@ def answers_step(
             raise PtxError(what, "give subjects with --inputs FILE, one a line, or use --inputs words")
         inputs["subjects"] = digest(_subjects(task, "train"))
     else:
+        inputs["subjects"] = digest(_lines(Path(asked)))
         own["inputs"], file = "file", Path(asked).absolute()  # workers may be elsewhere
-        inputs["subjects"] = digest(_lines(file))
     if task.labels:
         own |= {"labels": list(task.labels), "truncate": task.truncate}
     parents = (tuned,) + (() if task.labels else (words,))

@@ -45,6 +45,18 @@ def test_the_losses_of_the_vectors_average_to_the_recorded_one(search, ptx, opti
     assert sum(losses) / len(losses) == pytest.approx(found["matching_loss"], abs=1e-6)
 
 
+@pytest.mark.parametrize("options", [("--forecast",), ("--method", "auto", "--candidates", "direct")], ids=" ".join)
+def test_of_a_choice_the_candidate_that_it_is_shows_before_and_after(search, ptx, options: tuple[str, ...]) -> None:
+    """A forecast's prompt is its only candidate's, whose loss it has."""
+    found = search(*options, sources="a")
+    shown = ptx("inspect", found["key"], "--json")
+    assert shown.code == 0
+    assert [len(row["sources"]) for row in shown.lines] == [1] * 5
+    if "--forecast" in options:
+        plain = ptx("inspect", search(sources="a")["key"], "--json").lines
+        assert [row["matching_loss"] for row in shown.lines] == [row["matching_loss"] for row in plain]
+
+
 @pytest.mark.parametrize("options", [(), ("--no-normalize",)], ids=" ".join)
 def test_the_loss_of_one_vector_by_the_definition(search, ptx, tiny, tmp_path, options: tuple[str, ...]) -> None:
     """One source, no mask: 1 - cosine of two rows of cosines, each computed with numpy, of the prompt as it is kept."""

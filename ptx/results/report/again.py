@@ -1,0 +1,94 @@
+"""The command that makes a number again, from the settings that its evaluations were keyed by."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from ptx.cache import Artifact, Store
+from ptx.config import CONFIGS, left_out
+from ptx.config.dtypes import FLOAT32
+from ptx.lms.models import anchor_models
+from ptx.results.collect import Result
+
+GIVEN = ("anchors", "eval")  # stages whose options are written otherwise
+# What a choice was made among, and what it was made with, may be files: the finished prompts are scored again.
+CHOSEN = ("auto", "distil", "portable", "imported")
+
+
+def again(results: Sequence[Result], store: Store) -> str:
+    """One line of a shell for all tasks of a transfer, of its first seed. Empty if there is none."""
+    first = results[0]
+    labels, config = first.labels, first.artifact.meta["config"]
+    tasks = list(dict.fromkeys(result.labels["task"] for result in results))
+    parts = ["ptx", "eval", "--target", labels["target"]]
+    if labels["method"] == "ensemble":
+        return ""
+    if labels["method"] in CHOSEN or "how" in labels or any(stage.startswith("init.") for stage in config):
+        parents = [parent for r in results for parent in r.artifact.meta["parents"]]
+        keys = [of["key"][:12] for of in parents if of["stage"] in ("tune", "portable", "search")]
+        other = ["--suite", labels["suite"]] if "tuned_on" in labels else []
+        words = next((store.read(of["stage"], of["key"]) for of in parents if of["stage"] == "anchors"), None)
+        return shlex.join([*parts, "--prompt", ",".join(keys), *other, *_split(labels), *_named(words, labels)])
+    if labels["sources"]:
+        parts += ["--sources", ",".join(labels["sources"])]
+    parts += ["--method", labels["method"], "--suite", labels.get("tuned_on", labels["suite"])]
+    parts += ["--tasks", ",".join(tasks), *(["--on", labels["suite"]] if "tuned_on" in labels else []), *_split(labels)]
+    for stage, kind in CONFIGS.items():
+        if stage in config and stage not in GIVEN:
+            parts += _options({**left_out(kind), **config[stage]}, kind)
+    parts += _named(_anchors(first.artifact, store), labels)
+    types = {
+        what: config.get(stage, {}).get("dtype", FLOAT32) for what, stage in (("source", "tune"), ("target", "eval"))
+    }
+    if {*types.values()} != {FLOAT32}:
+        parts += ["--dtype", ",".join(f"{what}={kind}" for what, kind in types.items() if kind != FLOAT32)]
+    if seed := labels.get("seed"):
+        parts += ["--seed", str(seed)]
+    return shlex.join(parts)
+
+
+def _split(labels: Mapping[str, Any]) -> list[str]:
+    return ["--split", labels["split"]] if labels["split"] != "test" else []
+
+
+def _named(anchors: Artifact | None, labels: Mapping[str, Any]) -> list[str]:
+    """Nothing for those that the command takes by itself."""
+    if anchors is None:
+        return []
+    if anchors.meta["labels"].get("models") == anchor_models([*labels["sources"], labels["target"]])[0]:
+        return [*_options(anchors.meta["config"]["anchors"], CONFIGS["anchors"])]
+    return ["--anchors", anchors.key[:12]]
+
+
+def _options(settings: Mapping[str, Any], kind: Any) -> Iterator[str]:
+    """Those that are not at their defaults today."""
+    for own in fields(kind):
+        value = settings.get(own.name)
+        if isinstance(value, list):  # weights, of which equal ones are the default
+            value = ",".join(f"{w:g}" for w in value) if len({*value}) > 1 else None
+        if value is None or value == "" or _same(value, own.default):
+            continue
+        flag = own.name.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{'' if value else 'no-'}{flag}"
+        else:
+            yield from (f"--{flag}", str(value))
+
+
+def _same(value: Any, default: Any) -> bool:
+    try:
+        return float(value) == float(default)
+    except (TypeError, ValueError):
+        return str(value) == str(default)
+
+
+def _anchors(artifact: Artifact, store: Store) -> Artifact | None:
+    """Those of the search, else of the evaluation; None where the cache has them no more."""
+    for stage in ("search", "encode", "anchors"):
+        for parent in artifact.meta["parents"]:
+            if parent["stage"] == stage and (above := store.read(stage, parent["key"])) is not None:
+                return above if stage == "anchors" else _anchors(above, store)
+    return None

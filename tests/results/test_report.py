@@ -252,8 +252,8 @@ def test_intervals_are_those_of_another_bootstrap() -> None:
 
     values = np.random.default_rng(5).random(30)
     expected = reference((values,), np.mean, method="percentile", n_resamples=20_000, rng=1).confidence_interval
-    assert bootstrap([*values]) == pytest.approx(tuple(expected), abs=0.01)
-    assert bootstrap([0.5]) is None
+    assert bootstrap(tuple(values.tolist())) == pytest.approx(tuple(expected), abs=0.01)
+    assert bootstrap((0.5,)) is None
 
 
 NODE = """

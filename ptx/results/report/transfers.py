@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ class Transfer:
     target: str
     results: Sequence[Result]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Of the same results in several tables, the same."""
         keys = sorted({result.artifact.key + result.labels["task"] for result in self.results})
@@ -62,7 +63,7 @@ class Transfer:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        return bootstrap([*self.accuracies.values()])
+        return bootstrap(tuple(self.accuracies.values()))
 
     @property
     def floor(self) -> float | None:
@@ -94,7 +95,8 @@ def transfers(results: Sequence[Result]) -> dict[Cell, Transfer]:
     return {cell: Transfer(*cell, sorted(of, key=_order)) for cell, of in found.items()}
 
 
-def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
+@functools.cache  # many tables have the same transfer
+def bootstrap(values: tuple[float, ...]) -> tuple[float, float] | None:
     """The 95% interval of a mean over tasks: percentiles of means over tasks that are drawn with replacement, the same
     draws for all that have as many tasks. None of fewer than two."""
     import numpy as np

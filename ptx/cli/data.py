@@ -54,10 +54,10 @@ def check(
     out.rows(rows if common.json else summary(rows))
     if common.json:
         out.rows([{"remark": remark.what, "where": remark.where} for remark in found.remarks])
-        out.rows([{"error": error.message, "hint": error.hint} for error in problems.first])
+        out.rows([{"error": one.message, "hint": one.hint} for one in problems.first])
     else:
-        for error in problems.first:
-            out.warn(error.message)
+        for one in problems.first:
+            out.warn(one.message)
         _explain(command, rows)
     used, dropped = (sum(row[name] for row in rows) for name in ("used", "dropped"))
     out.message(f"{len(found.tasks)} tasks, {used} facts used, {dropped} dropped; words shared by {whose}")

@@ -79,10 +79,10 @@ def _whole(name: str) -> Suite:
         problems.add(error)
         notes = list(error.__notes__) if hasattr(error, "__notes__") else []
     if problems.count:
-        error = problems.together(name, SHOWN)
+        whole = problems.together(name, SHOWN)
         for note in notes:
-            error.add_note(note)
-        raise error
+            whole.add_note(note)
+        raise whole
     return suite
 
 

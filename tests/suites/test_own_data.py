@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import COUNTRIES, SUBJECTS, write_suite, write_topics
+from conftest import COUNTRIES, SUBJECTS, make_tokenizer, write_suite, write_topics
+from tokenizers import normalizers
 
 from ptx.config import ReadingConfig
 from ptx.errors import PtxError, UsageError
 from ptx.suites import SPLITS, Suite, Task, load_suite
 from ptx.suites.asked import named, parted
+from ptx.transfer.words import spellings
 
 PAIRS = [(subject, COUNTRIES[i % 3]) for i, subject in enumerate(SUBJECTS)]
 TEMPLATE = "[X]'s word1 is [Y] ."
@@ -45,7 +47,6 @@ def test_few_facts_without_a_split_get_all_three(tmp_path: Path, count: int) -> 
         sizes = [len(task.splits[split]) for split in SPLITS]
         assert sum(sizes) == 2 * count
         assert min(sizes) > 0
-        assert sizes[0] >= max(sizes[1:])
         subjects = [{fact.subject for fact in task.splits[split]} for split in SPLITS]
         assert not any(one & two for one, two in itertools.combinations(subjects, 2))
         path.write_text("".join(reversed(path.read_text().splitlines(keepends=True)[1:])))
@@ -210,7 +211,8 @@ def test_from_a_file_of_ones_own_to_a_table(ptx, tiny, capitals: Path) -> None:
     (line,) = scored.at("eval")
     assert line["split"] == "dev"
     assert line["suite"] == f"capitals.csv?columns=subject=country,object=capital&template={TEMPLATE}"
-    assert line["facts"] == len(one_task(f"{capitals}?columns=subject=country,object=capital").splits["dev"])
+    split_of_own = one_task(f"{capitals}?columns=subject=country,object=capital").splits
+    assert line["facts"] == len(split_of_own["dev"])
     shown = ptx("table", "--split", "dev")
     assert shown.code == 0, shown.err
     assert "dev split" in shown.out
@@ -220,16 +222,16 @@ def test_from_a_file_of_ones_own_to_a_table(ptx, tiny, capitals: Path) -> None:
     assert "error: no test evaluations in" in empty.err
     assert "there are evaluations 1 on dev (`ptx table --split dev`); `ptx eval --split test` makes more" in empty.err
     tuned = ["--epochs", "1", "--json"]
-    few = ptx("tune", "--model", tiny["a"], *own, "--limit", "6", *tuned).at("tune")
+    few = ptx("tune", "--model", tiny["a"], *own, "--limit", "5", *tuned).at("tune")
     many = ptx("tune", "--model", tiny["a"], *own, *tuned).at("tune")
     again = ptx("tune", "--model", tiny["a"], *own, "--limit", "1000", *tuned).at("tune")
-    assert few[0]["facts"] == 6
+    assert (few[0]["facts"], many[0]["facts"]) == (5, len(split_of_own["train"]))
     assert few[0]["key"] != many[0]["key"] == again[0]["key"]
     # a transfer of a prompt by its key finds its suite again, and so does a table
     moved = ptx("search", "--prompt", few[0]["key"], "--target", tiny["b"], "--json")
     assert moved.code == 0, moved.err
     done = ptx("eval", "--target", tiny["b"], "--prompt", moved.at("search")[0]["key"], "--json")
-    assert done.at("eval")[0]["facts"] == 6
+    assert done.at("eval")[0]["facts"] == 5
     assert "left out" not in ptx("table").err
 
 
@@ -287,8 +289,9 @@ def test_words_that_are_one_token(ptx, tiny) -> None:
     assert several[0]["all"] == "yes"
     assert len(several[1]["bert-micro"].split()) > 1
     assert len(several[1]["roberta-micro"].split()) > 1
-    same = ptx("words", "--models", "albert-micro", "Italian", "italian", "--json").lines
-    assert same[1] == {"word": "italian", "albert-micro": "as Italian", "all": "no"}
+    uncased = make_tokenizer(["good", "bad"])
+    uncased.backend_tokenizer.normalizer = normalizers.Lowercase()
+    assert spellings(uncased, ["Good", "bad", "good"]) == {"Good": "yes", "bad": "yes", "good": "as Good"}
     assert "--models names no model" in ptx("words", "--models", ",", "good").err
 
 
@@ -304,6 +307,8 @@ def test_a_check_is_of_the_models_that_it_is_given(ptx, tiny, suite) -> None:
 
 def test_a_check_of_a_file_of_ones_own(ptx, tiny, capitals: Path) -> None:
     own = ("data", "check", "capitals.csv", "--columns", "subject=country,object=capital", "--models", tiny["a"])
-    rows = ptx(*own, "--limit", "6", "--template", TEMPLATE, "--json").lines
-    assert [row["facts"] for row in rows] == [6, 6, 6]
+    lines = ptx(*own, "--limit", "5", "--template", TEMPLATE, "--json").lines
+    rows = [line for line in lines if "facts" in line]
+    assert [row["facts"] for row in rows] == [5, 5, 5]
+    assert [line["remark"] for line in lines if "remark" in line] == ["the columns 'Country' read as country"]
     assert {row["template"] for row in rows} == {TEMPLATE}

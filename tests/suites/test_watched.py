@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_suite, write_topics
@@ -110,8 +111,8 @@ def test_a_suite_that_changes_while_it_is_read(here: Path, monkeypatch: pytest.M
     write_suite(here / "s")
     read = suites.read_suite
 
-    def meanwhile(name: str) -> Suite:
-        found = read(name)
+    def meanwhile(*asked: Any) -> Suite:
+        found = read(*asked)
         cut(here / "s/R1/test.jsonl")
         return found
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store, versions_of
@@ -101,8 +102,10 @@ def result_of(artifact: Artifact) -> Result:
 
 
 def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
-    """Of results that say the same of the same names, but are of other content (another file of texts, inputs or
-    vectors was read), each with a number of its own, by date, as a setting that keeps them in tables of their own."""
+    """Of results that say the same of the same names, but are of other content, each with a number of its own as a
+    setting that keeps them in tables of their own: by how the artifacts behind them were made (what `auto` chose among
+    has settings that are not its own), which is the same for every task, then by date (another file of texts, inputs or
+    vectors was read)."""
     alike: dict[str, dict[str, Result]] = {}  # by artifact: sources may have been named in two orders
     for result in results:
         labels = {name: value for name, value in result.labels.items() if name not in ("sources", "weights")}
@@ -113,14 +116,28 @@ def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result
         warn(f"{count} {what}: they are shown apart")
     found: list[Result] = []
     for of in alike.values():
-        by_date = sorted(of.values(), key=_made)
-        numbered = [replace(r, settings={**r.settings, "version": n}) for n, r in enumerate(by_date, start=1)]
-        found += numbered if len(of) > 1 else by_date
+        if len(of) == 1:
+            found += of.values()
+            continue
+        ordered = sorted(of.values(), key=_made)
+        found += [replace(r, settings={**r.settings, "version": n}) for n, r in enumerate(ordered, start=1)]
     return found
 
 
-def _made(result: Result) -> tuple[str, str]:
-    return result.artifact.meta["created"], result.artifact.key
+def _made(result: Result) -> tuple[list[str], str, str]:
+    return _behind(result.artifact.path), result.artifact.meta["created"], result.artifact.key
+
+
+def _behind(folder: Path) -> list[str]:
+    """The settings of an artifact and of all that it was made of, without those of its task. Unverified: they only
+    order what has been verified. Nothing of what is gone."""
+    try:
+        meta = json.loads((folder / "meta.json").read_bytes())
+    except (OSError, ValueError):
+        return []
+    config = {n: v for n, v in meta["config"].get(meta["stage"], {}).items() if n not in NOT_SETTINGS}
+    above = [line for of in meta["parents"] for line in _behind(folder.parents[1] / of["stage"] / of["key"])]
+    return sorted({json.dumps([meta["stage"], config], sort_keys=True), *above})
 
 
 def comparable(results: Sequence[Result]) -> list[tuple[Mapping[str, Any], list[Result]]]:

@@ -76,7 +76,8 @@ def test_a_library_call_without_a_working_directory(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
 def test_a_terminal_that_is_closed_is_an_interruption_like_others(name: str) -> None:
-    code = "import time; from ptx.cli import interrupts; interrupts.install()\n"
+    code = f"import signal, time; signal.signal(signal.{name}, signal.SIG_DFL)  # under nohup it is ignored\n"
+    code += "from ptx.cli import interrupts; interrupts.install()\n"
     code += (
         "try:\n print('on', flush=True)\n time.sleep(9)\nexcept KeyboardInterrupt: raise SystemExit(interrupts.say())"
     )

@@ -220,3 +220,19 @@ def test_a_name_of_the_hub_means_the_commit_that_is_here(ptx, line: list[str], m
     assert meaning("org/name") != meaning("org/name@v1")
     assert meaning("org/name@v2") is None
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_what_was_chosen_among_keeps_tables_apart_in_any_order(ptx, tiny, suite, tmp_path) -> None:
+    """Two ways to encode are no settings of `auto`, which chooses among what both give: a table of each, the same one
+    first whichever was made first, and never a mean over tasks of both."""
+    common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", suite, "--epochs", "1", "--method", "auto"]
+    shown = []
+    for name, order in (("one", ("20", "30")), ("other", ("30", "20"))):
+        cache = ["--cache-dir", str(tmp_path / name)]
+        for top_k in order:
+            done = ptx("eval", *common, "--top-k", top_k, *cache)
+            assert done.code == 0, done.err
+        table = ptx("table", *cache)
+        assert table.code == 0, table.err
+        shown.append(table.out)
+    assert shown[0] == shown[1]

@@ -111,7 +111,8 @@ def _of_artifact(artifact: Artifact, base: str, suite: str, task: str) -> Step:
 
 def asked(search: SearchConfig, task: Task, tell: Reporter) -> SearchConfig:
     """The settings of the search: by default the inputs that there are, and all candidates of `auto` that these allow,
-    first of them the prompt as it is, which is right wherever the word embeddings stayed."""
+    first of them the prompt as it is, which is right wherever the word embeddings stayed. The new model is to answer as
+    the old one did, so what it says to a text is not trusted."""
     inputs, candidates = search.inputs, search.candidates
     if not inputs:
         inputs = TRAIN_INPUTS if task.splits["train"] else DRAWN_INPUTS
@@ -120,7 +121,7 @@ def asked(search: SearchConfig, task: Task, tell: Reporter) -> SearchConfig:
     if not candidates:
         names = [name for name in dict.fromkeys(["direct", *METHODS]) if method_named(name).variants]
         candidates = ",".join(name for name in names if name != "text" or task.splits["train"])
-    return dataclasses.replace(search, inputs=inputs, candidates=candidates)
+    return dataclasses.replace(search, inputs=inputs, candidates=candidates, trust="0")
 
 
 def format_for(target: Model, layout: str) -> str:

@@ -8,6 +8,7 @@ outside `v1/`.
 import contextlib
 import errno
 import functools
+import json
 import os
 import platform
 import shutil
@@ -235,3 +236,11 @@ def hidden(final: Path) -> Path:
 
 def _says(meta: Meta) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name not in PROVENANCE}
+
+
+def unverified(folder: Path) -> Meta | None:
+    """What an artifact says of itself, only to be compared; None of one that is gone, or damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        found: Meta = json.loads((folder / "meta.json").read_bytes())
+        return found
+    return None

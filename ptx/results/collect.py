@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store, versions_of
+from ptx.cache.store import unverified
 from ptx.config import TuneConfig, left_out
 from ptx.stages import versions
 
@@ -131,9 +132,7 @@ def _made(result: Result) -> tuple[list[str], str, str]:
 def _behind(folder: Path) -> list[str]:
     """The settings of an artifact and of all that it was made of, without those of its task. Unverified: they only
     order what has been verified. Nothing of what is gone."""
-    try:
-        meta = json.loads((folder / "meta.json").read_bytes())
-    except (OSError, ValueError):
+    if (meta := unverified(folder)) is None:
         return []
     config = {n: v for n, v in meta["config"].get(meta["stage"], {}).items() if n not in NOT_SETTINGS}
     above = [line for of in meta["parents"] for line in _behind(folder.parents[1] / of["stage"] / of["key"])]

@@ -3,15 +3,13 @@
 Compared are the models, the facts of suites, and the texts of their templates, with what lies on this machine now.
 """
 
-import contextlib
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from ptx.cache import Artifact, Store
-from ptx.cache.store import Meta
+from ptx.cache.store import Meta, unverified
 from ptx.errors import PtxError
 from ptx.lms.meaning import meaning
 from ptx.stages.settings import some
@@ -65,13 +63,7 @@ class _Look:
         self.store = store
         self.meaning = functools.cache(meaning)
         self.suite = functools.cache(_suite)
-        self.meta = functools.cache(self._meta)
-
-    def _meta(self, stage: str, key: str) -> Meta | None:
-        """What an ancestor says of itself, unverified: it is only compared. None of one that is gone."""
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.store.folder(stage, key) / "meta.json").read_bytes())
-        return None
+        self.meta = functools.cache(lambda stage, key: unverified(store.folder(stage, key)))
 
     def _above(self, meta: Meta) -> Iterator[Meta | None]:
         """What all ancestors say."""

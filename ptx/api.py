@@ -133,7 +133,7 @@ def search(
     ridge: float | str = "0", select: Literal["none", "dev", "agree"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True, words: int | None = None, temperature: float = 0.05, centre: bool = True,
     length: float = 0.5, map: Literal["relative", "top-k"] = "relative", texts: File = "", inputs: File = "train",
-    candidates: Names = "", trust: float | str = "0.5", distil_steps: int = 36, forecast: bool = False,
+    candidates: Names = "", trust: float = 1.0, distil_steps: int = 36, forecast: bool = False,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -158,7 +158,7 @@ def eval(
     ridge: float | str = "0", select: Literal["none", "dev", "agree"] = "none", weights: str | Sequence[float] = "",
     normalize: bool = True, words: int | None = None, temperature: float = 0.05, centre: bool = True,
     length: float = 0.5, map: Literal["relative", "top-k"] = "relative", texts: File = "", inputs: File = "train",
-    candidates: Names = "", trust: float | str = "0.5", distil_steps: int = 36, forecast: bool = False,
+    candidates: Names = "", trust: float = 1.0, distil_steps: int = 36, forecast: bool = False,
     split: Literal["train", "dev", "test"] = "test", on: File = "",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,

@@ -66,7 +66,7 @@ def _check_ranges(config: Any) -> None:
     """Raise UsageError for a value that is less than its field allows."""
     for own in fields(config):
         value, minimum = getattr(config, own.name), own.metadata.get("at_least")
-        if None not in (value, minimum) and value < minimum:
+        if None not in (value, minimum) and not value >= minimum:  # which no nan is
             flag = "--" + own.name.replace("_", "-")
             raise UsageError(f"{flag} {value} is less than {minimum}", f"choose {flag} {minimum} or more")
 
@@ -242,11 +242,12 @@ class SearchConfig:
         "residual,text,relative:top_k=64:ridge=1; by default all that need neither labels nor gradients.",
         before="",
     )
-    trust: str = option(
-        "0.5",
-        "With distil: the power to which the target's answers to its own text count beside the sources' answers (0: "
-        "not at all, 1: as these); 'auto' tells from their agreement whether the target is the stronger model.",
-        before="0.5",
+    trust: float = option(
+        1.0,
+        "With distil: the power to which counts what an input changes in the target's answers to its own text, beside "
+        "the sources' answers (0: not at all, 1: as these).",
+        at_least=0,
+        before=1.0,
     )
     distil_steps: int = option(
         36, "With distil: gradient steps on the target, of 16 unlabelled inputs each.", at_least=1, before=36
@@ -256,13 +257,14 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _check_ranges(self)
         _number("--ridge", self.ridge, "gcv")
-        _number("--trust", self.trust, "auto")
         if self.solver == "exact" and self.steps != 2000:
             raise UsageError("--steps is a setting of Adam", "add --solver adam")
         if not 0 < self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature} is no number above 0", "choose one like 0.05")
         if not 0 <= self.length < math.inf:
             raise UsageError(f"--length {self.length} is no share", "give a number like --length 0.5; 0 is the text")
+        if self.trust == math.inf:
+            raise UsageError("--trust inf is no number", "give a number like --trust 0.5")
         if self.solver == "ptfer":
             self._check_ptfer()
 

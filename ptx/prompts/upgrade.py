@@ -121,7 +121,7 @@ def asked(search: SearchConfig, task: Task, tell: Reporter) -> SearchConfig:
     if not candidates:
         names = [name for name in dict.fromkeys(["direct", *METHODS]) if method_named(name).variants]
         candidates = ",".join(name for name in names if name != "text" or task.splits["train"])
-    return dataclasses.replace(search, inputs=inputs, candidates=candidates, trust="0")
+    return dataclasses.replace(search, inputs=inputs, candidates=candidates, trust=0.0)
 
 
 def format_for(target: Model, layout: str) -> str:

@@ -20,6 +20,8 @@ from ptx.stages.settings import Settings
 from ptx.stages.tune import shortest
 from ptx.suites import Task
 
+PRIOR = "mean"  # what a model says whatever it is asked: its mean answer to the inputs, which products divide by
+
 
 def weighted_answers(
     tuned: Sequence[Step], task: Task, words: Step, settings: Settings, split: str = ""
@@ -49,7 +51,7 @@ def distil_step(
 ) -> Step:
     """The target's prompt `start`, distilled. The target's own text is asked unless `--trust` is 0."""
     search, words = settings.search, shared_words(anchors)
-    trust = shortest(search.trust)
+    trust = shortest(str(search.trust))
     labels = labels_of("distil", [step.labels["model"] for step in tuned], target, task, settings)
     labels |= {name: start.labels[name] for name in ("weights",) if name in start.labels}
     answers, weights = weighted_answers(tuned, task, words, settings)
@@ -58,6 +60,7 @@ def distil_step(
     own |= {**settings.computed(target, "target"), **framed(target)}
     parents = (start, *answers)
     if trust != "0":
+        own["prior"] = PRIOR
         try:
             parents = (start, text_step(tuned, target, task, anchors, settings), *answers)
         except UsageError:
@@ -77,5 +80,5 @@ def ensemble_step(
     text = text_step(tuned, target, task, anchors, settings)
     alone = eval_step("ensemble", text, target, scored, words, settings)
     answers, weights = weighted_answers(tuned, scored, words, settings, settings.eval.split)
-    own, (_, *others) = {**alone.settings, "weights": weights}, alone.parents
+    own, (_, *others) = {**alone.settings, "weights": weights, "prior": PRIOR}, alone.parents
     return dataclasses.replace(alone, settings=own, parents=(text, *answers, *others))

@@ -2,9 +2,14 @@
 
 The aim is a product of experts (Hinton, "Training products of experts by minimizing contrastive divergence", 2002) over
 the words that may answer, and a soft one (Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network",
-2015): what the sources say times what the target says to its own text, to the power of a *trust*. n inputs, k words.
+2015): what the sources say times what the input changes in the target's answers to its own text, to the power of a
+*trust*. Of two models whose errors, given the right answer, have nothing to do with each other, both together say
+p_s(y | x) p_t(y | x) / p(y) (Bayes' rule); what the target says whatever it is asked stands for p(y), and would pull the
+sources away. Dividing by it is what makes answers to a text comparable (Zhao and others, "Calibrate before use", 2021;
+Holtzman and others, "Surface form competition", 2021). n inputs, k words.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,8 +35,10 @@ HELD_BACK = 4  # one input of so many
 
 
 def product(source: Float[Tensor, "n k"], own: Float[Tensor, "n k"], trust: float) -> Float[Tensor, "n k"]:
-    """The source's probabilities times the target's to the power of `trust`, normalised. `own` are logarithms."""
-    return (source.log() + trust * own).softmax(-1)
+    """The source's probabilities times the ratio of the target's to their mean over all inputs to the power of `trust`,
+    normalised. `own` are the target's logarithms."""
+    always = own.logsumexp(0) - math.log(len(own))
+    return (source.log() + trust * (own - always)).softmax(-1)
 
 
 def cross_entropies(aim: Float[Tensor, "n k"], logs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
@@ -49,16 +56,6 @@ def statistics(source: Float[Tensor, "n k"], own: Float[Tensor, "n k"] | None) -
     if own is not None:
         figures["text_agreement"] = agreement(first_choice(own).tolist(), first_choice(source).tolist())
     return figures
-
-
-def trusted(agreement: float, accuracy: float) -> float:
-    """1 (the product) if the target with its text seems at least as strong as a source of this accuracy, 0 (the source
-    alone) if it seems weaker.
-
-    Models of accuracies p and q whose errors have nothing to do with each other agree on p q of the inputs. So q is
-    about the agreement divided by p, and at least p where the agreement is at least p^2.
-    """
-    return 1.0 if agreement >= accuracy**2 else 0.0
 
 
 def held_back(n: int) -> tuple[list[int], list[int]]:

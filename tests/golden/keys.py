@@ -269,10 +269,10 @@ search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --m
 + search --sources bert-micro --target roberta-micro --tasks P103 --method relative --forecast
 + eval --sources bert-micro --target roberta-micro --suite moods --method auto --candidates text
 + search --sources bert-micro --target roberta-micro --tasks P103 --method distil
-= + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --trust 0.50 --distil-steps 36 \
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --trust 1.0 --distil-steps 36 \
     --inputs train
 + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text
-+ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 0.5
 + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 0
 = + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --trust 0.0
 + search --sources bert-micro --target roberta-micro --tasks P103 --method distil --candidates text --distil-steps 12

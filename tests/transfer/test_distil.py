@@ -11,7 +11,7 @@ import torch
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
-from ptx.transfer.distil import EVERY, cross_entropies, distil, held_back, product, statistics, trusted, word_logs
+from ptx.transfer.distil import EVERY, cross_entropies, distil, held_back, product, statistics, word_logs
 
 WORDS = ("France", "Japan", "Peru", "Kenya", "word3")
 
@@ -21,12 +21,13 @@ def drawn(n: int, k: int, seed: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("trust", [0.0, 0.3, 1.0, 2.0])
-def test_the_product_is_normalised_word_by_word(trust: float) -> None:
+def test_the_product_leaves_out_what_the_target_always_says(trust: float) -> None:
     source, own = drawn(4, 7, 1), drawn(4, 7, 2)
     source[0, 3] = 0.0  # a word that a source's float32 rest leaves nothing
     wanted = []
+    always = [math.fsum(column) / 4 for column in zip(*own.tolist(), strict=True)]
     for p, q in zip(source.tolist(), own.tolist(), strict=True):
-        raw = [a * b**trust for a, b in zip(p, q, strict=True)]
+        raw = [a * (b / c) ** trust for a, b, c in zip(p, q, always, strict=True)]
         wanted.append([value / math.fsum(raw) for value in raw])
     torch.testing.assert_close(product(source, own.log(), trust), torch.tensor(wanted, dtype=torch.float64))
 
@@ -54,14 +55,27 @@ def test_figures_of_two_distributions() -> None:
     }
 
 
-@pytest.mark.parametrize(("target", "source"), [(0.9, 0.7), (0.5, 0.4), (0.7, 0.9), (0.3, 0.8), (0.6, 0.61)])
-def test_the_stronger_of_two_independent_models_is_trusted(target: float, source: float) -> None:
-    """Right independently of each other and never wrong alike, they agree on the product of their accuracies."""
-    rng = random.Random(0)
-    right = [(rng.random() < target, rng.random() < source) for _ in range(100_000)]
-    agreed = sum(one and other for one, other in right) / len(right)
-    accuracy = sum(other for _, other in right) / len(right)
-    assert trusted(agreed, accuracy) == (1.0 if target > source else 0.0)
+def test_what_two_models_that_err_independently_say_together() -> None:
+    """Bayes' rule over every world: a right answer drawn from a prior, and two reports of it. The product of what each
+    report alone tells, the second one's divided by what it tells on average, is what both tell."""
+    prior = [0.5, 0.3, 0.2]
+    first = [[0.7, 0.2, 0.1], [0.3, 0.5, 0.2], [0.1, 0.1, 0.8]]  # P(report | right answer)
+    second = [[0.6, 0.3, 0.1], [0.2, 0.6, 0.2], [0.4, 0.2, 0.4]]
+    k = range(3)
+
+    def told(joint: list[float]) -> list[float]:
+        return [value / math.fsum(joint) for value in joint]
+
+    alone_1 = [told([prior[y] * first[y][s] for y in k]) for s in k]
+    alone_2 = [told([prior[y] * second[y][t] for y in k]) for t in k]
+    both = [[told([prior[y] * first[y][s] * second[y][t] for y in k]) for t in k] for s in k]
+    often = [round(1000 * math.fsum(prior[y] * second[y][t] for y in k)) for t in k]  # so often is each reported
+    asked = [t for t in k for _ in range(often[t])]
+    for s in k:
+        source = torch.tensor([alone_1[s]] * len(asked), dtype=torch.float64)
+        own = torch.tensor([alone_2[t] for t in asked], dtype=torch.float64).log()
+        wanted = torch.tensor([both[s][t] for t in asked], dtype=torch.float64)
+        torch.testing.assert_close(product(source, own, 1.0), wanted)
 
 
 def test_a_quarter_is_held_back() -> None:

@@ -34,7 +34,7 @@ def _distilled(step: Step, model: LanguageModel, store: Store) -> Found:
     from ptx.stages.answers import rows_of, sources_say
     from ptx.stages.tune import read_prompt
     from ptx.transfer.agreement import agreement, first_choice
-    from ptx.transfer.distil import distil, held_back, product, statistics, trusted, word_logs
+    from ptx.transfer.distil import distil, held_back, product, statistics, word_logs
 
     settings, task, sources = step.settings, step.task, step.parents_at("answers")
     assert task is not None
@@ -45,12 +45,7 @@ def _distilled(step: Step, model: LanguageModel, store: Store) -> Found:
     start, *texts = (model.fit(read_prompt(parent, store)) for parent in step.parents_at("search"))
     rows = {m: rows_of(model, task, inputs, settings["layout"], m) for m in {len(start), *map(len, texts)}}
     own = [word_logs(model, rows[len(text)], text, words) for text in texts]
-    figures = statistics(said, own[0].exp() if own else None) | _accuracy(sources, settings["weights"], store)
-    if settings["trust"] == "auto":
-        known = figures.get("source_accuracy", figures["source_confidence"])
-        trust = trusted(figures["text_agreement"], known)
-    else:
-        trust = float(settings["trust"])
+    trust = float(settings["trust"])
     aim = product(said, own[0], trust) if trust else said
     steps, seed = settings["distil_steps"], settings["seed"]
     found = distil(model, rows[len(start)], aim, start, words=words, steps=steps, seed=seed)
@@ -61,21 +56,10 @@ def _distilled(step: Step, model: LanguageModel, store: Store) -> Found:
         "inputs": len(inputs),
         "held_back": len(held),
         "selected_step": found.step,
-        **figures,
+        **statistics(said, own[0].exp() if own else None),
         "history": found.history,
     }
     return Found(found.prompt, shown)
-
-
-def _accuracy(sources: Sequence[Step], weights: Sequence[float], store: Store) -> dict[str, float]:
-    """The sources' accuracy on their own dev facts, averaged; nothing where it is not known, as of imported prompts."""
-    from ptx.engine.build import artifact_of
-
-    made = [artifact_of(source.parents_at("tune")[0], store) for source in sources]
-    known = [of.meta["metrics"]["dev_accuracy"] for of in made if of and "dev_accuracy" in of.meta["metrics"]]
-    if len(known) < len(sources):
-        return {}
-    return {"source_accuracy": sum(w * accuracy for w, accuracy in zip(weights, known, strict=True))}
 
 
 USES = "gradients on the target, unlabelled inputs"

@@ -1,5 +1,5 @@
-"""`ensemble`: no prompt, but all models asked of every fact: the product of what the sources answer and what the target
-does to its text (stages/aims.py). It is what `distil` may hope for."""
+"""`ensemble`: no prompt, but all models asked of every fact: the product of what the sources answer and what each
+fact changes in the target's answers to its text (stages/aims.py). It is what `distil` may hope for."""
 
 from ptx.stages.methods.method import Method
 

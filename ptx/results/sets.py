@@ -1,0 +1,103 @@
+"""Sets of words among which answers are: those that the cache has for a target, and how tables that differ in nothing else
+become one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ptx.cache import Artifact, Store, versions_of
+from ptx.cache.store import unverified
+from ptx.lms.models import Model, anchor_models
+from ptx.lms.names import shown, typed
+from ptx.results.collect import Result, agree
+from ptx.stages import versions
+from ptx.stages.anchors import STAGE
+
+FEW = 4  # models that are named rather than a key
+
+
+def sets_of(target: Model, suite: str, store: Store) -> list[Artifact]:
+    """The sets among which a target has answered facts of a suite, each once, those of most models last."""
+    keys: dict[str, None] = {}
+    for folder in store.entries("eval"):
+        with contextlib.suppress(KeyError, TypeError):
+            meta = unverified(folder) or {}
+            if meta["inputs"]["target"] == target.digest and meta["labels"]["suite"] == suite:
+                keys.update(dict.fromkeys(of["key"] for of in meta["parents"] if of["stage"] == STAGE.name))
+    found = [artifact for key in keys if (artifact := store.read(STAGE.name, key)) is not None]
+    today = versions()
+    current = [of for of in found if all(today.get(n) == version for n, version in versions_of(of.meta).items())]
+    return sorted(current, key=lambda of: (len(of.meta["labels"]["models"]), of.key))
+
+
+def title(labels: Mapping[str, Any]) -> str:
+    """Whose words a set has, for people."""
+    models, file = list(labels["models"]), labels.get("words")
+    names, whose = anchor_models(models)
+    if len(models) <= FEW:
+        whose = ", ".join(shown(models).values())
+    elif names != models:
+        whose = f"{len(models)} models"
+    return f"{file} in {whose}" if file else whose
+
+
+def labels_of(result: Result) -> Mapping[str, Any] | None:
+    """What names the set of a result, unverified; None if that is gone, or for labels that are words."""
+    meta = unverified(result.artifact.path.parents[1] / STAGE.name / result.settings["words"])
+    return meta["labels"] if meta else None
+
+
+def titles(groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]]) -> dict[str, str]:
+    """What to call the sets of several tables, by key: by their models where that tells them apart."""
+    named: dict[str, str] = {}
+    for settings, (result, *_) in groups:
+        key = settings["words"]
+        labels = labels_of(result) if len(result.artifact.path.parents) > 1 else None
+        named[key] = f"of {title(labels)}" if labels else key[:12]
+    every = [*named.values()]
+    return {key: name if every.count(name) == 1 else f"{name} ({key[:12]})" for key, name in named.items()}
+
+
+def joining(groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]], store: Store) -> list[str]:
+    """For each table what is to be said of it: where it differs from another one in nothing but whose words answer, the
+    command that puts its rows into that."""
+    return [_note(i, groups, store) for i in range(len(groups))]
+
+
+def _note(i: int, groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]], store: Store) -> str:
+    own, results = groups[i]
+    like = [
+        (settings, of)
+        for settings, of in groups
+        if "labels" not in (own["words"], settings["words"]) and settings["words"] != own["words"]
+        and agree({**settings, "words": ""}, {**own, "words": ""})
+    ]  # fmt: skip
+    every = [(settings, of, labels) for settings, of in [groups[i], *like] if (labels := labels_of(of[0]))]
+    if not like or len(every) < len(like) + 1:
+        return ""
+    models = list(dict.fromkeys(name for _, _, labels in every for name in labels["models"]))
+    whole = next((of for of in every if {*of[2]["models"]} == {*models}), None)
+    if whole and whole[0]["words"] == own["words"]:
+        return ""  # the others are to come here
+    there = {_row(result) for result in whole[1]} if whole else set()
+    lacking = [result for result in results if _row(result) not in there]
+    if not lacking:
+        return ""
+    first = [result for result in lacking if _row(result)[:3] == _row(lacking[0])[:3]]
+    words = ["--words-of", ",".join(map(typed, models))]
+    if whole and (len(models) > FEW or "words" in whole[2]):
+        words = ["--anchors", str(whole[0]["words"])[:12]]
+    from ptx.results.report.again import again
+
+    more = len({_row(result)[:3] for result in lacking}) - 1
+    command = again(first, store, words=words, spell=typed)
+    likewise = f", and likewise for {more} more" if more else ""
+    where = "the other table" if len(like) == 1 else "one table"
+    return command and f"only whose words answer differs; to join {where}: `{command}`{likewise}"
+
+
+def _row(result: Result) -> tuple[Any, ...]:
+    labels = result.labels
+    return labels["method"], str(result.place), labels["target"], labels["task"], labels.get("seed")

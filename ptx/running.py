@@ -29,9 +29,9 @@ class Ran:
 
 
 def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
-    """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, or the recipe's own, if
-    there are none). What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for
-    embedded models, else one."""
+    """Build what a recipe needs and collect what it shows, means over `seeds` (else that of `--seed`, else the recipe's
+    own). What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded
+    models, else one."""
     from ptx.lms.meaning import same
     from ptx.paper.ahead import said
     from ptx.paper.plan import failures, plan_cells

@@ -272,8 +272,8 @@ class Session:
         return seeds_of(named) or ((self.common.seed,) if self.common.seed else ())
 
     def anchors_named(self, text: str, models: Sequence[str], words_of: Sequence[str] = ()) -> Step:
-        """The anchors that `--anchors` or `--words-of` names, or the default ones of a command that names `models`: those
-        of the settings file, if these are among its models."""
+        """The anchors that `--anchors` or `--words-of` names, else those of the settings file, if the `models` of this
+        command are among its models, else the default ones."""
         if text and not Path(text).is_file():
             if words_of:
                 raise UsageError("--anchors KEY and --words-of both say which words", "leave one of them out")
@@ -305,11 +305,11 @@ class Session:
         """Which words are to answer, as anchors: for what needs no other model than the target, all that the cache has
         for it and a `suite`, so that the results stand beside those that are there."""
         asked = text or words_of or len(models) > 1 or self.settings.anchors.keep_words
-        if suite and not asked and not self._of_settings(models):
-            if found := sets.sets_of(target, suite, self.store):
-                whose = "; and of ".join(sets.title(artifact.meta["labels"]) for artifact in found)
-                self.say(f"answers: words of {whose}, as in the cache for {short(target.name)}; see --words-of")
-                return [anchors.stored_anchors(artifact, self.store) for artifact in found]
+        free = suite and not asked and not self._of_settings(models)
+        if found := sets.sets_of(target, suite, self.store) if free else []:
+            whose = "; and of ".join(sets.title(artifact.meta["labels"]) for artifact in found)
+            self.say(f"answers: words of {whose}, as in the cache for {short(target.name)}; see --words-of")
+            return [anchors.stored_anchors(artifact, self.store) for artifact in found]
         return [self.anchors_named(text, models, words_of)]
 
     def _each_seed(self, plan: Callable[[], Iterable[Step]]) -> list[Step]:

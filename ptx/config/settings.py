@@ -2,8 +2,9 @@
 
 A setting comes from a flag, else from `PTX_<NAME>`, else from `[tool.ptx]` in the nearest pyproject.toml or from the
 nearest ptx.toml, else from the config dataclass. A file's settings hold for every command that has them, those in a
-table `[tune]` for that command alone; `models` and `words_of` are nearby.py's. A file may come with somebody else's folder: it can say what is computed, with
-which models, where the cache is and how things are shown, but never what is written elsewhere, replaced or removed.
+table `[tune]` for that command alone; what it says of models is in nearby.py. A file may come with somebody else's
+folder: it can say what is computed, with which models, where the cache is and how things are shown, but never what is
+written elsewhere, replaced or removed.
 """
 
 import inspect

@@ -18,7 +18,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.formats import card
 from ptx.lms.families import check_readable, kind_of, read_config
 from ptx.lms.models import Model, resolve
-from ptx.lms.names import short, shown
+from ptx.lms.names import short, shown as shortly
 from ptx.prompts import brought, given, imported
 from ptx.prompts.export import export_prompt
 from ptx.prompts.record import record_of
@@ -164,7 +164,7 @@ def finished(
             return Upgrade(built, {}, doubt)
     export_prompt(artifact, store, to, output, force=force, dry_run=False)
     row: dict[str, Any] = {"path": str(output.absolute()), "card": str(card.beside(output).absolute()), "format": to}
-    names = shown([*labels["sources"], record.model])
+    names = shortly([*labels["sources"], record.model])
     row |= {"source": "+".join(names[name] for name in labels["sources"]), "target": names[record.model]}
     row |= {"method": record.method}
     row |= {"task": record.task, **choice}

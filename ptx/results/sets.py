@@ -1,5 +1,5 @@
-"""Sets of words among which answers are: those that the cache has for a target, and how tables that differ in nothing else
-become one."""
+"""Sets of words among which answers are: those that the cache has for a target, and how tables that differ in nothing
+else become one."""
 
 from __future__ import annotations
 

@@ -51,10 +51,16 @@ def tables(
         return pages
     named, notes = titles(groups), joining(groups, store)
     return [
-        replace(page, notes=[*(text.replace(f"words {s['words'][:12]}", f"words {named[s['words']]}") for text in page.notes),
-                             *filter(None, [note])])
-        for page, s, note in zip(pages, settings, notes, strict=True)
-    ]  # fmt: skip
+        replace(
+            page, notes=[*(_with_title(text, shared["words"], named) for text in page.notes), *filter(None, [note])]
+        )
+        for page, shared, note in zip(pages, settings, notes, strict=True)
+    ]
+
+
+def _with_title(note: str, words: str, named: Mapping[str, str]) -> str:
+    """A note that says whose words answer in place of their key."""
+    return note.replace(f"words {words[:12]}", f"words {named[words]}")
 
 
 def _whole(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:

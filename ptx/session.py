@@ -325,9 +325,7 @@ class Session:
         """The tasks of these steps are the ones asked for. Raises UsageError if --tasks names others, and for several
         seeds: a finished prompt has its own."""
         if self.seeds:
-            raise UsageError(
-                "--seeds is for what is yet to be made, and --prompt names what is", "leave one of them out"
-            )
+            raise UsageError("--prompt names prompts that have seeds of their own", "leave --seeds out")
         tasks = tuple(dict.fromkeys(step.labels["task"] for step in steps))
         if unasked := [task for task in tasks if self.settings.tasks and task not in self.settings.tasks]:
             hint = "leave --tasks out, or give fewer prompts"

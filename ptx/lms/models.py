@@ -1,10 +1,10 @@
 """Which model a name means, and the digests that identify it. Reads files only; nothing heavy is imported.
 
-A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), one that the nearest settings
-file gives (`[tool.ptx.models]`), a folder or a GGUF file, or a hub id (`org/name`, or one of the hub's old names without
-an organisation, `t5-small`). `@REVISION` behind an alias or a hub id is a branch, a tag or a commit; `:FILE.gguf` behind
-a folder or a hub id is that file in it. A checkpoint can bring no code, and names no other files: see contents.py. What
-is read of it is what its digest is of: see `unchanged`.
+A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), an alias of the nearest
+settings file (`[tool.ptx.models]`), a folder or a GGUF file, or a hub id (`org/name`, or one of the hub's old names
+without an organisation, `t5-small`). `@REVISION` behind an alias or a hub id is a branch, a tag or a commit;
+`:FILE.gguf` behind a folder or a hub id is that file in it. A checkpoint can bring no code, and names no other files:
+see contents.py. What is read of it is what its digest is of: see `unchanged`.
 """
 
 import contextlib

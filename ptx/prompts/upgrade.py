@@ -18,7 +18,8 @@ from ptx.errors import PtxError, UsageError
 from ptx.formats import card
 from ptx.lms.families import check_readable, kind_of, read_config
 from ptx.lms.models import Model, resolve
-from ptx.lms.names import short, shown as shortly
+from ptx.lms.names import short
+from ptx.lms.names import shown as shortly
 from ptx.prompts import brought, given, imported
 from ptx.prompts.export import export_prompt
 from ptx.prompts.record import record_of

@@ -51,10 +51,8 @@ def tables(
         return pages
     named, notes = titles(groups), joining(groups, store)
     return [
-        replace(
-            page, notes=[*(_with_title(text, shared["words"], named) for text in page.notes), *filter(None, [note])]
-        )
-        for page, shared, note in zip(pages, settings, notes, strict=True)
+        replace(page, notes=[_with_title(text, own["words"], named) for text in (*page.notes, note) if text])
+        for page, own, note in zip(pages, settings, notes, strict=True)
     ]
 
 

@@ -77,7 +77,7 @@ def _note(i: int, groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]], 
     every = [(settings, of, labels) for settings, of in [groups[i], *like] if (labels := labels_of(of[0]))]
     if not like or len(every) < len(like) + 1:
         return ""
-    models = list(dict.fromkeys(name for _, _, labels in every for name in labels["models"]))
+    models = [*dict.fromkeys(name for _, _, labels in every for name in labels["models"])]
     whole = next((of for of in every if {*of[2]["models"]} == {*models}), None)
     if whole and whole[0]["words"] == own["words"]:
         return ""  # the others are to come here
@@ -86,7 +86,7 @@ def _note(i: int, groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]], 
     if not lacking:
         return ""
     first = [result for result in lacking if _row(result)[:3] == _row(lacking[0])[:3]]
-    words = ["--words-of", ",".join(map(typed, models))]
+    words = ["--words-of", ",".join(map(typed, whole[2]["models"] if whole else models))]
     if whole and (len(models) > FEW or "words" in whole[2]):
         words = ["--anchors", str(whole[0]["words"])[:12]]
     from ptx.results.report.again import again

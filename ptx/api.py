@@ -42,7 +42,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Names = str | Iterable[str]  # one, several in a list, or several with commas between them
 File = str | Path
-Seeds = int | Iterable[int] | str
+Seeds = int | str | Iterable[int]
 FIRST = ("stage", "model", "sources", "target", "method", "suite", "task")  # columns, where a frame has them
 
 

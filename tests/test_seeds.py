@@ -7,10 +7,11 @@ import io
 import json
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PAPER_TUNING
+from conftest import COUNTRIES, PAPER_TUNING
 
 from ptx import api
 from ptx.paper.cells import Cell, deviation_note
@@ -53,8 +54,11 @@ def test_commands_expand_seeds_as_tasks(ptx: Ptx, tiny: dict[str, str], common: 
     assert "--seeds 'x' is no list of whole numbers" in ptx("tune", "--model", tiny["a"], "--seeds", "x").err
 
 
-def test_means_and_deviations_over_seeds(ptx: Ptx, tiny: dict[str, str], common: list[str], suite: str) -> None:
-    target = ["eval", "--target", tiny["b"], *common]
+def test_means_and_deviations_over_seeds(
+    ptx: Ptx, tiny: dict[str, str], common: list[str], suite: str, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("\n".join(COUNTRIES))
+    target = ["eval", "--target", tiny["b"], *common, "--anchors", "words.txt"]
     random = [*target, "--method", "random"]
     lines = ptx(*random, "--seeds", "0,1,2", "--json").at("eval")
     assert ptx(*target, "--method", "manual", "--seeds", "0,1,2", "--json").at("eval")[0].get("seed") is None
@@ -110,7 +114,7 @@ def test_a_seed_with_fewer_tasks_is_no_deviation_over_seeds(ptx: Ptx, tiny: dict
     assert said in " ".join(made.err.split())
 
 
-def test_a_recipe_has_seeds_of_its_own(ptx: Ptx, tiny: dict[str, str], suite: str, tmp_path) -> None:
+def test_a_recipe_has_seeds_of_its_own(ptx: Ptx, tiny: dict[str, str], suite: str, tmp_path: Path) -> None:
     text = f'suite = "{suite}"\ntasks = ["R1"]\ntargets = ["{tiny["b"]}"]\nmethods = ["tuned"]\nseeds = [1, 3]\n'
     (tmp_path / "r.toml").write_text(text + 'tune = { epochs = 1, init = "random" }\n')
 

@@ -75,8 +75,8 @@ class Command:
             for name in ("words", "seed"):
                 if len({figures[name] for figures in goals if name in figures}) > 1:
                     columns.insert(columns.index("task") + 1, name)
-            rows = [written(figures, names) for figures in goals]
-            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in rows])
+            shown = [written(figures, names) for figures in goals]
+            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in shown])
             if "accuracy" in columns:
                 self.out.data("\n" + "\n".join(_averages(built.done, sets)))
         if not self.common.dry_run:

@@ -280,7 +280,7 @@ class Session:
             return anchors.stored_anchors(self.store.find(text, ("anchors",)), self.store)
         named = _some(words_of, "--words-of") if words_of else self._of_settings(models)
         if words_of and (other := _not_among(models, named)):
-            what = f"--words-of names {some(_shortly(named))}, but not {some(_shortly(other))}, whose answers these are"
+            what = f"--words-of names {some(_shortly(named))}, but not {some(_shortly(other))}, as this command does"
             raise UsageError(what, f"write it like --words-of {','.join([*named, *other])}")
         if text:
             return anchors.word_file_step(Path(text), named or models, self.settings)

@@ -16,6 +16,8 @@ from ptx.stages import versions
 from ptx.stages.anchors import STAGE
 
 FEW = 4  # models that are named rather than a key
+Group = tuple[Mapping[str, Any], Sequence[Result]]  # a table's settings and results
+Named = tuple[Mapping[str, Any], Sequence[Result], Mapping[str, Any] | None]  # and what names the set of its words
 
 
 def sets_of(target: Model, suite: str, store: Store) -> list[Artifact]:
@@ -49,7 +51,7 @@ def labels_of(result: Result) -> Mapping[str, Any] | None:
     return meta["labels"] if meta else None
 
 
-def titles(groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]]) -> dict[str, str]:
+def titles(groups: Sequence[Group]) -> dict[str, str]:
     """What to call the sets of several tables, by key: by their models where that tells them apart."""
     named: dict[str, str] = {}
     for settings, (result, *_) in groups:
@@ -60,40 +62,42 @@ def titles(groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]]) -> dict
     return {key: name if every.count(name) == 1 else f"{name} ({key[:12]})" for key, name in named.items()}
 
 
-def joining(groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]], store: Store) -> list[str]:
+def joining(groups: Sequence[Group], store: Store) -> list[str]:
     """For each table what is to be said of it: where it differs from another one in nothing but whose words answer, the
     command that puts its rows into that."""
-    return [_note(i, groups, store) for i in range(len(groups))]
+    every = [(settings, results, labels_of(results[0])) for settings, results in groups]
+    return [_note(own, [other for other in every if _only_in_words(own[0], other[0])], store) for own in every]
 
 
-def _note(i: int, groups: Sequence[tuple[Mapping[str, Any], Sequence[Result]]], store: Store) -> str:
-    own, results = groups[i]
-    like = [
-        (settings, of)
-        for settings, of in groups
-        if "labels" not in (own["words"], settings["words"]) and settings["words"] != own["words"]
-        and agree({**settings, "words": ""}, {**own, "words": ""})
-    ]  # fmt: skip
-    every = [(settings, of, labels) for settings, of in [groups[i], *like] if (labels := labels_of(of[0]))]
-    if not like or len(every) < len(like) + 1:
+def _only_in_words(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Of classification there are none: its answers are labels."""
+    differ = a["words"] != b["words"] and "labels" not in (a["words"], b["words"])
+    return differ and agree({**a, "words": ""}, {**b, "words": ""})
+
+
+def _note(own: Named, like: Sequence[Named], store: Store) -> str:
+    """`like` are the tables that differ in words alone."""
+    from ptx.results.report.again import again
+
+    named = [(settings, results, labels) for settings, results, labels in (own, *like) if labels]
+    if not like or len(named) < len(like) + 1:
         return ""
-    models = [*dict.fromkeys(name for _, _, labels in every for name in labels["models"])]
-    whole = next((of for of in every if {*of[2]["models"]} == {*models}), None)
-    if whole and whole[0]["words"] == own["words"]:
+    models = [*dict.fromkeys(name for *_, labels in named for name in labels["models"])]
+    whole = next((of for of in named if {*of[2]["models"]} == {*models}), None)
+    if whole and whole[0]["words"] == own[0]["words"]:
         return ""  # the others are to come here
     there = {_row(result) for result in whole[1]} if whole else set()
-    lacking = [result for result in results if _row(result) not in there]
-    if not lacking:
+    rows: dict[Any, list[Result]] = {}
+    for result in own[1]:
+        if _row(result) not in there:
+            rows.setdefault(_row(result)[:3], []).append(result)
+    if not rows:
         return ""
-    first = [result for result in lacking if _row(result)[:3] == _row(lacking[0])[:3]]
     words = ["--words-of", ",".join(map(typed, whole[2]["models"] if whole else models))]
     if whole and (len(models) > FEW or "words" in whole[2]):
         words = ["--anchors", str(whole[0]["words"])[:12]]
-    from ptx.results.report.again import again
-
-    more = len({_row(result)[:3] for result in lacking}) - 1
-    command = again(first, store, words=words, spell=typed)
-    likewise = f", and likewise for {more} more" if more else ""
+    command = again(next(iter(rows.values())), store, words=words, spell=typed)
+    likewise = f", and likewise for {len(rows) - 1} more" if len(rows) > 1 else ""
     where = "the other table" if len(like) == 1 else "one table"
     return command and f"only whose words answer differs; to join {where}: `{command}`{likewise}"
 

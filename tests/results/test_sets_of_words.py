@@ -112,7 +112,7 @@ def test_a_named_set(ptx: Ptx, scored: Ptx, models: dict[str, str], tmp_path: Pa
     assert len(rows(ptx)) == 1
     error = scored("--method", "manual", "--target", models["b"], "--words-of", models["a"], code=2)
     said = " ".join(error.split())
-    assert "--words-of names a, but not b, whose answers these are" in said
+    assert "--words-of names a, but not b, as this command does" in said
     assert f"write it like --words-of {models['a']},{models['b']}" in said.replace("- ", "-")
     key = ptx("anchors", "--models", ",".join(models.values()), "--json").lines[-1]["key"]
     error = scored("--method", "manual", "--target", models["b"], *among, "--anchors", key, code=2)

@@ -19,8 +19,8 @@ CHOSEN = ("auto", "distil", "portable", "imported")
 
 
 def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), spell: Callable[[str], str] = str) -> str:
-    """One line of a shell for all tasks of a transfer, of its first seed; with `words`, options for other ones than its
-    own. Empty if there is none. `spell` writes the name of a model."""
+    """One line of a shell for all tasks and seeds of a transfer; with `words`, options for other ones than its own. Empty
+    if there is none. `spell` writes the name of a model."""
     first = results[0]
     labels, config = first.artifact.meta["labels"], first.artifact.meta["config"]
     tasks = list(dict.fromkeys(result.labels["task"] for result in results))
@@ -47,8 +47,11 @@ def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), sp
     }
     if {*types.values()} != {FLOAT32}:
         parts += ["--dtype", ",".join(f"{what}={kind}" for what, kind in types.items() if kind != FLOAT32)]
-    if seed := labels.get("seed"):
-        parts += ["--seed", str(seed)]
+    seeds = sorted({result.labels.get("seed", 0) for result in results})
+    if len(seeds) > 1:
+        parts += ["--seeds", ",".join(map(str, seeds))]
+    elif seeds[0]:
+        parts += ["--seed", str(seeds[0])]
     return shlex.join(parts)
 
 

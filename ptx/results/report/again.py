@@ -19,8 +19,8 @@ CHOSEN = ("auto", "distil", "portable", "imported")
 
 
 def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), spell: Callable[[str], str] = str) -> str:
-    """One line of a shell for all tasks and seeds of a transfer; with `words`, options for other ones than its own. Empty
-    if there is none. `spell` writes the name of a model."""
+    """One line of a shell for all tasks and seeds of a transfer; with `words`, options for other ones than its own.
+    Empty if there is none. `spell` writes the name of a model."""
     first = results[0]
     labels, config = first.artifact.meta["labels"], first.artifact.meta["config"]
     tasks = list(dict.fromkeys(result.labels["task"] for result in results))

@@ -26,7 +26,7 @@ from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
 from ptx.lms.models import Model, absent_will_do, is_here, located, place, resolve
-from ptx.lms.names import short, shown
+from ptx.lms.names import named_in, shown
 from ptx.prompts import given, warm
 from ptx.results import sets
 from ptx.stages import anchors, grid, portable
@@ -307,8 +307,10 @@ class Session:
         asked = text or words_of or len(models) > 1 or self.settings.anchors.keep_words
         free = suite and not asked and not self._of_settings(models)
         if found := sets.sets_of(target, suite, self.store) if free else []:
-            whose = "; and of ".join(sets.title(artifact.meta["labels"]) for artifact in found)
-            self.say(f"answers: words of {whose}, as in the cache for {short(target.name)}; see --words-of")
+            labels = [artifact.meta["labels"] for artifact in found]
+            names = named_in([{"target": target.name}, *labels])
+            whose = "; and of ".join(sets.title(of, names) for of in labels)
+            self.say(f"answers: words of {whose}, as in the cache for {names[target.name]}; see --words-of")
             return [anchors.stored_anchors(artifact, self.store) for artifact in found]
         return [self.anchors_named(text, models, words_of)]
 

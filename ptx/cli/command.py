@@ -47,6 +47,7 @@ class Command:
         """The goals as columns, everything touched as JSON lines, or paths; then what was built and what reused."""
         from ptx.engine.build import figures_of, row_of
         from ptx.lms.names import named_in, written
+        from ptx.results.sets import title
 
         if self.common.json:
             for outcome in built.outcomes:
@@ -68,9 +69,11 @@ class Command:
             for artifact in built.done:
                 self.out.data(str(artifact.path))
         elif built.done and columns:
-            sets = _sets(built)
-            goals = [{**figures_of(of), "words": sets.get(of.key, ""), "key": of.key[:12]} for of in built.done]
-            names = named_in(goals)
+            own = _words_of(built)
+            goals = [{**figures_of(of), "key": of.key[:12]} for of in built.done]
+            names = named_in([*goals, *own.values()])
+            sets = {key: title(labels, names) for key, labels in own.items()}
+            goals = [{**figures, "words": sets.get(of.key, "")} for figures, of in zip(goals, built.done, strict=True)]
             columns = [name for name in columns if name not in ASKED or any(name in figures for figures in goals)]
             for name in ("words", "seed"):
                 if len({figures[name] for figures in goals if name in figures}) > 1:
@@ -94,12 +97,10 @@ class Command:
         self.out.message(f"wrote {output}")
 
 
-def _sets(built: Built) -> dict[str, str]:
-    """Whose words answer, by evaluation."""
-    from ptx.results.sets import title
-
+def _words_of(built: Built) -> dict[str, Mapping[str, Any]]:
+    """What names the words that answer, by evaluation."""
     steps = [o.step for o in built.outcomes if o.step.stage.name == "eval"]
-    return {step.key: title(words.labels) for step in steps for words in step.parents_at("anchors")}
+    return {step.key: words.labels for step in steps for words in step.parents_at("anchors")}
 
 
 def _averages(done: Sequence[Artifact], sets: Mapping[str, str]) -> Iterator[str]:

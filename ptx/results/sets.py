@@ -10,7 +10,7 @@ from typing import Any
 from ptx.cache import Artifact, Store, versions_of
 from ptx.cache.store import unverified
 from ptx.lms.models import Model, anchor_models
-from ptx.lms.names import shown, typed
+from ptx.lms.names import named_in, typed
 from ptx.results.collect import Result, agree
 from ptx.stages import versions
 from ptx.stages.anchors import STAGE
@@ -34,12 +34,12 @@ def sets_of(target: Model, suite: str, store: Store) -> list[Artifact]:
     return sorted(current, key=lambda of: (len(of.meta["labels"]["models"]), of.key))
 
 
-def title(labels: Mapping[str, Any]) -> str:
-    """Whose words a set has, for people."""
+def title(labels: Mapping[str, Any], written: Mapping[str, str]) -> str:
+    """Whose words a set has, for people; `written` says how to write its models (lms/names.py)."""
     models, file = list(labels["models"]), labels.get("words")
     names, whose = anchor_models(models)
     if len(models) <= FEW:
-        whose = ", ".join(shown(models).values())
+        whose = ", ".join(written[name] for name in models)
     elif names != models:
         whose = f"{len(models)} models"
     return f"{file} in {whose}" if file else whose
@@ -53,11 +53,10 @@ def labels_of(result: Result) -> Mapping[str, Any] | None:
 
 def titles(groups: Sequence[Group]) -> dict[str, str]:
     """What to call the sets of several tables, by key: by their models where that tells them apart."""
-    named: dict[str, str] = {}
-    for settings, (result, *_) in groups:
-        key = settings["words"]
-        labels = labels_of(result) if len(result.artifact.path.parents) > 1 else None
-        named[key] = f"of {title(labels)}" if labels else key[:12]
+    found = {settings["words"]: labels_of(result) for settings, (result, *_) in groups}
+    every_result = [result.artifact.meta["labels"] for _, results in groups for result in results]
+    names = named_in([*every_result, *filter(None, found.values())])
+    named = {key: f"of {title(labels, names)}" if labels else key[:12] for key, labels in found.items()}
     every = [*named.values()]
     return {key: name if every.count(name) == 1 else f"{name} ({key[:12]})" for key, name in named.items()}
 

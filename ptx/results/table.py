@@ -46,7 +46,7 @@ def tables(
     groups = comparable(apart(results, warn))
     settings = [shared for shared, _ in groups]
     common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
-    pages = [_table(_whole(of, warn), shared, common, by) for shared, of in groups]
+    pages = [_table(of if by == "task" else _whole(of, warn), shared, common, by) for shared, of in groups]
     if store is None or "words" in common:
         return pages
     named, notes = titles(groups), joining(groups, store)

@@ -85,13 +85,13 @@ def _note(own: Named, like: Sequence[Named], store: Store) -> str:
     whole = next((of for of in named if {*of[2]["models"]} == {*models}), None)
     if whole and whole[0]["words"] == own[0]["words"]:
         return ""  # the others are to come here
+    if any({*map(_row, own[1])} <= {*map(_row, results)} for _, results, _ in like):
+        return ""  # they are beside others in a table that is there
     there = {_row(result) for result in whole[1]} if whole else set()
     rows: dict[Any, list[Result]] = {}
     for result in own[1]:
         if _row(result) not in there:
             rows.setdefault(_row(result)[:3], []).append(result)
-    if not rows:
-        return ""
     words = ["--words-of", ",".join(map(typed, whole[2]["models"] if whole else models))]
     if whole and (len(models) > FEW or "words" in whole[2]):
         words = ["--anchors", str(whole[0]["words"])[:12]]

@@ -101,12 +101,13 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     if any(row["tasks"] != tasks for row in records) and by == "method":
         notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
     drawn = [row["seeds"] for row in records if row["drawn"]]
-    usual = max(drawn, key=lambda n: (drawn.count(n), n), default=1)
-    if max(drawn, default=1) > 1:
+    several = [n for n in drawn if n > 1]
+    usual = max(several, key=lambda n: (several.count(n), n), default=1)
+    if several:
         what = "of the mean over tasks" if by == "method" else "of a task's accuracy"
         notes.append(f"± is the sample standard deviation over n = {usual} seeds {what}, and no interval over tasks")
         if {*drawn} != {usual}:
-            notes.append("n=N: the cell is of N seeds; those without ± are of one, or draw nothing at random")
+            notes.append("n=N: the cell is of N seeds; those without ± or n draw nothing at random")
     whole_tasks = tasks if by == "method" else 1
     sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks, usual))]
     records = [{name: value for name, value in row.items() if name != "drawn"} for row in records]

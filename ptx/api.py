@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
-from ptx.config.settings import looked_up, text_of
+from ptx.config.lists import text_of
+from ptx.config.settings import looked_up
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.media import one_line
 
@@ -41,6 +42,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Names = str | Iterable[str]  # one, several in a list, or several with commas between them
 File = str | Path
+Seeds = int | str | Iterable[int]
 FIRST = ("stage", "model", "sources", "target", "method", "suite", "task")  # columns, where a frame has them
 
 
@@ -79,6 +81,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 @command
 def tune(
     *, model: str = "", models: Names = "", space: Literal["vectors", "words"] = "vectors", anchors: File = "",
+    seeds: Seeds = "",
     suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
@@ -104,7 +107,7 @@ def anchors(
 
 @command
 def encode(
-    *, model: str = "", prompt: Names = "", anchors: File = "",
+    *, model: str = "", prompt: Names = "", anchors: File = "", words_of: Names = "", seeds: Seeds = "",
     suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
@@ -116,12 +119,14 @@ def encode(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write a model's prompts, or finished ones by key, as similarities to the anchors (Eq. 3)."""
-    return _built(locals(), lambda session: session.encode(model, text_of(prompt), str(anchors)))
+    words = names_in(text_of(words_of))
+    return _built(locals(), lambda session: session.encode(model, text_of(prompt), str(anchors), words))
 
 
 @command
 def search(
     *, target: str, sources: Names = "", method: str = "relative", prompt: Names = "", anchors: File = "",
+    words_of: Names = "", seeds: Seeds = "",
     suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
@@ -140,13 +145,14 @@ def search(
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another `method`:
     direct, text, discretize, hubs, neighbours, omp, procrustes, linear, projector, residual, auto, distil or portable;
     random needs no sources."""
-    given = names_in(text_of(sources)), target, method, text_of(prompt), str(anchors)
+    given = names_in(text_of(sources)), target, method, text_of(prompt), str(anchors), names_in(text_of(words_of))
     return _built(locals(), lambda session: session.search(*given))
 
 
 @command
 def eval(
     *, target: str, sources: Names = "", method: str | None = None, prompt: Names = "", anchors: File = "",
+    words_of: Names = "", seeds: Seeds = "",
     suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
@@ -169,14 +175,14 @@ def eval(
     `prompt` names finished prompts by key or file; with a `suite` given, they are scored on its tasks.
     """
     where = str(suite) if prompt and "suite" in GIVEN.get() else ""
-    given = target, names_in(text_of(sources)), method, text_of(prompt), str(anchors)
+    given = target, names_in(text_of(sources)), method, text_of(prompt), str(anchors), names_in(text_of(words_of))
     return _built(locals(), lambda session: session.eval(*given, on=where))
 
 
 @command
 def table(
     *, paper: int | str = "", compare: bool = False, models: Literal["zoo", "paper"] | None = None,
-    seeds: int | Iterable[int] | str = "", by: Literal["method", "task"] = "method",
+    seeds: Seeds = "", by: Literal["method", "task"] = "method",
     split: Literal["train", "dev", "test"] = "test", curve: bool = False,
     cache_dir: File = "cache", seed: int = 0, dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -212,7 +218,7 @@ def report(
 
 @command
 def run(
-    *names: File, models: Literal["zoo", "paper"] | None = None, seeds: int | Iterable[int] | str = "", jobs: int = 0,
+    *names: File, models: Literal["zoo", "paper"] | None = None, seeds: Seeds = "", jobs: int = 0,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -348,7 +354,8 @@ def _session(values: Mapping[str, Any]) -> "Session":
 
     stages = {name: config(kind) for name, kind in CONFIGS.items() if all(f.name in values for f in fields(kind))}
     listener = Listener(quiet=not values["progress"])
-    return Session(config(CommonConfig), listener, config(SuiteConfig), **stages)
+    seeds = text_of(values.get("seeds", ""))
+    return Session(config(CommonConfig), listener, config(SuiteConfig), seeds=seeds, **stages)
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

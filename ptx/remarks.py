@@ -8,6 +8,7 @@ from ptx.cache import Store
 from ptx.engine.build import Outcome
 from ptx.engine.step import Step, closure
 from ptx.lms.frames import framed, remark
+from ptx.lms.names import short
 from ptx.results.collect import same_prompts
 from ptx.stages.forecasts import between_decoders, told
 from ptx.stages.settings import some
@@ -67,7 +68,7 @@ def _several(outcomes: Sequence[Outcome]) -> Remarks:
         words: dict[str, dict[str, None]] = {}
         for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"):
             labels, found = artifact.meta["labels"], artifact.meta["metrics"].get(name, ())
-            words.setdefault(labels["target"], {}).update(dict.fromkeys(found))
+            words.setdefault(short(labels["target"]), {}).update(dict.fromkeys(found))
         yield from (
             (f"words that are {what}, on {t}: {len(of)} ({some([*of])})", False) for t, of in words.items() if of
         )

@@ -29,9 +29,9 @@ class Ran:
 
 
 def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
-    """Build what a recipe needs and collect what it shows, means over `seeds` (that of `--seed`, if there are none).
-    What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded models,
-    else one."""
+    """Build what a recipe needs and collect what it shows, means over `seeds` (else that of `--seed`, else the recipe's
+    own). What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded
+    models, else one."""
     from ptx.lms.meaning import same
     from ptx.paper.ahead import said
     from ptx.paper.plan import failures, plan_cells
@@ -39,6 +39,7 @@ def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int =
     from ptx.results.collect import result_of
     from ptx.results.shown import tables_shown
 
+    seeds = seeds or ((common.seed,) if common.seed else recipe.seeds or (common.seed,))
     session = Session(common, reporter, SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(recipe.tasks)))
     planned: dict[int, list[Planned]] = {}
     cost, missing = said(recipe, common.device, seeds)
@@ -46,7 +47,7 @@ def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int =
         reporter.message(f"{recipe.title}: {cost}")
     if missing and common.dry_run:  # keys need what would be downloaded
         return Ran(None, None, [])
-    for seed in (seeds or (common.seed,)) if recipe.methods else ():
+    for seed in seeds if recipe.methods else ():
         planned[seed], description = plan_cells(recipe, seed, dtype=common.dtype)
     if planned:
         reporter.message(f"{recipe.title}; anchors: words shared by {description}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ptx import remarks
 from ptx.cache import Store
 from ptx.config import CommonConfig, SearchConfig, SuiteConfig, listed, seeds_of
 from ptx.config.dtypes import FLOAT32, dtypes
+from ptx.config.nearby import word_models
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
@@ -24,13 +25,15 @@ from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
-from ptx.lms.models import absent_will_do, is_here, place, resolve
+from ptx.lms.models import Model, absent_will_do, is_here, located, place, resolve
+from ptx.lms.names import named_in, shown
 from ptx.prompts import given, warm
+from ptx.results import sets
 from ptx.stages import anchors, grid, portable
 from ptx.stages.encode import encode_step
 from ptx.stages.methods import method_named
 from ptx.stages.search import check_options
-from ptx.stages.settings import Settings
+from ptx.stages.settings import Settings, some
 from ptx.stages.tune import TRY, tune_step
 from ptx.suites.asked import named
 
@@ -46,9 +49,11 @@ class Session:
     """One run of a command: its settings, its store, and whom to tell."""
 
     def __init__(
-        self, common: CommonConfig, reporter: Reporter, suite: SuiteConfig | None = None, **configs: Any
-    ) -> None:
+        self, common: CommonConfig, reporter: Reporter, suite: SuiteConfig | None = None, *, seeds: str = "",
+        **configs: Any,
+    ) -> None:  # fmt: skip
         self.common = common
+        self.seeds = seeds_of(seeds)  # of --seeds, which comes before --seed
         self.tell = reporter
         self.store = Store(Path(common.cache_dir), reporter.warn)
         gguf.keep_in(self.store, reporter.message)
@@ -61,6 +66,7 @@ class Session:
         tasks = tuple(listed(suite.tasks))
         flags: dict[str, Any] = {"truncate": suite.truncate, "strict": suite.strict}
         once = functools.cache(reporter.warn)
+        self.say = functools.cache(reporter.message)  # each of several seeds would say it again
         self.settings = Settings(name, tasks, tell=once, **flags, **more)
 
     def tune(self, model: str, models: Sequence[str] = (), space: str = "vectors", anchors: str = "") -> Built:
@@ -68,58 +74,79 @@ class Session:
         if bool(model) == bool(models):
             raise UsageError("name a --model, or several with --models", "write it like --model bert-micro")
         if space == "words":
-            return self.build("portable", self._portable([model] if model else models, anchors))
+            named = [model] if model else models
+            return self.build("portable", self._each_seed(lambda: self._portable(named, anchors)))
         if models or anchors:
             what = "--models" if models else "--anchors"
             raise UsageError(f"{what} is for prompts of words", "add --space words, or tune on one --model")
-        return self.build("tune", self._tuned(model))
+        return self.build("tune", self._each_seed(lambda: self._tuned(model)))
 
     def anchors(self, models: Sequence[str]) -> Built:
         """The words that models share."""
         return self.build("anchors", [anchors.anchors_step(_some(models, "--models"), self.settings)])
 
-    def encode(self, model: str, prompt: str, anchors: str) -> Built:
+    def encode(self, model: str, prompt: str, anchors: str, words_of: Sequence[str] = ()) -> Built:
         """The prompts of a model, or finished ones by key, as similarities to anchors."""
         if bool(model) == bool(prompt):
             raise UsageError("name a --model, or prompts with --prompt", "write it like --model bert-micro")
-        tuned = self._given(prompt) if prompt else self._tuned(model)
-        shared = self.anchors_named(anchors, [model] if model else [step.labels["model"] for step in tuned])
-        return self.build("encode", [encode_step(step, shared, self.settings) for step in tuned])
 
-    def search(self, sources: Sequence[str], target: str, method: str, prompt: str, anchors: str) -> Built:
+        def goals() -> Iterator[Step]:
+            tuned = self._given(prompt) if prompt else self._tuned(model)
+            models = [model] if model else [step.labels["model"] for step in tuned]
+            shared = self.anchors_named(anchors, models, words_of)
+            return (encode_step(step, shared, self.settings) for step in tuned)
+
+        return self.build("encode", self._each_seed(goals))
+
+    def search(
+        self, sources: Sequence[str], target: str, method: str, prompt: str, anchors: str, words_of: Sequence[str] = ()
+    ) -> Built:
         """Prompts for a target: of source models, or of finished prompts by key."""
         check_options(method, self.settings.search)
-        if prompt:
-            if sources:
-                raise UsageError("--prompt takes the place of --sources", "leave one of them out")
-            steps = self._given(prompt)
-            shared = self.anchors_named(anchors, [*(step.labels["model"] for step in steps), target])
-            goals = list(given.searches(steps, method, resolve(target), shared, self.settings))
-        else:
-            chosen = sources_for(method, sources)
-            shared = self.anchors_named(anchors, [*chosen, target])
-            goals = list(grid.searches([(method, chosen, target)], self.settings, shared))
-        return self.build("search", goals)
+        if prompt and sources:
+            raise UsageError("--prompt takes the place of --sources", "leave one of them out")
+        chosen = [] if prompt else sources_for(method, sources)
+
+        def goals() -> Iterator[Step]:
+            steps = self._given(prompt) if prompt else []
+            models = [*(step.labels["model"] for step in steps), *chosen, target]
+            shared = self.anchors_named(anchors, models, words_of)
+            if prompt:
+                return given.searches(steps, method, resolve(target), shared, self.settings)
+            return grid.searches([(method, chosen, target)], self.settings, shared)
+
+        return self.build("search", self._each_seed(goals))
 
     def eval(
-        self, target: str, sources: Sequence[str], method: str | None, prompt: str, anchors: str, *, on: str = ""
-    ) -> Built:
-        """Scores on a target: of a method, or of finished prompts by key or file, these also on the suite `on`."""
-        if prompt:
-            if sources or method:
-                raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
-            shared = self.anchors_named(anchors, [target])
-            model = resolve(target)
-            steps = given.prompt_steps(prompt, model, self.store, self.settings, self.tell)
-            self.keep_to(steps)
-            goals = list(given.evaluations(steps, model, shared, self.settings, on=on))
-        else:
-            how = method or ("relative" if sources else "tuned")
+        self, target: str, sources: Sequence[str], method: str | None, prompt: str, anchors: str,
+        words_of: Sequence[str] = (), *, on: str = "",
+    ) -> Built:  # fmt: skip
+        """Scores on a target: of a method, or of finished prompts by key or file, these also on the suite `on`.
+
+        `sources` of a method that takes none are models whose words count, as in a transfer from them.
+        """
+        if prompt and (sources or method):
+            raise UsageError("--prompt names a finished prompt", "leave out --sources and --method")
+        how = method or ("relative" if sources else "tuned")
+        if not prompt:
             check_options(how, self.settings.search)
-            chosen = sources_for(how, sources)
-            shared = self.anchors_named(anchors, [*chosen, target])
-            goals = list(grid.evaluations([(how, chosen, target)], self.settings, shared))
-        return self.build("eval", goals)
+        alone = bool(prompt) or method_named(how).sources == 0
+        chosen = [] if alone else sources_for(how, sources)
+
+        def goals() -> Iterator[Step]:
+            model = resolve(target)
+            steps = given.prompt_steps(prompt, model, self.store, self.settings, self.tell) if prompt else []
+            if prompt:
+                self.keep_to(steps)
+            suite = on or self.settings.eval.on or (steps[0].labels["suite"] if prompt else self.settings.suite)
+            others = [*(chosen or sources), target]
+            for shared in self._answers(model, others, anchors, words_of, suite=suite if alone else ""):
+                if prompt:
+                    yield from given.evaluations(steps, model, shared, self.settings, on=on)
+                else:
+                    yield from grid.evaluations([(how, chosen, target)], self.settings, shared)
+
+        return self.build("eval", self._each_seed(goals))
 
     @own_settings()
     def predict(
@@ -219,12 +246,14 @@ class Session:
 
         if curve and (paper or compare or models):
             raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
-        if (compare or models or seeds) and not paper:
-            raise UsageError("--compare, --models and --seeds belong to --paper", "add --paper 3, say")
+        if (compare or models) and not paper:
+            raise UsageError("--compare and --models belong to --paper", "add --paper 3, say")
         if paper:
             drawn: dict[str, Any] = {"seeds": self._seeds(seeds), "dtype": self.common.dtype}
             return cached_table(paper, self.store, models=models, compare=compare, **drawn)
-        return cached_curves(self.store) if curve else cached_tables(self.store, split=split, by=by)
+        if curve:
+            return cached_curves(self.store)
+        return cached_tables(self.store, split=split, by=by, seeds=seeds_of(seeds))
 
     def report(self, *, split: str, words: int) -> Results:
         """All that a page about the evaluations in the cache shows, with the words of so many transfers."""
@@ -242,18 +271,63 @@ class Session:
         """Those of `--seeds`, or that of `--seed`; none if neither is given: then all in the cache count."""
         return seeds_of(named) or ((self.common.seed,) if self.common.seed else ())
 
-    def anchors_named(self, text: str, models: Sequence[str]) -> Step:
-        """The anchors that `--anchors` names, or the default ones of a command that names `models`."""
-        if not text:
-            shared, description = anchors.default_anchors(models, self.settings)
-            self.tell.message(f"anchors: words shared by {description}")
-            return shared
-        if Path(text).is_file():
-            return anchors.word_file_step(Path(text), models, self.settings)
-        return anchors.stored_anchors(self.store.find(text, ("anchors",)), self.store)
+    def anchors_named(self, text: str, models: Sequence[str], words_of: Sequence[str] = ()) -> Step:
+        """The anchors that `--anchors` or `--words-of` names, else those of the settings file, if the `models` of this
+        command are among its models, else the default ones."""
+        if text and not Path(text).is_file():
+            if words_of:
+                raise UsageError("--anchors KEY and --words-of both say which words", "leave one of them out")
+            return anchors.stored_anchors(self.store.find(text, ("anchors",)), self.store)
+        named = _some(words_of, "--words-of") if words_of else self._of_settings(models)
+        if words_of and (other := _not_among(models, named)):
+            what = f"--words-of names {some(_shortly(named))}, but not {some(_shortly(other))}, as this command does"
+            raise UsageError(what, f"write it like --words-of {','.join([*named, *other])}")
+        if text:
+            return anchors.word_file_step(Path(text), named or models, self.settings)
+        if named:
+            self.say(f"anchors: words shared by {some(_shortly(named))}")
+            return anchors.anchors_step(named, self.settings)
+        shared, description = anchors.default_anchors(models, self.settings)
+        self.say(f"anchors: words shared by {description}")
+        return shared
+
+    def _of_settings(self, models: Sequence[str]) -> list[str]:
+        """The models of the settings file whose words are to count; none, which is told, if it lacks one of these."""
+        path, named = word_models()
+        if named and (other := _not_among(models, named)):
+            self.say(f"{path.name} names models whose words count, and not {some(_shortly(other))}: they do not here")
+            return []
+        return named
+
+    def _answers(
+        self, target: Model, models: Sequence[str], text: str, words_of: Sequence[str], *, suite: str
+    ) -> list[Step]:
+        """Which words are to answer, as anchors: for what needs no other model than the target, all that the cache has
+        for it and a `suite`, so that the results stand beside those that are there."""
+        asked = text or words_of or len(models) > 1 or self.settings.anchors.keep_words
+        free = suite and not asked and not self._of_settings(models)
+        if found := sets.sets_of(target, suite, self.store) if free else []:
+            labels = [artifact.meta["labels"] for artifact in found]
+            names = named_in([{"target": target.name}, *labels])
+            whose = "; and of ".join(sets.title(of, names) for of in labels)
+            self.say(f"answers: words of {whose}, as in the cache for {names[target.name]}; see --words-of")
+            return [anchors.stored_anchors(artifact, self.store) for artifact in found]
+        return [self.anchors_named(text, models, words_of)]
+
+    def _each_seed(self, plan: Callable[[], Iterable[Step]]) -> list[Step]:
+        """What is planned with each of `--seeds`."""
+        own, goals = self.settings.seed, list[Step]()
+        for seed in self.seeds or (own,):
+            self.settings = dataclasses.replace(self.settings, seed=seed)
+            goals += plan()
+        self.settings = dataclasses.replace(self.settings, seed=own)
+        return list({(goal.key, str(goal.labels)): goal for goal in goals}.values())
 
     def keep_to(self, steps: Sequence[Step]) -> None:
-        """The tasks of these steps are the ones asked for. Raises UsageError if --tasks names others."""
+        """The tasks of these steps are the ones asked for. Raises UsageError if --tasks names others, and for several
+        seeds: a finished prompt has its own."""
+        if self.seeds:
+            raise UsageError("--prompt names prompts that have seeds of their own", "leave --seeds out")
         tasks = tuple(dict.fromkeys(step.labels["task"] for step in steps))
         if unasked := [task for task in tasks if self.settings.tasks and task not in self.settings.tasks]:
             hint = "leave --tasks out, or give fewer prompts"
@@ -293,8 +367,8 @@ class Session:
     def _check_names(self, models: Sequence[str]) -> None:
         """Raise UsageError if --dtype names a model that the command does not run."""
         names = list(dict.fromkeys(models))
-        if unknown := [name for name in dtypes(self.common.dtype).names if name not in names]:
-            hint = f"name {' or '.join(names) or 'a model'}, or write source= or target="
+        if unknown := [name for name in dtypes(self.common.dtype).names if located(name) not in names]:
+            hint = f"name {' or '.join(_shortly(names)) or 'a model'}, or write source= or target="
             raise UsageError(f"--dtype {unknown[0]}=...: no model of this command is called {unknown[0]!r}", hint)
 
     def _tuned(self, model: str) -> list[Step]:
@@ -348,6 +422,15 @@ def _some(names: Sequence[str], flag: str) -> list[str]:
     for name in names:
         first.setdefault(place(name), name)
     return list(first.values())
+
+
+def _not_among(models: Sequence[str], others: Sequence[str]) -> list[str]:
+    places = {*map(place, others)}
+    return [name for name in models if place(name) not in places]
+
+
+def _shortly(names: Sequence[str]) -> list[str]:
+    return [*shown(map(located, names)).values()]
 
 
 def sources_for(method: str, names: Sequence[str]) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cli import plan
 from ptx.cli.output import Output
 from ptx.config import CommonConfig, SuiteConfig
-from ptx.config.settings import settings_file
+from ptx.config.nearby import settings_file
 from ptx.errors import PtxError, raise_last
 from ptx.files import here, write_whole
 
@@ -24,14 +24,15 @@ ASKED = ("chosen", "agreement", "forecast")  # columns that only what was chosen
 
 
 class Command:
-    def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **configs: Any) -> None:
+    def __init__(self, common: CommonConfig, suite: SuiteConfig | None = None, **more: Any) -> None:
+        """`more`: see Session."""
         from ptx.session import Session
 
         self.common = common
         if common.quiet:
             os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
         self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
-        self.session = Session(common, self.out, suite, **configs)
+        self.session = Session(common, self.out, suite, **more)
         self.store = self.session.store
         if found := settings_file(here()):
             self.out.message(f"settings: {found[0]}")
@@ -45,6 +46,8 @@ class Command:
     def report(self, built: Built, columns: Sequence[str] = ()) -> None:
         """The goals as columns, everything touched as JSON lines, or paths; then what was built and what reused."""
         from ptx.engine.build import figures_of, row_of
+        from ptx.lms.names import named_in, written
+        from ptx.results.sets import title
 
         if self.common.json:
             for outcome in built.outcomes:
@@ -66,11 +69,19 @@ class Command:
             for artifact in built.done:
                 self.out.data(str(artifact.path))
         elif built.done and columns:
-            goals = [{**figures_of(artifact), "key": artifact.key[:12]} for artifact in built.done]
+            own = _words_of(built)
+            goals = [{**figures_of(of), "key": of.key[:12]} for of in built.done]
+            names = named_in([*goals, *own.values()])
+            sets = {key: title(labels, names) for key, labels in own.items()}
+            goals = [{**figures, "words": sets.get(of.key, "")} for figures, of in zip(goals, built.done, strict=True)]
             columns = [name for name in columns if name not in ASKED or any(name in figures for figures in goals)]
-            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in goals])
+            for name in ("words", "seed"):
+                if len({figures[name] for figures in goals if name in figures}) > 1:
+                    columns.insert(columns.index("task") + 1, name)
+            shown = [written(figures, names) for figures in goals]
+            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in shown])
             if "accuracy" in columns:
-                self.out.data(_averages(built.done))
+                self.out.data("\n" + "\n".join(_averages(built.done, sets)))
         if not self.common.dry_run:
             self.out.message(f"{built.summary}; cache: {self.store.root}")
 
@@ -86,11 +97,25 @@ class Command:
         self.out.message(f"wrote {output}")
 
 
-def _averages(done: Sequence[Artifact]) -> str:
-    figures = [artifact.meta["metrics"] for artifact in done]
-    facts = sum(f["facts"] for f in figures)
-    micro = f"micro (mean of tasks) {sum(f['accuracy'] for f in figures) / len(figures):.4f}"
-    macro = f"macro (pooled facts) {sum(f['correct'] for f in figures) / facts:.4f}"
-    floors = [f["floor"] for f in figures if f["floor"] is not None]
-    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
-    return f"\n{len(figures)} tasks, {facts} facts: {micro}, {macro}{floor}"
+def _words_of(built: Built) -> dict[str, Mapping[str, Any]]:
+    """What names the words that answer, by evaluation."""
+    steps = [o.step for o in built.outcomes if o.step.stage.name == "eval"]
+    return {step.key: words.labels for step in steps for words in step.parents_at("anchors")}
+
+
+def _averages(done: Sequence[Artifact], sets: Mapping[str, str]) -> Iterator[str]:
+    """A line for each set of words: means over tasks, then over seeds."""
+    from ptx.results.collect import result_of
+    from ptx.results.table import cell, record
+
+    several = dict.fromkeys(sets.get(artifact.key, "") for artifact in done)
+    for own in several:
+        of = cell({}, [record(result_of(artifact), "") for artifact in done if sets.get(artifact.key, "") == own])
+        micro, macro = (
+            f"{of[name]:.4f}" + ("" if of[f"{name}_std"] is None else f" ± {of[f'{name}_std']:.4f}")
+            for name in ("micro", "macro")
+        )
+        line = f"{of['tasks']} tasks, {of['facts']} facts: micro (mean of tasks) {micro}, macro (pooled facts) {macro}"
+        line += f", majority-class floor {of['floor']:.4f}" if of["floor"] is not None else ""
+        line += f"; ± over n = {of['seeds']} seeds" if of["seeds"] > 1 else ""
+        yield f"words of {own}: {line}" if len(several) > 1 else line

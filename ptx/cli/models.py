@@ -26,7 +26,8 @@ def words(
     For each model "yes", the tokens that a word is, or which other word is the same token.
     """
     from ptx.lms.embeddings import tokenizer_of
-    from ptx.lms.models import resolve
+    from ptx.lms.models import located, resolve
+    from ptx.lms.names import shown
     from ptx.transfer.words import spellings
 
     if not (names := list(dict.fromkeys(names_in(models)))):
@@ -35,4 +36,6 @@ def words(
     found = {name: spellings(tokenizer_of(resolve(name, tokenizer_only=True)), asked) for name in names}
     rows = [{"word": word, **{name: own[word] for name, own in found.items()}} for word in asked]
     good = {row["word"]: all(row[name] == "yes" for name in names) for row in rows}
-    Command(common).out.rows([{**row, "all": "yes" if good[row["word"]] else "no"} for row in rows])
+    rows = [{**row, "all": "yes" if good[row["word"]] else "no"} for row in rows]
+    headers = {} if common.json else shown(map(located, names))
+    Command(common).out.rows([{headers.get(located(name), name): row[name] for name in row} for row in rows])

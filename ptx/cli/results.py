@@ -34,8 +34,7 @@ def table(
     ] = False,
     models: ModelsOf = None,
     seeds: Annotated[
-        str,
-        typer.Option(help="With --paper: show means over these seeds, such as 0,1,2; by default over all there are."),
+        str, typer.Option(help="Show means over these seeds, such as 0,1,2; by default over all there are.")
     ] = "",
     format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,

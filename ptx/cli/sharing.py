@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ptx.cli.output import Output, aligned
 from ptx.engine.build import Outcome
+from ptx.lms.names import shown
 
 
 def show(outcomes: Sequence[Outcome], out: Output) -> None:
@@ -13,12 +14,13 @@ def show(outcomes: Sequence[Outcome], out: Output) -> None:
         return
     vocabularies = figures[0]["vocabularies"]
     names = [of["model"] for of in vocabularies]
+    short = shown(names)
     shared = {(a, b): n for a, b, n in figures[0]["pairs"]}
     rows = []
     for i, of in enumerate(vocabularies):
         pairs = [str(shared.get((name, of["model"]), "")) for name in names[:i]]
         pairs += [""] * (len(names) - 1 - len(pairs))
-        rows.append([f"{i + 1} {of['model']}", str(of["tokens"]), str(of["words"]), str(of["lacks"]), *pairs])
+        rows.append([f"{i + 1} {short[of['model']]}", str(of["tokens"]), str(of["words"]), str(of["lacks"]), *pairs])
     header = ["model", "tokens", "words", "it alone lacks", *(f"with {i}" for i in range(1, len(names)))]
     out.console.print(aligned(header, rows))
     out.message(

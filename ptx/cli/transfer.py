@@ -25,13 +25,28 @@ if TYPE_CHECKING:
 else:
     SearchMethod, EvalMethod = Literal[tuple(offered(searched=True))], Literal[tuple(offered())]
 Space = Literal["vectors", "words"]
-Model = Annotated[str, typer.Option(help="An embedded name, a paper alias, a hub id, or a folder.", show_default=False)]
+Model = Annotated[str, typer.Option(help="An embedded name, an alias of the paper or yours, a hub id, or a folder.", show_default=False)]
 Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
 Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
 Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred, comma-separated.")]
+EvalSources = Annotated[
+    str,
+    typer.Option(
+        help="Models whose prompts are transferred, comma-separated; with manual, random or tuned, models whose words "
+        "count beside the target's."
+    ),
+]
 Anchors = Annotated[
     str, typer.Option(help="A key (or its beginning), an artifact's path, or a file of words; see docs/method.md.")
 ]
+WordsOf = Annotated[
+    str,
+    typer.Option(
+        help="Models whose shared words are the anchors, and the words that count as answers; by default those of this "
+        "command, of a settings file, or (a target alone) of the cache."
+    ),
+]
+Seeds = Annotated[str, typer.Option(help="Several seeds in place of --seed, such as 0,1,2.")]
 PromptOption = Annotated[str, typer.Option(help="An artifact's key, or a prompt file of any format that import reads.")]
 Prompts = Annotated[str, typer.Option(help="Keys of tuned or imported prompts, comma-separated, in place of models.")]
 
@@ -47,9 +62,10 @@ def tune(
         ),
     ] = "vectors",
     anchors: Annotated[str, typer.Option(help="With --space words: which words, as for search.")] = "",
+    seeds: Seeds = "",
 ) -> None:  # fmt: skip
     """Tune one soft prompt per task on a model (Eq. 2), or on several as weighted words, for any model."""
-    command = Command(common, suite, tune=tune)
+    command = Command(common, suite, seeds=seeds, tune=tune)
     command.finish(command.session.tune(model, names_in(models), space, anchors))
 
 
@@ -65,11 +81,11 @@ def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> Non
 
 def encode(
     suite: SuiteConfig, tune: TuneConfig, anchors_config: AnchorsConfig, encode: EncodeConfig, common: CommonConfig,
-    model: Model = "", prompt: Prompts = "", anchors: Anchors = "",
+    model: Model = "", prompt: Prompts = "", anchors: Anchors = "", words_of: WordsOf = "", seeds: Seeds = "",
 ) -> None:  # fmt: skip
     """Write a model's prompts as similarities to the anchors (Eq. 3)."""
-    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode)
-    command.finish(command.session.encode(model, prompt, anchors))
+    command = Command(common, suite, seeds=seeds, tune=tune, anchors=anchors_config, encode=encode)
+    command.finish(command.session.encode(model, prompt, anchors, names_in(words_of)))
 
 
 def search(
@@ -78,23 +94,25 @@ def search(
     common: CommonConfig,
     sources: Sources = "",
     method: Annotated[SearchMethod, typer.Option(help="How the prompt is found.")] = "relative",
-    prompt: Prompts = "", anchors: Anchors = "",
+    prompt: Prompts = "", anchors: Anchors = "", words_of: WordsOf = "", seeds: Seeds = "",
 ) -> None:  # fmt: skip
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7)."""
-    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search)
-    command.finish(command.session.search(names_in(sources), target, method, prompt, anchors))
+    command = Command(common, suite, seeds=seeds, tune=tune, anchors=anchors_config, encode=encode, search=search)
+    command.finish(command.session.search(names_in(sources), target, method, prompt, anchors, names_in(words_of)))
 
 
 def eval(
     target: Target,
     suite: SuiteConfig, tune: TuneConfig, anchors_config: AnchorsConfig, encode: EncodeConfig, search: SearchConfig,
     eval: EvalConfig, common: CommonConfig, context: typer.Context,
-    sources: Sources = "",
+    sources: EvalSources = "",
     method: Annotated[EvalMethod | None, typer.Option(help="Default: relative with --sources, else tuned.")] = None,
-    prompt: PromptOption = "", anchors: Anchors = "",
+    prompt: PromptOption = "", anchors: Anchors = "", words_of: WordsOf = "", seeds: Seeds = "",
 ) -> None:  # fmt: skip
     """Score prompts on a target: accuracy (P@1) per task, and on average."""
-    command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
+    configs = {"tune": tune, "anchors": anchors_config, "encode": encode, "search": search, "eval": eval}
+    command = Command(common, suite, seeds=seeds, **configs)
     named = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
     on = command.session.settings.suite if named and prompt else ""
-    command.finish(command.session.eval(target, names_in(sources), method, prompt, anchors, on=on))
+    among = names_in(words_of)
+    command.finish(command.session.eval(target, names_in(sources), method, prompt, anchors, among, on=on))

@@ -1,6 +1,8 @@
 """Comma-separated settings."""
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from ptx.errors import UsageError
 
@@ -8,6 +10,11 @@ from ptx.errors import UsageError
 def listed(text: str) -> list[str]:
     """The parts of a comma-separated setting."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def text_of(value: Any) -> str:
+    """A value as the command line spells it: several with commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 A setting comes from a flag, else from `PTX_<NAME>`, else from `[tool.ptx]` in the nearest pyproject.toml or from the
 nearest ptx.toml, else from the config dataclass. A file's settings hold for every command that has them, those in a
-table `[tune]` for that command alone. A file may come with somebody else's folder: it can say what is computed, with
-which models, where the cache is and how things are shown, but never what is written elsewhere, replaced or removed.
+table `[tune]` for that command alone; what it says of models is in nearby.py. A file may come with somebody else's
+folder: it can say what is computed, with which models, where the cache is and how things are shown, but never what is
+written elsewhere, replaced or removed.
 """
 
 import inspect
@@ -17,7 +18,9 @@ from typing import Any
 import typer
 
 from ptx.config import CONFIGS, CommonConfig, SuiteConfig
-from ptx.config.validation import nearest, read_toml, validated
+from ptx.config.lists import text_of
+from ptx.config.nearby import aliases, settings_file, word_models
+from ptx.config.validation import nearest, validated
 from ptx.errors import UsageError
 from ptx.files import here
 
@@ -33,18 +36,6 @@ def variable(name: str) -> str:
     return f"PTX_{name.upper()}"
 
 
-def settings_file(start: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The nearest ptx.toml, or pyproject.toml with [tool.ptx], from `start` upwards. Raises PtxError for bad TOML."""
-    for folder in [start, *start.parents]:
-        for path in (folder / "ptx.toml", folder / "pyproject.toml"):
-            if path.is_file():
-                content = read_toml(path, "correct the file, or run elsewhere")
-                found = content if path.name == "ptx.toml" else content.get("tool", {}).get("ptx")
-                if found is not None:
-                    return path, found
-    return None
-
-
 def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
     """What the nearest settings file says, for each command. Raises PtxError for an unknown setting or a wrong value.
 
@@ -54,8 +45,15 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
     if found is None:
         return {}
     path, raw = found
-    settings = {name.replace("-", "_"): value for name, value in raw.items()}
-    options = {name: _options(command) for name, command in commands().items()}
+    settings = {name.replace("-", "_"): _text(value) for name, value in raw.items()}
+    given = commands()
+    options = {name: _options(command) for name, command in given.items()}
+    aliases()  # which are checked even if none is used
+    if shared_by := word_models()[1]:
+        settings["models"] = text_of(shared_by)
+    elif isinstance(raw.get("models"), dict):
+        del settings["models"]
+    settings.pop("words_of", None)  # see session.py: what a command line says of words comes first
     tables = {name: value for name, value in settings.items() if isinstance(value, dict) and name in options}
     shared = {name: value for name, value in settings.items() if name not in tables}
     for named in (shared, *tables.values()):
@@ -65,9 +63,22 @@ def configured(commands: Callable[[], Commands]) -> dict[str, dict[str, Any]]:
         every |= {option: every[option] | kind if option in every else kind for option, kind in own.items()}
     validated(_kind(every), shared, str(path), noun="setting")
     for name, table in tables.items():
-        tables[name] = {option.replace("-", "_"): value for option, value in table.items()}
+        tables[name] = {option.replace("-", "_"): _text(value) for option, value in table.items()}
         validated(_kind(options[name]), tables[name], str(path), name, noun="setting")
-    return {name: shared | tables.get(name, {}) for name in options}
+    needed = {name: _needs_models(command) for name, command in given.items()}
+    without = {name: value for name, value in shared.items() if name != "models"}
+    return {name: (shared if needed[name] or not shared_by else without) | tables.get(name, {}) for name in options}
+
+
+def _text(value: Any) -> Any:
+    """A list as the command line spells it."""
+    return text_of(value) if isinstance(value, list) else value
+
+
+def _needs_models(command: Callable[..., None]) -> bool:
+    """Whether it is about several models by nature: elsewhere `models` means something else."""
+    models = inspect.signature(command).parameters.get("models")
+    return models is not None and models.default is models.empty
 
 
 def _refuse_closed(path: Path, named: Iterable[str], options: Mapping[str, Iterable[str]]) -> None:
@@ -140,8 +151,3 @@ def looked_up(
         elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
             raise UsageError(f"Missing option {flag}", hint)
     return values
-
-
-def text_of(value: Any) -> str:
-    """A value as the command line spells it: several with commas between them."""
-    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ptx.engine.step import Step
 from ptx.engine.work import IMPORTS, loading, seconds_of, some_of, work_of
+from ptx.lms.names import short
 
 Kind = tuple[str, str, str]  # stage, method and model: what has one speed
 EARLIER = 20.0  # seconds of work, at most, that what the cache says of a kind counts for
@@ -52,7 +53,9 @@ class Part:
     @property
     def name(self) -> str:
         """Method, model and tasks."""
-        return " ".join(filter(None, [*self.kind[1:], self.last.of or self.tasks]))
+        _, method, model = self.kind
+        named = model if "+" in model else short(model)  # of several, it may be the name of any
+        return " ".join(filter(None, [method, named, self.last.of or self.tasks]))
 
     @property
     def share(self) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from ptx.cache import STAGES, Artifact, Store, digest, versions_of
 from ptx.errors import PtxError
 from ptx.lms.models import Model, is_here
+from ptx.lms.names import named_in, written
 from ptx.suites import Task
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Step:
     @property
     def name(self) -> str:
         """What it is, for people: models, method and task."""
-        labels = self.labels
+        labels = written(self.labels, named_in([self.labels]))
         if "models" in labels:
             models = labels["models"]
             return "+".join(models) if len(models) < 4 else f"{len(models)} models"

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ptx.config.nearby import aliases
 from ptx.lms import weights
 from ptx.lms.models import PAPER, ZOO_FOLDER, Model, resolve, unchanged, zoo
 
@@ -65,8 +66,10 @@ def _data_of(folder: Path) -> list[str]:
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """What `ptx models` lists: the embedded models with their figures, then the paper's aliases."""
-    return [*map(_embedded, zoo()), *({"name": alias, "where": repo} for alias, repo in PAPER.items())]
+    """What `ptx models` lists: the embedded models with their figures, then the paper's aliases, then those of the
+    nearest settings file."""
+    own = {**PAPER, **aliases()}
+    return [*map(_embedded, zoo()), *({"name": alias, "where": where} for alias, where in own.items())]
 
 
 def _embedded(name: str) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from ptx.errors import PtxError
 from ptx.lms import gguf, hub
-from ptx.lms.models import hub_id, is_folder, local_gguf, of_commit, pinned, resolve, zoo
+from ptx.lms.models import hub_id, is_folder, local_gguf, located, of_commit, pinned, resolve, zoo
+from ptx.lms.names import shown
 
 
 def meaning(name: str) -> str | None:
     """The digest of the model that commands would take a name for now, None if that is nothing on this machine: of a
     name of the hub what the hub's local cache has."""
     try:
+        name = located(name)
         if file := local_gguf(name):
             return gguf.key_of(file)
         if name in zoo() or is_folder(name):
@@ -39,4 +41,6 @@ def same(names: Iterable[str]) -> list[str]:
     for name in dict.fromkeys(names):
         if (own := meaning(name)) is not None:
             found.setdefault(own, []).append(name)
-    return [f"{' and '.join(alike)} are one model, by equal files" for alike in found.values() if len(alike) > 1]
+    names = shown(name for alike in found.values() for name in alike)
+    several = [[names[name] for name in alike] for alike in found.values() if len(alike) > 1]
+    return [f"{' and '.join(alike)} are one model, by equal files" for alike in several]

@@ -1,9 +1,10 @@
 """Which model a name means, and the digests that identify it. Reads files only; nothing heavy is imported.
 
-A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), a folder or a GGUF file, or a
-hub id (`org/name`, or one of the hub's old names without an organisation, `t5-small`). `@REVISION` behind an alias or a
-hub id is a branch, a tag or a commit; `:FILE.gguf` behind a folder or a hub id is that file in it. A checkpoint can
-bring no code, and names no other files: see contents.py. What is read of it is what its digest is of: see `unchanged`.
+A name is, in this order, an embedded model (`bert-micro`), a paper alias (`bert-base`), an alias of the nearest
+settings file (`[tool.ptx.models]`), a folder or a GGUF file, or a hub id (`org/name`, or one of the hub's old names
+without an organisation, `t5-small`). `@REVISION` behind an alias or a hub id is a branch, a tag or a commit;
+`:FILE.gguf` behind a folder or a hub id is that file in it. A checkpoint can bring no code, and names no other files:
+see contents.py. What is read of it is what its digest is of: see `unchanged`.
 """
 
 import contextlib
@@ -20,7 +21,8 @@ from typing import Any
 
 from ptx import files
 from ptx.cache import digest
-from ptx.errors import PtxError
+from ptx.config.nearby import aliases
+from ptx.errors import PtxError, UsageError
 from ptx.lms import contents, foreign, gguf, hub, weights
 
 ZOO_FOLDER = Path(__file__).parents[1] / "zoo" / "models"
@@ -90,11 +92,32 @@ def zoo() -> list[str]:
     return sorted((folder.name for folder in folders), key=lambda name: (not name.endswith("micro"), name))
 
 
+def located(name: str, base: str = "") -> str:
+    """A name that means the same anywhere: what an alias of the settings file stands for, the whole path of a folder or
+    a GGUF file (relative to `base`, if that is given), and any other as it is.
+
+    Raises UsageError for an alias that is the name of another model.
+    """
+    own, known = aliases(), (*zoo(), *PAPER)
+    if taken := next((alias for alias in own if alias in known or hub_id(alias)), None):
+        raise UsageError(
+            f"the settings file calls a model {taken}, which is the name of another", "choose another name"
+        )
+    if name in known or name in own:
+        return own.get(name, name)
+    folder, file = gguf.parts(name)
+    path = os.path.join(base, folder or name)
+    if os.path.isdir(path) or (path.endswith(gguf.ENDING) and os.path.isfile(path)):
+        return f"{os.path.abspath(path)}:{file}" if file else os.path.abspath(path)
+    return name
+
+
 def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
     """Find a model by name. With `tokenizer_only` a hub model's weights are neither fetched nor part of the digest.
 
     Raises PtxError for a name that means nothing, or a folder without the files of a model.
     """
+    name = located(name)
     if file := gguf_file(name):
         folder, key = gguf.dequantised(name, file)
         return Model(name, str(folder), key, digest({"gguf": key, "part": "tokenizer"}))
@@ -141,6 +164,7 @@ def local_gguf(name: str) -> Path | None:
 
 def check_name(name: str, where: str = "") -> None:
     """Raise PtxError, with `where` in front and the nearest known name as a hint, if a name means nothing."""
+    name = located(name)
     if local_gguf(name):
         return
     folder, _ = gguf.parts(name)
@@ -163,7 +187,7 @@ def check_name(name: str, where: str = "") -> None:
         raise PtxError(f"{where}no folder {name}", hint)
     if inside := re.search(r"(?:huggingface\.co|hf\.co|^hf:)[/:]?(?://)?([\w.-]+/[\w.-]+)", name):
         raise PtxError(f"{where}{name} is no name of a model", f"give its hub id alone: {inside[1]}")
-    close = difflib.get_close_matches(name, [*zoo(), *PAPER], n=1)
+    close = difflib.get_close_matches(name, [*zoo(), *PAPER, *aliases()], n=1)
     hint = "run `ptx models` for the names, or give a hub id or a model's folder"
     raise PtxError(f"{where}unknown model {name!r}", f"did you mean {close[0]!r}? {hint}" if close else hint)
 
@@ -185,6 +209,7 @@ def hub_id(name: str) -> str | None:
 
 def place(name: str) -> str:
     """One spelling for all names of a folder, a file or a hub's model."""
+    name = located(name)
     if file := local_gguf(name):
         return os.path.realpath(file)
     if gguf.parts(name)[1]:

@@ -1,5 +1,7 @@
 """A measured cell of the paper's tables and figures, and the models that stand in for the paper's."""
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +53,12 @@ class Cell:
         return self.to_itself or self.target in self.sources
 
     @property
+    def deviation(self) -> float | None:
+        """The sample deviation over seeds of the mean over units; None of one seed, and where none is drawn."""
+        means = [math.fsum(row) / len(row) for row in self.scores]
+        return statistics.stdev(means) if len(means) > 1 and self.method != "manual" else None
+
+    @property
     def pair(self) -> str:
         return f"{' + '.join(map(short, self.sources))} → {short(self.target)}"
 
@@ -83,6 +91,13 @@ def seeds_note(cells: Iterable[Cell]) -> list[str]:
     """That cells are means over several seeds, and over which."""
     seeds = sorted({seed for cell in cells for seed in cell.seeds})
     return [f"means over seeds {', '.join(map(str, seeds))}"] if len(seeds) > 1 else []
+
+
+def deviation_note(cells: Sequence[Cell]) -> list[str]:
+    """What ± means, where cells have it."""
+    drawn = [len(cell.scores) for cell in cells if cell.deviation is not None]
+    what = f"± is the sample standard deviation over n = {max(drawn, default=0)} seeds of the mean over tasks"
+    return [f"{what}, and no interval over tasks"] if drawn else []
 
 
 def is_miniature(standins: Standins) -> bool:

@@ -1,5 +1,6 @@
 """A recipe's cells as stages over one anchor set, and what was measured for them. Nothing is built here."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,15 @@ from ptx.cache import Artifact
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms.meaning import among
+from ptx.lms.models import PAPER, zoo
+from ptx.lms.names import shown
 from ptx.paper.cells import Cell, Rows
 from ptx.paper.recipe import Recipe, Variant
-from ptx.stages.anchors import default_anchors, word_file_step
+from ptx.stages.anchors import anchors_step, default_anchors, word_file_step
 from ptx.stages.eval import FILE
 from ptx.stages.grid import evaluations
 from ptx.stages.search import of_method
-from ptx.stages.settings import Settings
+from ptx.stages.settings import Settings, some
 from ptx.suites import load_suite
 
 
@@ -34,7 +37,8 @@ class Planned:
 
     def __str__(self) -> str:
         swept = "".join(f", {name} {value}" for name, value in self.variant.swept.items())
-        pair = " > ".join(part for part in ("+".join(self.sources), self.target) if part)
+        names = shown([*self.sources, self.target])
+        pair = " > ".join(filter(None, ("+".join(names[name] for name in self.sources), names[self.target])))
         return f"{self.method} {pair} on {self.variant.suite}{swept}"
 
 
@@ -69,7 +73,10 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
 
 def _anchors(recipe: Recipe, settings: Settings) -> tuple[Step, str]:
     """The words of the recipe's file, if it names one and that is there, or all words that the models share."""
-    shared, description = default_anchors(recipe.models, settings)
+    if recipe.words_of:
+        shared, description = anchors_step(recipe.words_of, settings), some([*shown(recipe.words_of).values()])
+    else:
+        shared, description = default_anchors(recipe.models, settings)
     if not recipe.words:
         return shared, description
     if not Path(recipe.words).is_file():
@@ -89,7 +96,16 @@ def measured(planned: Mapping[int, Sequence[Planned]], artifacts: Mapping[str, A
             every = [goal for cell in of_seeds for goal in cell.goals if goal.key in artifacts]
             seconds = sum(sum(_searching(goal, artifacts).values()) for goal in every) / len(every)
             cells.append(replace(made, seconds=seconds))
-    return cells
+    return [
+        *map(functools.partial(_named, shown(name for cell in cells for name in (*cell.sources, cell.target))), cells)
+    ]
+
+
+def _named(names: Mapping[str, str], cell: Cell) -> Cell:
+    """A cell with its models as they are written; those of ptx are known by their names."""
+    own = {name: name if name in (*zoo(), *PAPER) else short for name, short in names.items()}
+    settings = {**cell.settings, "source": own[cell.settings["source"]]} if "source" in cell.settings else cell.settings
+    return replace(cell, sources=tuple(own[name] for name in cell.sources), target=own[cell.target], settings=settings)
 
 
 def _searching(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, float]:

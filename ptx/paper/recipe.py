@@ -6,7 +6,9 @@ suite = "facts"                     # or a list of suites
 tasks = ["P17", "P27"]              # all by default
 words = "words.txt"                 # a file of words to take anchors from, if it is there
 sources = [["bert-base"], ["bert-base", "roberta-base"]]
-targets = ["albert-base"]
+targets = ["albert-base", "../mine"]      # folders are relative to this file
+words_of = ["bert-base", "albert-base"]   # whose shared words answers are among; by default those of all its models
+seeds = [0, 1, 2]                   # means over these; --seeds comes first
 methods = ["manual", "relative"]
 self_transfer = false               # leave out cells whose target is among the sources
 stand_ins = true                    # --models zoo (the default): an embedded model for each of the paper's
@@ -24,6 +26,7 @@ pairs = [["bert-micro", "bert-mini"]]     # source and target
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +36,7 @@ from ptx.config import CONFIGS
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
 from ptx.lms.meaning import among
-from ptx.lms.models import STAND_INS, check_name
+from ptx.lms.models import STAND_INS, check_name, located
 from ptx.stages.methods import method_named, offered
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -76,7 +79,13 @@ class Part:
     suite: str | list[str] | None = _key("A suite, or a list of suites; facts by default.")
     tasks: list[str] | None = _key("Tasks; all by default.")
     words: str | None = _key("A file of words to take anchors from, as --anchors FILE; left out if it is not there.")
-    sources: list[list[str]] | None = _key("Lists of source models, one or several each.")
+    words_of: list[str] | None = _key(
+        "Models whose shared words are anchors and answers; by default all of the recipe."
+    )
+    seeds: list[int] | None = _key(
+        "Run with each of these seeds, unless --seeds names others, and show means over them."
+    )
+    sources: list[list[str]] | None = _key("Lists of source models, one or several each; folders relative to the file.")
     targets: list[str] | None = _key("The models to transfer to.")
     rung: list[Rung] | None = _key("With shows = ladder, in place of sources and targets: pairs of models, by rungs.")
     methods: list[str] | None = _key("Methods; all by default.")
@@ -123,6 +132,8 @@ class Recipe:
     variants: tuple[Variant, ...]
     stand_ins: Mapping[str, str | None]  # the paper's model -> the one that runs, None if there is none
     rungs: tuple[Rung, ...] = ()
+    words_of: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     @property
     def is_figure(self) -> bool:
@@ -208,13 +219,15 @@ def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Reci
         if wrong := [word for word in words if word and word not in known]:
             raise PtxError(f"{path}: {key} {wrong[0]!r}", nearest(wrong[0], list(known)))
     lists = {"targets": targets, "sources": [*itertools.chain(*sources)]}
+    words_of = part.words_of or []
+    place = {name: _located(path, key, name) for key, of in {**lists, "words_of": words_of}.items() for name in of}
     for key, models in lists.items():
-        for name in models:
-            check_name(name, f"{path}: {key}: ")
         needed = key == "targets" or any(method_named(method).sources != 0 for method in methods)
         if not models and needed and part.shows != "table4":
             raise PtxError(f"{path}: no {key}", f"copy {FOLDER / 'demo.toml'} and edit it")
-    runs = {name: run for models in lists.values() for name in models if (run := stand_ins.get(name, name))}
+    if words_of and (other := [name for models in lists.values() for name in models if name not in words_of]):
+        raise PtxError(f"{path}: words_of: {other[0]} is not among them, and answers too", f"add {other[0]!r}")
+    runs = {name: run for name in place if (run := stand_ins.get(name, place[name]))}
     return Recipe(
         name=path.stem,
         title=part.title or path.stem,
@@ -227,8 +240,24 @@ def _recipe(path: Path, part: Part, stand_ins: Mapping[str, str | None]) -> Reci
         self_transfer=part.self_transfer is not False,
         variants=tuple(_variants(path, part)),
         stand_ins=stand_ins,
-        rungs=tuple(part.rung or ()),
+        rungs=tuple(Rung(of.name, [[runs[name] for name in pair] for pair in of.pairs]) for of in part.rung or ()),
+        words_of=tuple(runs[name] for name in words_of if name in runs),
+        seeds=tuple(dict.fromkeys(part.seeds or ())),
     )
+
+
+def _located(path: Path, key: str, name: str) -> str:
+    """A model by a name that means the same anywhere: a folder is relative to the recipe, and to nothing else. Raises
+    PtxError for a name that means nothing."""
+    if path.parent == FOLDER:
+        check_name(name, f"{path}: {key}: ")
+        return located(name)
+    found = located(name, str(path.absolute().parent))
+    if found == name and located(name) != name:
+        hint = f"folders are relative to the recipe: write {os.path.relpath(located(name), path.parent)}"
+        raise PtxError(f"{path}: {key}: beside the recipe is no {name}", hint)
+    check_name(found, f"{path}: {key}: ")
+    return found
 
 
 def _ladder(path: Path, part: Part) -> tuple[list[list[str]], list[str]]:

@@ -24,7 +24,7 @@ def json_schema() -> dict[str, Any]:
     recipe, part, sweep = (kinds[name]["properties"] for name in ("File", "Part", "Sweep"))
     models = _list({"anyOf": [{"enum": [*zoo(), *STAND_INS]}, {"type": "string"}]})
     known = {"methods": _list({"enum": offered()}), "shows": {"enum": [*SHOWN]}}
-    for name, values in {**known, "targets": models, "sources": _list(models)}.items():
+    for name, values in {**known, "targets": models, "words_of": models, "sources": _list(models)}.items():
         recipe[name]["anyOf"] = part[name]["anyOf"] = [values]
     recipe["sweep"]["anyOf"] = part["sweep"]["anyOf"] = [_list({"$ref": "#/$defs/Sweep"})]
     for stage, config in CONFIGS.items():

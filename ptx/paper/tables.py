@@ -10,7 +10,7 @@ from statistics import mean
 from typing import Any
 
 from ptx.errors import UsageError
-from ptx.paper.cells import CLASSIFICATION, Cell, Standins, is_miniature, named, seeds_note, title
+from ptx.paper.cells import CLASSIFICATION, Cell, Standins, deviation_note, is_miniature, named, seeds_note, title
 from ptx.paper.entries import Entry, measured
 from ptx.paper.published import TABLES
 from ptx.results.sheet import Item, Sheet
@@ -99,7 +99,8 @@ def _item(entry: Entry | None, compare: bool) -> Item:
     theirs = f"[{entry.published:.1f}]" if compare and entry.published is not None else ""
     if entry.cell is None:
         return Item(after=theirs)
-    return Item(f"{entry.percent:.1f}", entry.mark, f"{'†' if entry.partial else ''} {theirs}".rstrip())
+    spread = "" if entry.cell.deviation is None else f" ± {100 * entry.cell.deviation:.1f}"
+    return Item(f"{entry.percent:.1f}", entry.mark, f"{'†' if entry.partial else ''}{spread} {theirs}".rstrip())
 
 
 def _floor(entries: Sequence[Entry]) -> float | None:
@@ -110,7 +111,8 @@ def _floor(entries: Sequence[Entry]) -> float | None:
 
 
 def _notes(number: int, entries: Sequence[Entry], standins: Standins, compare: bool) -> list[str]:
-    notes = seeds_note(entry.cell for entry in entries if entry.cell)
+    cells = [entry.cell for entry in entries if entry.cell]
+    notes = [*seeds_note(cells), *deviation_note(cells)]
     if compare and any(entry.published is not None for entry in entries):
         notes.append(
             "[in brackets] the paper's numbers for the models stood in for, on LAMA: compare patterns, never levels"
@@ -136,7 +138,9 @@ def _record(number: int, entry: Entry) -> dict[str, Any]:
         "sources": "+".join(entry.sources or ()), "target": entry.target or "",
         "sources_stand_for": "+".join(entry.place.sources), "target_stands_for": entry.place.target,
         "suite": cell.suite if cell else entry.suite if number == 6 else "",
-        "percent": round(entry.percent, 4) if cell else None, "published": entry.published,
+        "percent": round(entry.percent, 4) if cell else None,
+        "percent_std": None if cell is None or cell.deviation is None else round(100 * cell.deviation, 4),
+        "seeds": len(cell.seeds) if cell else None, "published": entry.published,
         "self_transfer": entry.place.target in entry.place.sources, "mark": entry.mark if entry.mark != "self" else "",
         "tasks": cell.tasks if cell else None, "facts": cell.facts if cell else None,
     }  # fmt: skip
@@ -150,7 +154,7 @@ def _floor_records(number: int, entries: Sequence[Entry]) -> list[dict[str, Any]
     own = {"method": "floor", "sources": "", "sources_stand_for": "", "self_transfer": False, "mark": ""}
     return [
         {**_record(number, max(column, key=lambda entry: entry.tasks)), **own}
-        | {"percent": round(100 * floor, 4), "published": None}
+        | {"percent": round(100 * floor, 4), "percent_std": None, "published": None}
         for column in columns.values()
         if (floor := _floor(column)) is not None
     ]

@@ -18,6 +18,8 @@ from ptx.errors import PtxError, UsageError
 from ptx.formats import card
 from ptx.lms.families import check_readable, kind_of, read_config
 from ptx.lms.models import Model, resolve
+from ptx.lms.names import short
+from ptx.lms.names import shown as shortly
 from ptx.prompts import brought, given, imported
 from ptx.prompts.export import export_prompt
 from ptx.prompts.record import record_of
@@ -144,7 +146,7 @@ def finished(
     """Say what to expect, and write the prompt unless that is below the bound `check`; `anyway` writes it even so."""
     record, labels = record_of(artifact, store), artifact.meta["labels"]
     choice = record.choice
-    what = f"the prompt for {record.task} on {record.model}"
+    what = f"the prompt for {record.task} on {short(record.model)}"
     if "forecast" in choice:
         value, name = choice["forecast"], "accuracy to expect"
         shown = f"{value:.3f} ({choice['forecast_low']:.3f} to {choice['forecast_high']:.3f})"
@@ -163,7 +165,9 @@ def finished(
             return Upgrade(built, {}, doubt)
     export_prompt(artifact, store, to, output, force=force, dry_run=False)
     row: dict[str, Any] = {"path": str(output.absolute()), "card": str(card.beside(output).absolute()), "format": to}
-    row |= {"source": "+".join(labels["sources"]), "target": record.model, "method": record.method}
+    names = shortly([*labels["sources"], record.model])
+    row |= {"source": "+".join(names[name] for name in labels["sources"]), "target": names[record.model]}
+    row |= {"method": record.method}
     row |= {"task": record.task, **choice}
     row |= {name: of[name] for of in record.evaluations if of["split"] == "test" for name in ("accuracy", "facts")}
     return Upgrade(built, {"stage": artifact.meta["stage"], "key": artifact.key, **row}, doubt)

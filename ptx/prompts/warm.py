@@ -14,6 +14,7 @@ from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
+from ptx.lms.names import shown
 from ptx.prompts.given import check_fits, find, is_file, made_for
 from ptx.stages.search import spelled
 from ptx.stages.settings import Initial
@@ -61,7 +62,9 @@ def _start(
         return imported.import_step(found, said), {"init": chosen.name, "sources": [chosen.name]}
     labels = chosen.meta["labels"]
     sources = list(labels.get("sources") or ([labels["model"]] if "model" in labels else []))
-    how = " ".join([labels.get("method", "tuned"), spelled(sources, labels.get("weights", ()), 4)]).strip()
+    names = shown(sources)
+    whose = spelled([names[name] for name in sources], labels.get("weights", ()), 4)
+    how = " ".join([labels.get("method", "tuned"), whose]).strip()
     return stored_step(chosen), {"init": how, "sources": sources}
 
 

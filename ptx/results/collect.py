@@ -10,6 +10,7 @@ from typing import Any
 from ptx.cache import Artifact, Store, versions_of
 from ptx.cache.store import unverified
 from ptx.config import TuneConfig, left_out
+from ptx.lms.names import named_in, written
 from ptx.stages import versions
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
@@ -102,6 +103,12 @@ def result_of(artifact: Artifact) -> Result:
     return Result(artifact, labels, artifact.meta["metrics"], settings)
 
 
+def for_people(results: Sequence[Result]) -> list[Result]:
+    """Results whose labels name models shortly, and tell them apart; their artifacts have the full names."""
+    names = named_in(result.labels for result in results)
+    return [replace(result, labels=written(result.labels, names)) for result in results]
+
+
 def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
     """Of results that say the same of the same names, but are of other content, each with a number of its own as a
     setting that keeps them in tables of their own: by how the artifacts behind them were made (what `auto` chose among
@@ -149,20 +156,20 @@ def comparable(results: Sequence[Result]) -> list[tuple[Mapping[str, Any], list[
     for own, name in ((result.settings, name) for result, name in order):
         if name in done:
             continue
-        if not any(_agree(own, other) for other in distinct):
+        if not any(agree(own, other) for other in distinct):
             more = [*distinct, own]
         else:
-            more = [{**other, **own} if _agree(own, other) else other for other in distinct]
+            more = [{**other, **own} if agree(own, other) else other for other in distinct]
         done = (done if more == distinct else set()) | {name}
         distinct = more
     unique = list({json.dumps(settings, sort_keys=True): settings for settings in distinct}.values())
     by_name = {name: result.settings for result, name in zip(results, named, strict=True)}
-    agreeing = [{name for name, own in by_name.items() if _agree(own, settings)} for settings in unique]
+    agreeing = [{name for name, own in by_name.items() if agree(own, settings)} for settings in unique]
     return [
         (settings, [result for result, name in zip(results, named, strict=True) if name in names])
         for settings, names in zip(unique, agreeing, strict=True)
     ]
 
 
-def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return all(b[name] == value for name, value in a.items() if name in b)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptx.cache import Artifact, Store, digest
+from ptx.lms.names import named_in, written
 from ptx.results.collect import NOT_SETTINGS, Result, of_today
 from ptx.results.sheet import Item, Page, Sheet
 
@@ -70,11 +71,12 @@ def curves(results: Sequence[Result], *, warn: Callable[[str], None] = lambda te
         own = {n: v for n, v in config.items() if n not in NOT_SHARED - scheduled}
         groups[digest([labels["model"], meta["inputs"]["model"], labels["suite"], own])].append(artifact)
     ordered = sorted(groups.values(), key=lambda of: (of[0].meta["labels"]["model"], min(a.key for a in of)))
-    return [_table(of, warn) for of in ordered]
+    names = named_in(result.artifact.meta["labels"] for result in results)
+    return [_table(of, names, warn) for of in ordered]
 
 
-def _table(artifacts: Sequence[Artifact], warn: Callable[[str], None]) -> Page:
-    labels, config = artifacts[0].meta["labels"], artifacts[0].meta["config"]["tune"]
+def _table(artifacts: Sequence[Artifact], names: Mapping[str, str], warn: Callable[[str], None]) -> Page:
+    labels, config = written(artifacts[0].meta["labels"], names), artifacts[0].meta["config"]["tune"]
     columns, tasks = _comparable(_columns(artifacts), warn)
     records: list[dict[str, Any]] = []
     rows = []

@@ -12,6 +12,7 @@ from ptx.cache import Artifact, Store
 from ptx.cache.store import Meta, unverified
 from ptx.errors import PtxError
 from ptx.lms.meaning import meaning
+from ptx.lms.names import shown
 from ptx.stages.settings import some
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task, load_suite
@@ -49,7 +50,7 @@ def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact
         if not left_out:
             kept += [artifact.named({**labels, "task": task}) for task in tasks or [labels["task"]]]
     for matter, (keys, all_names) in told.items():
-        store.warn(f"{len(keys)} {what} {matter.format(some([*all_names]))}")
+        store.warn(f"{len(keys)} {what} {matter.format(some([*shown(all_names).values()]))}")
     if found and not kept:
         hint = "make them anew as it is now, or put back what it was"
         raise PtxError(f"none of the {what} in {store.root} is of what its names stand for now", hint)

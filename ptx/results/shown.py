@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ptx.cache import Artifact, Store
+from ptx.cache import Artifact, Store, digest
 from ptx.errors import PtxError
 from ptx.files import write_whole
 from ptx.lms.meaning import same
@@ -56,12 +56,20 @@ class Shown:
 
 def tables_shown(results: Sequence[Result], store: Store, *, by: str) -> Shown:
     """Results grouped into tables, one for each differing setting."""
-    return _kept(tables(results, by=by, warn=store.warn), results, by, store)
+    results = collect.for_people(results)
+    return _kept(tables(results, by=by, warn=store.warn, store=store), results, by, store)
 
 
-def cached_tables(store: Store, *, split: str, by: str) -> Shown:
-    """All evaluations in the cache on one split, of what their names mean now. Raises PtxError if there are none."""
+def cached_tables(store: Store, *, split: str, by: str, seeds: Sequence[int] = ()) -> Shown:
+    """All evaluations in the cache on one split, of what their names mean now; of drawn ones those of these `seeds`, if
+    any are named. Raises PtxError if there are none."""
     found = [result.artifact for result in collect.collect(store, split=split)]
+    if seeds and found:
+        there = {of.meta["labels"]["seed"] for of in found if "seed" in of.meta["labels"]}
+        if lacking := [str(seed) for seed in seeds if seed not in there]:
+            hint = f"there are {', '.join(map(str, sorted(there)))}; `ptx eval --seeds {lacking[0]}` makes more"
+            raise PtxError(f"no {split} evaluations of seed {', '.join(lacking)} in {store.root}", hint)
+        found = [of for of in found if of.meta["labels"].get("seed", seeds[0]) in seeds]
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", _instead(split, store))
     results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
@@ -84,12 +92,16 @@ def cached_curves(store: Store) -> Shown:
     if not found:
         raise PtxError(f"no tuned prompts in {store.root}", "run `ptx tune --model bert-micro --tasks P17,P30`")
     results = [curve.result_of(artifact) for artifact in current(found, "tuned prompts", store)]
+    results = collect.for_people(results)
     return _kept(curve.curves(results, warn=store.warn), results, "curve", store)
 
 
 def _kept(pages: Sequence[Page], results: Sequence[Result], by: str, store: Store) -> Shown:
     artifacts = [result.artifact for result in results]
-    return Shown(pages, *keep({"by": by}, {"by": by}, artifacts, lambda: csv_file(pages), store))
+    settings: dict[str, object] = {"by": by}
+    if other := [[r.artifact.key, r.labels] for r in results if r.labels != r.artifact.meta["labels"]]:
+        settings["shown"] = digest(sorted(other, key=str))  # models have other names than in meta.json
+    return Shown(pages, *keep(settings, {"by": by}, artifacts, lambda: csv_file(pages), store))
 
 
 def csv_file(pages: Sequence[Page]) -> dict[str, bytes]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ptx.cache import Store
 from ptx.lms.models import STAND_INS
 from ptx.results.collect import LEFT_OUT, Result, apart, comparable
+from ptx.results.sets import joining, titles
 from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
 from ptx.stages.search import spelled
@@ -35,21 +38,56 @@ LABELS = ("task", "method", "sources")  # the columns before the targets
 
 
 def tables(
-    results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None
-) -> list[Page]:
-    """One table for each differing setting."""
+    results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None,
+    store: Store | None = None,
+) -> list[Page]:  # fmt: skip
+    """One table for each differing setting; with the `store` that they are from, those that differ in nothing but whose
+    words answer say how to join them."""
     groups = comparable(apart(results, warn))
     settings = [shared for shared, _ in groups]
     common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
-    return [_table(of, shared, common, by) for shared, of in groups]
+    pages = [_table(of if by == "task" else _whole(of, warn), shared, common, by) for shared, of in groups]
+    if store is None or "words" in common:
+        return pages
+    named, notes = titles(groups), joining(groups, store)
+    return [
+        replace(page, notes=[_with_title(text, own["words"], named) for text in (*page.notes, note) if text])
+        for page, own, note in zip(pages, settings, notes, strict=True)
+    ]
+
+
+def _with_title(note: str, words: str, named: Mapping[str, str]) -> str:
+    """A note that says whose words answer in place of their key."""
+    return note.replace(f"words {words[:12]}", f"words {named[words]}")
+
+
+def _whole(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
+    """Without those of seeds that have fewer tasks of a row than another seed: a deviation over seeds is none over
+    tasks."""
+    rows: dict[Any, dict[int, list[Result]]] = {}
+    for result in results:
+        labels = result.labels
+        row = labels["method"], labels.get("how"), str(result.place), labels["target"]
+        rows.setdefault(row, {}).setdefault(labels.get("seed", 0), []).append(result)
+    kept: list[Result] = []
+    for (method, _, _, target), seeds in rows.items():
+        tasks = {seed: {result.labels["task"] for result in of} for seed, of in seeds.items()}
+        most = max(tasks.values(), key=len)
+        for seed, of in seeds.items():
+            if tasks[seed] == most:
+                kept += of
+            else:
+                has = f"seed {seed} has other tasks than another one ({len(tasks[seed])}, and not {len(most)})"
+                warn(f"{method} on {target}: {has}, and is left out of means over seeds")
+    return kept
 
 
 def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Page:
     names = source_names(results)
-    evaluated = [_record(result, name) for result, name in zip(results, names, strict=True)]
+    evaluated = [record(result, name) for result, name in zip(results, names, strict=True)]
     models = {name: result.place for result, name in zip(results, names, strict=True)} | {"": []}
     keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
-    cells = [_cell(key, rows) for key, rows in _grouped(evaluated, keys)]
+    cells = [cell(key, rows) for key, rows in _grouped(evaluated, keys)]
     records = sorted([*cells, *_floors(evaluated, keys)], key=lambda row: _order(row, models[row["sources"]], by))
     if all(row["forecast"] is None for row in records):
         records = [{name: value for name, value in row.items() if name not in OPTIONAL} for row in records]
@@ -62,10 +100,17 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
         notes.append(LABELLED)
     if any(row["tasks"] != tasks for row in records) and by == "method":
         notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
-    if max(row["seeds"] or 1 for row in records) > 1:
-        notes.append("mean and standard deviation over seeds")
+    drawn = [row["seeds"] for row in records if row["drawn"]]
+    several = [n for n in drawn if n > 1]
+    usual = max(several, key=lambda n: (several.count(n), n), default=1)
+    if several:
+        what = "of the mean over tasks" if by == "method" else "of a task's accuracy"
+        notes.append(f"± is the sample standard deviation over n = {usual} seeds {what}, and no interval over tasks")
+        if {*drawn} != {usual}:
+            notes.append("n=N: the cell is of N seeds; those without ± or n draw nothing at random")
     whole_tasks = tasks if by == "method" else 1
-    sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
+    sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks, usual))]
+    records = [{name: value for name, value in row.items() if name != "drawn"} for row in records]
     special = {n: v for n, v in settings.items() if (last := n.split(".")[-1]) not in LEFT_OUT or v != LEFT_OUT[last]}
     shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(special)}
     return Page(title, notes, [{**shown, **row} for row in records], sheets)
@@ -80,7 +125,7 @@ def _grouped(rows: Sequence[Record], keys: Sequence[str]) -> list[tuple[Record, 
     return [(dict(zip(keys, values, strict=True)), of) for values, of in groups.items()]
 
 
-def _cell(key: Record, rows: Sequence[Record]) -> Record:
+def cell(key: Record, rows: Sequence[Record]) -> Record:
     """Means over tasks, then mean and standard deviation over seeds."""
     seeds = [
         {
@@ -99,7 +144,7 @@ def _cell(key: Record, rows: Sequence[Record]) -> Record:
     means = {name: _mean(seed[name] for seed in seeds) for name in (*VARYING, "floor")}
     spread = {f"{name}_std": _std([seed[name] for seed in seeds]) for name in VARYING}
     whole = {name: max(seed[name] for seed in seeds) for name in ("tasks", "facts", "dropped")}
-    return {**key, **means, **spread, **whole, "seeds": len(seeds)}
+    return {**key, **means, **spread, **whole, "seeds": len(seeds), "drawn": any(row["drawn"] for row in rows)}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -127,11 +172,12 @@ def source_names(results: Sequence[Result]) -> list[str]:
     return [names[place] for place in places]
 
 
-def _record(result: Result, sources: str) -> dict[str, Any]:
+def record(result: Result, sources: str) -> Record:
+    """One evaluation, of which `cell` is the mean."""
     labels, metrics = result.labels, result.metrics
     return {
         "method": "+".join(filter(None, [labels["method"], labels.get("how", "")])), "sources": sources,
-        "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0),
+        "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0), "drawn": "seed" in labels,
         "matching_loss": None, "search_loss": None, "forecast": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
     }  # fmt: skip
@@ -147,7 +193,7 @@ def _floors(rows: Sequence[Record], keys: Sequence[str]) -> list[Record]:
         | dict.fromkeys(["micro", "floor"], _mean(row["floor"] for row in of))
         | {"macro": math.fsum(row["floor"] * row["facts"] for row in of) / sum(row["facts"] for row in of)}
         | {"tasks": len(of), "facts": sum(row["facts"] for row in of)}
-        | {"dropped": sum(row["dropped"] for row in of), "seeds": 1}
+        | {"dropped": sum(row["dropped"] for row in of), "seeds": 1, "drawn": False}
         for key, of in _grouped(once, keys[2:])
     ]
 
@@ -172,8 +218,10 @@ def _model_order(name: str) -> tuple[int, str]:
     return (known.index(name), name) if name in known else (len(known), name)
 
 
-def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, int], tasks: int) -> Sheet | None:
-    """One figure as text cells; None if no record has it."""
+def _sheet(
+    records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, int], tasks: int, seeds: int
+) -> Sheet | None:
+    """One figure as text cells, of which those of fewer or more `seeds` say so; None if no record has it."""
     name, title, factor, decimals = figure
     present = [row for row in records if row.get(name) is not None]
     if not present:
@@ -183,12 +231,14 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in present:
         label = tuple(row_title(row[n]) if n == "method" else str(row[n]) for n in lead)
-        cell = f"{round(factor * row[name], decimals) + 0.0:.{decimals}f}"  # + 0.0: never "-0.0"
+        shown = f"{round(factor * row[name], decimals) + 0.0:.{decimals}f}"  # + 0.0: never "-0.0"
         if row.get(f"{name}_std") is not None:
-            cell += f" ± {factor * row[f'{name}_std']:.{decimals}f}"
+            shown += f" ± {factor * row[f'{name}_std']:.{decimals}f}"
+        if row["drawn"] and row["seeds"] != seeds:
+            shown += f" n={row['seeds']}"
         if row["tasks"] != tasks:
-            cell += f" ({row['tasks']})"
-        rows.setdefault(label, {})[row["target"]] = cell
+            shown += f" ({row['tasks']})"
+        rows.setdefault(label, {})[row["target"]] = shown
     body = [[*map(Item, label), *(Item(cells.get(target, "")) for target in targets)] for label, cells in rows.items()]
     return Sheet(name, title, [], len(lead), [*lead, *targets], body, [])
 

@@ -13,7 +13,8 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.files import changed
-from ptx.lms.models import Model, anchor_models, resolve
+from ptx.lms.models import Model, anchor_models, located, resolve
+from ptx.lms.names import shown
 from ptx.stages.settings import Settings, some
 from ptx.suites.lines import words_of
 
@@ -22,6 +23,7 @@ FILE = "words.csv"
 
 def anchors_step(names: Sequence[str], settings: Settings) -> Step:
     """The words that the named models share, and of these, with `--count`, some."""
+    names = [*map(located, names)]
     models = _models(names)
     own = _kept(settings)
     shared = Step(STAGE, own, _tokenizers(models), labels={"models": list(names)}, models=models)
@@ -30,6 +32,7 @@ def anchors_step(names: Sequence[str], settings: Settings) -> Step:
 
 def word_file_step(path: Path, names: Sequence[str], settings: Settings) -> Step:
     """The words of a user's file, one a line, that are one token in every named model."""
+    names = [*map(located, names)]
     models = _models(names)
     path = path.absolute()  # workers may be elsewhere
     inputs = {**_tokenizers(models), "words": hashlib.sha256(_content(path)).hexdigest()}
@@ -111,7 +114,7 @@ def allowed_words(models: Sequence[str], words: Sequence[str] = (), *, keep: boo
     from ptx.transfer import words as shared
 
     names, whose = (list(models), "") if models else anchor_models(models)
-    whose = f"{'the word file and ' * bool(words)}{whose + ': ' if whose else ''}{some(names)}"
+    whose = f"{'the word file and ' * bool(words)}{whose + ': ' if whose else ''}{some([*shown(names).values()])}"
     tokenizers = [tokenizer_of(resolve(name, tokenizer_only=True)) for name in names]
     return set(shared.shared_words(tokenizers, list(words), keep=keep)), whose
 

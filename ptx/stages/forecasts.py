@@ -10,6 +10,7 @@ from typing import Any
 from ptx.cache import Artifact
 from ptx.engine.step import Step
 from ptx.lms.catalogue import is_decoder
+from ptx.lms.names import named_in, written
 from ptx.stages.methods import method_named
 
 LEAST = 0.2  # agreement below which a prompt is said not to travel, where no accuracy is known
@@ -23,7 +24,7 @@ def told(
     groups: dict[tuple[str, str, str], list[Artifact]] = {}
     for artifact in searches:
         if "forecast" in artifact.meta["metrics"]:
-            labels = artifact.meta["labels"]
+            labels = _names_of(artifact)
             key = labels["method"], " and ".join(labels["sources"]), labels["target"]
             groups.setdefault(key, []).append(artifact)
     for (method, sources, target), found in groups.items():
@@ -43,8 +44,14 @@ def _shown(figures: dict[str, Any]) -> str:
     return f"{middle} ({low} to {high})"
 
 
+def _names_of(artifact: Artifact) -> dict[str, Any]:
+    """Its labels, with models as they are written for people."""
+    labels = artifact.meta["labels"]
+    return written(labels, named_in([labels]))
+
+
 def _doubt(artifact: Artifact) -> str:
-    labels, figures = artifact.meta["labels"], artifact.meta["metrics"]
+    labels, figures = _names_of(artifact), artifact.meta["metrics"]
     if "agreement" not in figures:
         return ""
     what = f"the prompt for {labels['task']} does not travel to {labels['target']}: "
@@ -82,8 +89,9 @@ def _instead(artifact: Artifact, alike: Sequence[Artifact]) -> str:
     if texts and (best := max(texts))[0] > figures["agreement"]:
         better.append(f"{best[1]} would do better, with {best[0]:.1%}")
     if there := [of for of in alike if of not in here and _travels(of)]:
-        nearest = max(there, key=lambda of: (of.meta["metrics"]["forecast"], of.key)).meta
-        shown = f"{nearest['labels']['target']}, where {nearest['metrics']['forecast']:.1%} is to be expected"
+        nearest = max(there, key=lambda of: (of.meta["metrics"]["forecast"], of.key))
+        expected = f"{nearest.meta['metrics']['forecast']:.1%} is to be expected"
+        shown = f"{_names_of(nearest)['target']}, where {expected}"
         better.append(f"the nearest model that it travels to is {shown}")
     if better:
         return "; ".join(better)

@@ -11,7 +11,7 @@ from ptx.config.dtypes import AUTO, FLOAT32, Role, dtypes
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms import weights
-from ptx.lms.models import Model
+from ptx.lms.models import Model, located
 from ptx.suites import SPLIT, Suite, Task, load_suite, together
 
 # The prompt from which a tuning on a model starts, and the labels that name it; of a task among so many.
@@ -43,7 +43,9 @@ class Settings:
     def computed(self, model: Model, role: Role) -> dict[str, str]:
         """The dtype as a setting of a stage that runs a model, left out if it is the default. "auto" is the type that
         the model's files say."""
-        asked = dtypes(self.dtype).asked(model.name, role)
+        said = dtypes(self.dtype)
+        own = {located(who): kind for who, kind in said.of.items()}
+        asked = own.get(model.name, said.asked("", role))
         kind = weights.own_type(Path(model.path)) if asked == AUTO else asked
         return {} if kind == FLOAT32 else {"dtype": kind}
 

@@ -18,6 +18,7 @@ from ptx.engine.work import Work, some_of
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.lms.names import named_in, short, written
 from ptx.stages import checkpoint
 from ptx.stages.checkpoint import Checkpoint
 from ptx.stages.settings import Settings
@@ -207,7 +208,7 @@ def _tell(
         tick(inputs, now, of=some_of([step.labels["task"] for step in steps]))
         return ""
     for step, state in states:
-        last, name = state.history[-1], f"{step.labels['model']} {step.labels['task']}"
+        last, name = state.history[-1], f"{short(step.labels['model'])} {step.labels['task']}"
         figures = f"loss {last['train_loss']:.4f}, dev {last['dev_accuracy']:.1%}"
         tick(0, line=f"{name}: epoch {last['epoch']} of {state.planned}, {figures}")
     left = sum(_units(step, state.planned - state.history[-1]["epoch"]) for step, state in states)
@@ -260,7 +261,8 @@ def learned(artifact: Artifact) -> bool:
 def lags(artifact: Artifact) -> str:
     """That a prompt has not learned."""
     labels, metrics = artifact.meta["labels"], artifact.meta["metrics"]
-    model = labels.get("model") or " and ".join(labels["sources"])
+    names = written(labels, named_in([labels]))
+    model = names.get("model") or " and ".join(names["sources"])
     shown = f"{metrics['dev_accuracy']:.1%} on dev, no more than always the same answer ({metrics['majority']:.1%})"
     return f"the prompt for {labels['task']} on {model} has not learned: {shown}"
 

@@ -103,7 +103,7 @@ BAD = [
     (["search", "--sources", "bert-micro", "--target", "bert-micro", "--select", "dev"], 2, "--select dev"),
     (["search", "--sources", "bert-micro", "--target", "bert-micro", "--weights", "1,2"], 2, "--weights '1,2'"),
     (["search", "--sources", "bert-micro", "--target", "bert-mini", "--anchors", "zz"], 1, "no anchors artifact zz"),
-    (["eval", "--target", "bert-micro", "--method", "manual", "--sources", "bert-mini"], 2, "takes no --sources"),
+    (["search", "--target", "bert-micro", "--method", "random", "--sources", "bert-mini"], 2, "takes no --sources"),
     (["table"], 1, "no test evaluations"),
     (["run", "nothing"], 1, "unknown recipe 'nothing'"),
     (["cache", "show", "zz"], 1, "artifact zz"),

@@ -39,18 +39,19 @@ def test_every_list_of_paths_takes_commas(
     one, two = "my models, v1", "my models, v2/b"
     shutil.copytree(tiny["a"], one)
     shutil.copytree(tiny["b"], two)
-    assert ptx("anchors", "--models", f"{one}, {two}", "--json").lines[0]["models"] == [one, two]
-    assert functions.anchors(models=[one, Path(two)])["models"][0] == [one, two]
+    places = [str(tmp_path / one), str(tmp_path / two)]
+    assert ptx("anchors", "--models", f"{one}, {two}", "--json").lines[0]["models"] == places
+    assert functions.anchors(models=[one, Path(two)])["models"][0] == places
     common = ["--suite", suite, "--tasks", "R1", "--epochs", "1", "--json", "--cache-dir", "c, d"]
     scored = ptx("eval", "--sources", f"{one},{two}", "--target", tiny["narrow"], "--top-k", "all", *common)
     assert scored.code == 0, scored.err
-    assert scored.at("eval")[0]["sources"] == [one, two]
+    assert scored.at("eval")[0]["sources"] == places
     tuned = {line["model"]: line["path"] for line in scored.at("tune")}
     prompts = ",".join(str(Path(path).relative_to(tmp_path)) for path in tuned.values())
     given = ptx("search", "--prompt", prompts, "--target", tiny["narrow"], "--top-k", "all", *common[-3:])
     assert given.code == 0, given.err
-    assert given.at("search")[0]["sources"] == [one, two]
-    start = str(Path(tuned[one]).relative_to(tmp_path))
+    assert given.at("search")[0]["sources"] == places
+    start = str(Path(tuned[places[0]]).relative_to(tmp_path))
     warm = ptx("tune", "--model", one, "--init", f"{start}\n", *common)
     assert warm.code == 0, warm.err
     shutil.copy(Path(start) / "prompt.safetensors", "of a, mine.safetensors")

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptx.config import AnchorsConfig, EncodeConfig, SearchConfig, TuneConfig
-from ptx.config.settings import settings_file
+from ptx.config.nearby import settings_file
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
 from ptx.paper.recipe import load_recipe

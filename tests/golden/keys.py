@@ -72,6 +72,8 @@ tune --model bert-micro --tasks P103 --schedule linear --warmup 0.1
 = tune --model bert-micro --tasks P103 --schedule linear --warmup .10
 tune --model bert-micro --tasks P103 --optimizer optiprompt
 tune --model bert-micro --tasks P103 --seed 1
+= tune --model bert-micro --tasks P103 --seeds 1
+tune --model bert-micro --tasks P103 --seeds 0,1
 tune --model bert-micro --tasks P103 --dtype bfloat16
 tune --model bert-micro --tasks P103 --dtype float16
 tune --model bert-micro --tasks P103 --truncate
@@ -305,6 +307,9 @@ eval --target roberta-micro --tasks P103 --on lama
 eval --target roberta-micro --tasks P103 --method manual
 = eval --target roberta-micro --tasks P103 --method manual --seed 1 --layout prefix --epochs 2
 = eval --target roberta-micro --tasks P103 --method manual --count 100
+= eval --sources bert-micro --target roberta-micro --tasks P103 --method manual --seeds 0,1
+eval --target roberta-micro --tasks P103 --method manual --words-of bert-micro,roberta-micro
+= eval --target roberta-micro --tasks P103 --method manual --words-of roberta-micro,bert-micro
 eval --target roberta-micro --tasks P103 --method manual --dtype bfloat16
 eval --target roberta-micro --tasks P103 --method manual --split dev
 eval --target roberta-micro --tasks P103 --method manual --on ./tasks

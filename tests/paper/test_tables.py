@@ -138,7 +138,8 @@ def test_records_are_the_long_form() -> None:
     assert record == {
         "table": 3, "method": "relative", "sources": "bert-micro+roberta-micro", "target": "roberta-mini",
         "sources_stand_for": "bert-base+roberta-base", "target_stands_for": "roberta-large", "suite": "facts",
-        "percent": 45.26, "published": 25.26, "self_transfer": False, "mark": "best", "tasks": 40, "facts": 3000,
+        "percent": 45.26, "percent_std": None, "seeds": 1,
+        "published": 25.26, "self_transfer": False, "mark": "best", "tasks": 40, "facts": 3000,
     }  # fmt: skip
     assert [r["percent"] for r in table.records[-6:]] == [100 * FLOOR] * 6
 

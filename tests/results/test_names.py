@@ -46,27 +46,27 @@ def accuracy(result: Any) -> float:
 def test_a_table_is_of_what_names_mean_now(ptx, line: list[str]) -> None:
     """Good, bad, good weights in one folder: what `eval` says, and not the newest by date."""
     good = accuracy(ptx(*line, "--json"))
-    assert cells(ptx("table", "--json")) == {"./m": good}
+    assert cells(ptx("table", "--json")) == {"m": good}
     become("bad")
     early = ptx("table")
     assert early.code == 1
-    assert "1 test evaluations are left out: they were made when ./m stood for other files" in early.err
+    assert "1 test evaluations are left out: they were made when m stood for other files" in early.err
     assert "error: none of the test evaluations in" in early.err
     bad = accuracy(ptx(*line, "--json"))
     assert bad != good
     become("good")
     assert accuracy(ptx(*line, "--json")) == good
     shown = ptx("table", "--json")
-    assert cells(shown) == {"./m": good}
-    assert "1 test evaluations are left out: they were made when ./m stood for other files" in shown.err
+    assert cells(shown) == {"m": good}
+    assert "1 test evaluations are left out: they were made when m stood for other files" in shown.err
 
 
 def test_names_that_mean_nothing_any_more_are_told(ptx, line: list[str]) -> None:
     good = accuracy(ptx(*line, "--json"))
     shutil.rmtree("m")
     shown = ptx("table", "--json")
-    assert cells(shown) == {"./m": good}
-    assert "1 test evaluations are shown as they were made: nothing can be read here as ./m" in shown.err
+    assert cells(shown) == {"m": good}
+    assert "1 test evaluations are shown as they were made: nothing can be read here as m" in shown.err
 
 
 def test_a_source_that_changed(ptx, line: list[str], tiny: dict[str, str], suite: str) -> None:
@@ -76,12 +76,12 @@ def test_a_source_that_changed(ptx, line: list[str], tiny: dict[str, str], suite
     become("bad")
     bad = accuracy(ptx(*pair))
     shown = ptx("table", "--json")
-    assert cells(shown) == {tiny["b"]: bad}
-    assert "1 test evaluations are left out: they were made when ./m stood for other files" in shown.err
+    assert cells(shown) == {"b": bad}
+    assert "1 test evaluations are left out: they were made when m stood for other files" in shown.err
     become("good")
-    assert cells(ptx("table", "--json")) == {tiny["b"]: good}
+    assert cells(ptx("table", "--json")) == {"b": good}
     curve = ptx("table", "--curve", "--json")
-    assert "1 tuned prompts are left out: they were made when ./m stood for other files" in curve.err
+    assert "1 tuned prompts are left out: they were made when m stood for other files" in curve.err
     shutil.rmtree("cache/v1/tune")  # which source it was cannot be told any more
     shown = ptx("table", "--json").lines
     assert {row["micro"] for row in shown if row["method"] == "relative"} == {good, bad}
@@ -119,7 +119,7 @@ def test_facts_and_templates_that_changed(ptx, line: list[str], tmp_path: Path) 
         assert "are left out: " in early.err
         assert "mine stood for other facts or texts" in early.err
         now = accuracy(ptx(*own, "--json"))
-        assert cells(ptx("table", "--json")) == {"./m": now}
+        assert cells(ptx("table", "--json")) == {"m": now}
 
 
 @pytest.mark.parametrize("method", ["manual", "tuned"])
@@ -164,23 +164,23 @@ def test_two_names_of_one_model_in_a_recipe(ptx, line: list[str], suite: str, tm
     )
     made = ptx("run", "two.toml")
     assert made.code == 0, made.err
-    said = "./m and ./copy are one model, by equal files"
+    said = "m and copy are one model, by equal files"
     assert said in made.out
     assert said in made.err
     header = next(row.split() for row in made.out.splitlines() if row.startswith("method"))
-    assert header[-2:] == ["./copy", "./m"]
+    assert header[-2:] == ["copy", "m"]
     rows = ptx("run", "two.toml", "--json").lines
     pairs = {("+".join(row["sources"]), row["target"]) for row in rows if row["stage"] == "eval" and row["sources"]}
-    assert pairs == {("./bad", "./m"), ("./bad", "./copy")}  # ./m to ./copy is to itself
+    assert pairs == {(str(tmp_path / "bad"), str(tmp_path / name)) for name in ("m", "copy")}  # m to copy is to itself
     manual = {row["target"]: row["micro"] for row in rows if row["stage"] == "table" and row["method"] == "manual"}
-    assert {*manual} == {"./m", "./copy"}
+    assert {*manual} == {"m", "copy"}
     assert len({*manual.values()}) == 1
     shutil.rmtree("copy")
     shutil.rmtree("m")
     become("good", "other")
     (tmp_path / "one.toml").write_text(f'suite = {json.dumps(suite)}\ntargets = ["./other"]\nmethods = ["manual"]\n')
     (kept,) = {row["path"] for row in ptx("run", "one.toml", "--json").lines if row["stage"] == "table"}
-    assert "./other" in Path(kept, "table.csv").read_text("utf-8")
+    assert ",other," in Path(kept, "table.csv").read_text("utf-8")
 
 
 def test_a_kept_table_has_the_names_of_its_command(ptx, line: list[str], suite: str, tmp_path: Path) -> None:
@@ -189,9 +189,12 @@ def test_a_kept_table_has_the_names_of_its_command(ptx, line: list[str], suite: 
         text = f'suite = {json.dumps(suite)}\ntasks = ["R1"]\ntargets = ["./{name}"]\nmethods = ["manual"]\n'
         (tmp_path / "one.toml").write_text(text)
         path = ptx("run", "one.toml", "--quiet").out.splitlines()[-1]
-        assert f",./{name}," in Path(path, "table.csv").read_text("utf-8")
+        assert f",{name}," in Path(path, "table.csv").read_text("utf-8")
     shown = ptx("eval", *line[1:-1], "./copy", "--suite", str(shutil.copytree(suite, tmp_path / "mine")), "--json")
-    assert (shown.at("eval")[0]["suite"], shown.at("eval")[0]["target"]) == (str(tmp_path / "mine"), "./copy")
+    assert (shown.at("eval")[0]["suite"], shown.at("eval")[0]["target"]) == (
+        str(tmp_path / "mine"),
+        str(tmp_path / "copy"),
+    )
 
 
 def test_what_a_name_means_is_what_commands_take_it_for(ptx, line: list[str]) -> None:
@@ -200,7 +203,7 @@ def test_what_a_name_means_is_what_commands_take_it_for(ptx, line: list[str]) ->
     for nothing in ("./none", "no such model", "org/name", "./m:none.gguf", "org/name:file.gguf"):
         assert meaning(nothing) is None
     become("good", "copy")
-    assert same(["./m", "copy", "bert-micro", "./m", "./none"]) == ["./m and copy are one model, by equal files"]
+    assert same(["./m", "copy", "bert-micro", "./m", "./none"]) == ["m and copy are one model, by equal files"]
     assert same(["./m", "bad", "bert-micro"]) == []
 
 

@@ -54,6 +54,21 @@ def test_seeds_become_mean_and_standard_deviation() -> None:
     assert row["micro_std"] == pytest.approx(0.1414, abs=1e-4)
 
 
+def test_cells_of_other_numbers_of_seeds_say_so() -> None:
+    """The usual number is that of cells with a deviation; what draws nothing has neither."""
+    manual = result("manual", "m", "A", 0.2, 10, BASE)
+    del manual.labels["seed"]  # type: ignore[attr-defined]
+    results = [result("tuned", "m", "A", x, 10, TUNED, seed=i) for i, x in enumerate((0.4, 0.6, 0.5))]
+    results += [result("random", "m", "A", 0.1, 10, TUNED), result("relative", "m", "A", 0.3, 10, TUNED, sources=["s"])]
+    (table,) = tables([*results, manual])
+    shown = {row[0].text: row[-1].text for row in table.sheets[0].rows}
+    assert shown == {
+        "majority class": "10.0", "manual": "20.0", "random": "10.0 n=1", "relative": "30.0 n=1",
+        "tuned on target": "50.0 ± 10.0",
+    }  # fmt: skip
+    assert any("over n = 3 seeds of the mean over tasks, and no interval over tasks" in note for note in table.notes)
+
+
 def test_a_cell_over_fewer_tasks_is_marked() -> None:
     (table,) = tables(
         [

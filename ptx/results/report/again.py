@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,35 +18,40 @@ GIVEN = ("anchors", "eval")  # stages whose options are written otherwise
 CHOSEN = ("auto", "distil", "portable", "imported")
 
 
-def again(results: Sequence[Result], store: Store) -> str:
-    """One line of a shell for all tasks of a transfer, of its first seed. Empty if there is none."""
+def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), spell: Callable[[str], str] = str) -> str:
+    """One line of a shell for all tasks and seeds of a transfer; with `words`, options for other ones than its own.
+    Empty if there is none. `spell` writes the name of a model."""
     first = results[0]
-    labels, config = first.labels, first.artifact.meta["config"]
+    labels, config = first.artifact.meta["labels"], first.artifact.meta["config"]
     tasks = list(dict.fromkeys(result.labels["task"] for result in results))
-    parts = ["ptx", "eval", "--target", labels["target"]]
+    parts = ["ptx", "eval", "--target", spell(labels["target"])]
     if labels["method"] == "ensemble":
         return ""
     if labels["method"] in CHOSEN or "how" in labels or any(stage.startswith("init.") for stage in config):
         parents = [parent for r in results for parent in r.artifact.meta["parents"]]
         keys = [of["key"][:12] for of in parents if of["stage"] in ("tune", "portable", "search")]
         other = ["--suite", labels["suite"]] if "tuned_on" in labels else []
-        words = next((store.read(of["stage"], of["key"]) for of in parents if of["stage"] == "anchors"), None)
-        return shlex.join([*parts, "--prompt", ",".join(keys), *other, *_split(labels), *_named(words, labels)])
+        answers = next((store.read(of["stage"], of["key"]) for of in parents if of["stage"] == "anchors"), None)
+        among = words or _named(answers, labels)
+        return shlex.join([*parts, "--prompt", ",".join(keys), *other, *_split(labels), *among])
     if labels["sources"]:
-        parts += ["--sources", ",".join(labels["sources"])]
+        parts += ["--sources", ",".join(map(spell, labels["sources"]))]
     parts += ["--method", labels["method"], "--suite", labels.get("tuned_on", labels["suite"])]
     parts += ["--tasks", ",".join(tasks), *(["--on", labels["suite"]] if "tuned_on" in labels else []), *_split(labels)]
     for stage, kind in CONFIGS.items():
         if stage in config and stage not in GIVEN:
             parts += _options({**left_out(kind), **config[stage]}, kind)
-    parts += _named(_anchors(first.artifact, store), labels)
+    parts += words or _named(_anchors(first.artifact, store), labels)
     types = {
         what: config.get(stage, {}).get("dtype", FLOAT32) for what, stage in (("source", "tune"), ("target", "eval"))
     }
     if {*types.values()} != {FLOAT32}:
         parts += ["--dtype", ",".join(f"{what}={kind}" for what, kind in types.items() if kind != FLOAT32)]
-    if seed := labels.get("seed"):
-        parts += ["--seed", str(seed)]
+    seeds = sorted({result.labels.get("seed", 0) for result in results})
+    if len(seeds) > 1:
+        parts += ["--seeds", ",".join(map(str, seeds))]
+    elif seeds[0]:
+        parts += ["--seed", str(seeds[0])]
     return shlex.join(parts)
 
 

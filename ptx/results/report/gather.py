@@ -72,7 +72,8 @@ def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
     remarks: list[str] = []
     results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
     remarks += same([name for of in results for name in (*of.labels["sources"], of.labels["target"])])
-    pages = tables(results, warn=store.warn)
+    results = collect.for_people(results)
+    pages = tables(results, warn=store.warn, store=store)
     groups = [of for _, of in collect.comparable(collect.apart(results, remarks.append))]
     both = sorted(zip(pages, groups, strict=True), key=lambda pair: -len(pair[1]))  # the fullest table first
     by_cell = [transfers(of) for _, of in both]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cli import plan
 from ptx.cli.output import Output
 from ptx.config import CommonConfig, SuiteConfig
+from ptx.config.said import line
 from ptx.config.settings import settings_file
 from ptx.errors import PtxError, raise_last
 from ptx.files import here, write_whole
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ptx.engine.build import Built
 
 
+LINE: ContextVar[Sequence[str]] = ContextVar("line", default=())  # the arguments of this run, as they were typed
 ASKED = ("chosen", "agreement", "forecast")  # columns that only what was chosen by agreement has
 
 
@@ -31,7 +34,8 @@ class Command:
         if common.quiet:
             os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
         self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
-        self.session = Session(common, self.out, suite, **configs)
+        self.made_by = {"command": line(LINE.get())}
+        self.session = Session(common, self.out, suite, made_by=self.made_by, **configs)
         self.store = self.session.store
         if found := settings_file(here()):
             self.out.message(f"settings: {found[0]}")

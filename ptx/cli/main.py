@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ptx.cli import prompts, results, transfer
+from ptx.cli import origins, prompts, results, transfer
 from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
 from ptx.cli.models import models, words
@@ -48,6 +48,8 @@ EXAMPLES = (
     ("eval", transfer.eval, PAIR),
     ("table", results.table, "--format md --output results.md"),
     ("report", report, "--output report.html"),
+    ("why", origins.why, "KEY"),
+    ("errors", origins.errors, "KEY KEY2"),
     ("run", results.run, "table3"),
     ("recipe", results.recipe, "table3"),
     ("predict", prompts.predict, '--target albert-micro --prompt KEY "Anémone"'),

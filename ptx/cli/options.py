@@ -14,6 +14,7 @@ import typer
 import typer.core
 
 from ptx.cli import interrupts
+from ptx.cli.command import LINE
 from ptx.cli.output import Output, discard_stdout
 from ptx.config.settings import check_text, configured, of_configs, variable
 from ptx.errors import PtxError, UsageError
@@ -68,7 +69,8 @@ class Group(typer.core.TyperGroup):
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         out = Output()
         try:
-            check_text([*(args[0] if args else kwargs.get("args") or sys.argv[1:]), *map(os.getenv, VARIABLES)])
+            LINE.set([*(args[0] if args else kwargs.get("args") or sys.argv[1:])])
+            check_text([*LINE.get(), *map(os.getenv, VARIABLES)])
             callbacks = {name: command.callback for name, command in self.commands.items() if command.callback}
             kwargs.setdefault("default_map", configured(lambda: callbacks))  # what the nearest settings file says
             code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]

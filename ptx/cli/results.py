@@ -41,6 +41,7 @@ def table(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+    keys: Annotated[bool, typer.Option("--keys", help="Also the keys of the evaluations behind the cells.")] = False,
     curve: Annotated[
         bool, typer.Option("--curve", help="Instead: dev accuracy against gradient steps, cold and warm starts.")
     ] = False,
@@ -51,7 +52,7 @@ def table(
     command = Command(common)
     if paper != "claims" or curve:
         asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": seeds}
-        shown = command.session.table(paper=paper, by=by, split=split, curve=curve, **asked)
+        shown = command.session.table(paper=paper, by=by, split=split, curve=curve, keys=keys, **asked)
         show(shown, command, format=format, output=output)
         return
     from ptx.paper.claims import render_claims
@@ -110,7 +111,7 @@ def _run_one(
     from ptx import running
     from ptx.cli.show import show
 
-    ran = running.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds)
+    ran = running.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds, made_by=command.made_by)
     failures = [*ran.failures]
     if ran.built is not None:
         command.report(ran.built)

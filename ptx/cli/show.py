@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptx.cli.command import Command
-from ptx.results.sheet import Page, render, render_pages
+from ptx.results.layout import terminal_width
+from ptx.results.sheet import Page, render, render_pages, wrapped
 from ptx.results.shown import Shown
 
 
@@ -39,5 +40,12 @@ def for_terminal(pages: Sequence[Page]) -> str:
     from rich.console import Console
 
     styled = Console(file=sys.stdout).color_system is not None
-    parts = (["\n".join(page.head), *(render(sheet, "text", styled=styled) for sheet in page.sheets)] for page in pages)
+    width = terminal_width()
+    parts = (
+        [
+            "\n".join(wrapped(line, width) for line in page.head),
+            *(render(sheet, "text", styled=styled, width=width) for sheet in page.sheets),
+        ]
+        for page in pages
+    )
     return "\n".join(part.rstrip("\n") + "\n" for of_page in parts for part in of_page if part)

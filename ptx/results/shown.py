@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError
@@ -54,19 +55,19 @@ class Shown:
             raise PtxError(f"cannot write into {folder}: {error.strerror}", "choose another --output") from None
 
 
-def tables_shown(results: Sequence[Result], store: Store, *, by: str) -> Shown:
+def tables_shown(results: Sequence[Result], store: Store, *, by: str, keys: bool = False) -> Shown:
     """Results grouped into tables, one for each differing setting."""
-    return _kept(tables(results, by=by, warn=store.warn), results, by, store)
+    return _kept(tables(results, by=by, warn=store.warn, keys=keys), results, {"by": by, **({"keys": True} if keys else {})}, store)
 
 
-def cached_tables(store: Store, *, split: str, by: str) -> Shown:
+def cached_tables(store: Store, *, split: str, by: str, keys: bool = False) -> Shown:
     """All evaluations in the cache on one split, of what their names mean now. Raises PtxError if there are none."""
     found = [result.artifact for result in collect.collect(store, split=split)]
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", _instead(split, store))
     results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
     names = [name for result in results for name in (*result.labels["sources"], result.labels["target"])]
-    return tables_shown(results, store, by=by).noted(same(names))
+    return tables_shown(results, store, by=by, keys=keys).noted(same(names))
 
 
 def _instead(split: str, store: Store) -> str:
@@ -84,12 +85,12 @@ def cached_curves(store: Store) -> Shown:
     if not found:
         raise PtxError(f"no tuned prompts in {store.root}", "run `ptx tune --model bert-micro --tasks P17,P30`")
     results = [curve.result_of(artifact) for artifact in current(found, "tuned prompts", store)]
-    return _kept(curve.curves(results, warn=store.warn), results, "curve", store)
+    return _kept(curve.curves(results, warn=store.warn), results, {"by": "curve"}, store)
 
 
-def _kept(pages: Sequence[Page], results: Sequence[Result], by: str, store: Store) -> Shown:
+def _kept(pages: Sequence[Page], results: Sequence[Result], settings: Mapping[str, Any], store: Store) -> Shown:
     artifacts = [result.artifact for result in results]
-    return Shown(pages, *keep({"by": by}, {"by": by}, artifacts, lambda: csv_file(pages), store))
+    return Shown(pages, *keep(settings, {"by": settings["by"]}, artifacts, lambda: csv_file(pages), store))
 
 
 def csv_file(pages: Sequence[Page]) -> dict[str, bytes]:

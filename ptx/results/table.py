@@ -35,22 +35,23 @@ LABELS = ("task", "method", "sources")  # the columns before the targets
 
 
 def tables(
-    results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None
-) -> list[Page]:
-    """One table for each differing setting."""
+    results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None,
+    keys: bool = False,
+) -> list[Page]:  # fmt: skip
+    """One table for each differing setting; with `keys`, also which evaluations each cell is of."""
     groups = comparable(apart(results, warn))
     settings = [shared for shared, _ in groups]
     common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
-    return [_table(of, shared, common, by) for shared, of in groups]
+    return [_table(of, shared, common, by, keys) for shared, of in groups]
 
 
-def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Page:
+def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str, keys: bool) -> Page:
     names = source_names(results)
     evaluated = [_record(result, name) for result, name in zip(results, names, strict=True)]
     models = {name: result.place for result, name in zip(results, names, strict=True)} | {"": []}
-    keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
-    cells = [_cell(key, rows) for key, rows in _grouped(evaluated, keys)]
-    records = sorted([*cells, *_floors(evaluated, keys)], key=lambda row: _order(row, models[row["sources"]], by))
+    place = ["method", "sources", "target"] + (["task"] if by == "task" else [])
+    cells = [_cell(key, rows) for key, rows in _grouped(evaluated, place)]
+    records = sorted([*cells, *_floors(evaluated, place)], key=lambda row: _order(row, models[row["sources"]], by))
     if all(row["forecast"] is None for row in records):
         records = [{name: value for name, value in row.items() if name not in OPTIONAL} for row in records]
     once = {row["task"]: row["facts"] for row in reversed(evaluated)}
@@ -66,6 +67,10 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
         notes.append("mean and standard deviation over seeds")
     whole_tasks = tasks if by == "method" else 1
     sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks))]
+    if keys:
+        sheets.append(_keys(evaluated, models))
+        of = {tuple(key.values()): [row["key"] for row in rows] for key, rows in _grouped(evaluated, place)}
+        records = [{**row, "keys": of.get(tuple(row[name] for name in place), [])} for row in records]
     special = {n: v for n, v in settings.items() if (last := n.split(".")[-1]) not in LEFT_OUT or v != LEFT_OUT[last]}
     shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(special)}
     return Page(title, notes, [{**shown, **row} for row in records], sheets)
@@ -131,7 +136,7 @@ def _record(result: Result, sources: str) -> dict[str, Any]:
     labels, metrics = result.labels, result.metrics
     return {
         "method": "+".join(filter(None, [labels["method"], labels.get("how", "")])), "sources": sources,
-        "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0),
+        "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0), "key": result.artifact.key,
         "matching_loss": None, "search_loss": None, "forecast": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
     }  # fmt: skip
@@ -191,6 +196,17 @@ def _sheet(records: Sequence[Mapping[str, Any]], figure: tuple[str, str, float, 
         rows.setdefault(label, {})[row["target"]] = cell
     body = [[*map(Item, label), *(Item(cells.get(target, "")) for target in targets)] for label, cells in rows.items()]
     return Sheet(name, title, [], len(lead), [*lead, *targets], body, [])
+
+
+def _keys(evaluated: Sequence[Record], models: Mapping[str, Any]) -> Sheet:
+    """The keys behind the cells, a row for each task; those of several seeds in one place."""
+    rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for row in sorted(evaluated, key=lambda row: _order(row, models[row["sources"]], "task")):
+        label = (row["task"], row_title(row["method"]), row["sources"])
+        rows.setdefault(label, {}).setdefault(row["target"], []).append(row["key"][:12])
+    targets = sorted({row["target"] for row in evaluated}, key=_model_order)
+    body = [[*map(Item, label), *(Item(" ".join(of.get(target, []))) for target in targets)] for label, of in rows.items()]
+    return Sheet("keys", "Keys, for `ptx why` and `ptx errors`", [], 3, [*LABELS, *targets], body, [])
 
 
 def _spell(settings: Mapping[str, Any]) -> str:

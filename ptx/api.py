@@ -98,8 +98,7 @@ def tune(
 @command
 def anchors(
     *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    cache_dir: File = "cache", seed: int = 0, force: bool = False, dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
     return _built(locals(), lambda session: session.anchors(names_in(text_of(models))))
@@ -199,7 +198,7 @@ def table(
 @command
 def report(
     *, output: File, split: Literal["train", "dev", "test"] = "test", words: int = 1,
-    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
+    cache_dir: File = "cache", device: str = "auto", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write the evaluations in the cache as one HTML file, with the words of so many transfers; returns its path."""
     from ptx.files import write_whole
@@ -247,12 +246,16 @@ def run(
     from ptx.config import seeds_of
     from ptx.engine.build import row_of
     from ptx.paper.recipe import load_recipes
+    from ptx.results import plots
 
     session = _session(locals())
     drawn = seeds_of(text_of(seeds))
     rows: list[Mapping[str, Any]] = []
     failures: list[PtxError] = []
-    for recipe in load_recipes([str(name) for name in names], models):
+    recipes = load_recipes([str(name) for name in names], models)
+    if any(recipe.is_figure for recipe in recipes) and not dry_run:
+        plots.check()
+    for recipe in recipes:
         made_by = session.store.made_by
         ran = running.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn, made_by=made_by)
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
@@ -266,7 +269,7 @@ def run(
 def predict(
     *texts: str, target: str, prompt: File, file: File | None = None, top: int = 5, layout: Layout | None = None,
     anchors: File = "",
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", progress: bool = False,
+    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
     from ptx.suites.lines import subjects_of

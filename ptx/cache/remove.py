@@ -33,7 +33,9 @@ def remove(
         doomed = with_dependents(first, store)
         more = doomed[len(first) :]
         if more and not dependents:
-            stages = ", ".join(f"{sum(s == stage for s, _ in more)} {stage}" for stage in dict.fromkeys(s for s, _ in more))
+            stages = ", ".join(
+                f"{sum(s == stage for s, _ in more)} {stage}" for stage in dict.fromkeys(s for s, _ in more)
+            )
             what = f"{counted(len(more), 'artifact')} ({stages}) {'was' if len(more) == 1 else 'were'} made from it"
             raise PtxError(what, "add --with-dependents to remove them too; with --dry-run it only names them")
         if busy := [entry for entry in doomed if entry in needed(store, gone)]:

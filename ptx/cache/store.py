@@ -137,7 +137,10 @@ class Store:
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
             own = {"python": platform.python_version(), "ptx-prompts": ptx.__version__}  # of a checkout, too
             versions = {**own, **{name: version(name) for name in PACKAGES}}
-            made: dict[str, Any] = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname()}
+            made: dict[str, Any] = {
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "host": socket.gethostname(),
+            }
             made |= {"made_by": self.made_by} if self.made_by else {}
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cli import plan
-from ptx.cli.output import Output
+from ptx.cli.output import Output, shown
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.config.said import line
 from ptx.config.settings import settings_file
 from ptx.errors import PtxError, raise_last
 from ptx.files import here, write_whole
+from ptx.media import counted, percent
+from ptx.results import layout
 
 if TYPE_CHECKING:
     from ptx.cache import Artifact
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 
 LINE: ContextVar[Sequence[str]] = ContextVar("line", default=())  # the arguments of this run, as they were typed
+ALIKE = ("sources", "target", "model", "models", "method")  # columns that say nothing if all rows have the same
 ASKED = ("chosen", "agreement", "forecast")  # columns that only what was chosen by agreement has
 
 
@@ -65,14 +68,20 @@ class Command:
                 self.out.columns(*plan.totals(built.ahead, hits))
                 self.out.data("\n".join(["", *plan.lines(built.ahead)]))
             if not self.common.list and len(rows) > plan.MOST:
-                self.out.message(f"--list shows all {len(rows):,} artifacts")
+                self.out.message(f"--list shows all {counted(len(rows), 'artifact')}")
         elif self.common.quiet:
             for artifact in built.done:
                 self.out.data(str(artifact.path))
         elif built.done and columns:
             goals = [{**figures_of(artifact), "key": artifact.key[:12]} for artifact in built.done]
             columns = [name for name in columns if name not in ASKED or any(name in figures for figures in goals)]
-            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in goals])
+            # What all rows have in common is said once, above them.
+            same = [n for n in ALIKE if n in columns and all(of.get(n) == goals[0].get(n) for of in goals)]
+            if said := [f"{name} {shown(name, value)}" for name in same if (value := goals[0].get(name))]:
+                self.out.data(f"{layout.folded(', '.join(said), layout.terminal_width())}\n")
+                self.out.data("")
+            columns = [*(name for name in columns if name not in same), "key"]
+            self.out.rows([{name: figures.get(name) for name in columns} for figures in goals])
             if "accuracy" in columns:
                 self.out.data(_averages(built.done))
         if not self.common.dry_run:
@@ -93,8 +102,9 @@ class Command:
 def _averages(done: Sequence[Artifact]) -> str:
     figures = [artifact.meta["metrics"] for artifact in done]
     facts = sum(f["facts"] for f in figures)
-    micro = f"micro (mean of tasks) {sum(f['accuracy'] for f in figures) / len(figures):.4f}"
-    macro = f"macro (pooled facts) {sum(f['correct'] for f in figures) / facts:.4f}"
+    mean = f"mean of tasks {percent(sum(f['accuracy'] for f in figures) / len(figures))}"
+    pooled = f"pooled facts {percent(sum(f['correct'] for f in figures) / facts)}"
     floors = [f["floor"] for f in figures if f["floor"] is not None]
-    floor = f", majority-class floor {sum(floors) / len(floors):.4f}" if floors else ""
-    return f"\n{len(figures)} tasks, {facts} facts: {micro}, {macro}{floor}"
+    floor = f", majority class {percent(sum(floors) / len(floors))}" if floors else ""
+    whole = f"{counted(len(figures), 'task')}, {counted(facts, 'fact')}"
+    return f"\n{whole}: P@1 in %: {mean}, {pooled}{floor}"

@@ -16,25 +16,34 @@ import typer.core
 from ptx.cli import interrupts
 from ptx.cli.command import LINE
 from ptx.cli.output import Output, discard_stdout
+from ptx.config import CommonConfig
 from ptx.config.settings import check_text, configured, of_configs, variable
 from ptx.errors import PtxError, UsageError
 
+SAID = ("json", "quiet", "verbose")
+# The common options of commands that do not compute: an option that would do nothing is refused.
+Printing = Annotated[CommonConfig, SAID]
+Reading = Annotated[CommonConfig, ("cache_dir", *SAID)]
+Removing = Annotated[CommonConfig, ("cache_dir", "dry_run", *SAID)]
 VARIABLES = [*map(variable, sorted(of_configs()))]
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:
-    """Show each parameter that is a config dataclass as one option per field."""
+    """Show each parameter that is a config dataclass as one option per field: all of them, or those that it is
+    annotated with."""
     hints = typing.get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, tuple[type, list[str]]] = {}
     for parameter in inspect.signature(command).parameters.values():
-        config = hints[parameter.name]
+        config, only = hints[parameter.name], None
+        if typing.get_origin(config) is Annotated and dataclasses.is_dataclass(typing.get_args(config)[0]):
+            config, only = typing.get_args(config)
         if not dataclasses.is_dataclass(config):
             parameters.append(parameter.replace(annotation=config))
             continue
         assert isinstance(config, type)
         types = typing.get_type_hints(config)
-        fields = dataclasses.fields(config)
+        fields = [field for field in dataclasses.fields(config) if only is None or field.name in only]
         groups[parameter.name] = (config, [field.name for field in fields])
         parameters += [_parameter(field, types[field.name], parameter.name) for field in fields]
 
@@ -61,6 +70,13 @@ def _parameter(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.
     )  # fmt: skip
     by_name = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
+
+
+def help_alone(context: typer.Context) -> None:
+    """Of a group of commands without one of them: print its help, and all is well (typer would exit with 2)."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
 
 
 class Group(typer.core.TyperGroup):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ptx.cli.command import Command
-from ptx.config import CommonConfig
+from ptx.cli.options import Reading
 from ptx.media import counted, one_line, percent
 from ptx.results import layout
 
@@ -22,7 +22,7 @@ Key = Annotated[str, typer.Argument(help="A key of any stage, or its beginning."
 FEW = 20  # wrong answers that nobody asked for more of
 
 
-def why(key: Key, common: CommonConfig) -> None:
+def why(key: Key, common: Reading) -> None:
     """Show how a number came about: an artifact and all that it was made from, with the settings that are not as by
     default (all with -v), seconds, date, and the command line behind each."""
     command = Command(common)
@@ -63,7 +63,9 @@ def _said(node: Node, *, everything: bool) -> Text:
     settings = [f"{name} {value}" for name, value in node.settings.items()] if everything else node.chosen
     lines += [", ".join(settings)] if settings else []
     if "command" in node.made:
-        lines.append(f"$ {node.made['command']}" + (f"  (recipe {node.made['recipe']})" if "recipe" in node.made else ""))
+        lines.append(
+            f"$ {node.made['command']}" + (f"  (recipe {node.made['recipe']})" if "recipe" in node.made else "")
+        )
     for line in lines:
         text.append(f"\n{one_line(line)}", style="not bold")
     return text
@@ -82,13 +84,15 @@ def _spelled(name: str, value: object) -> str:
 
 def errors(
     key: Annotated[str, typer.Argument(help="An evaluation's key, or its beginning.", show_default=False)],
-    common: CommonConfig,
+    common: Reading,
     other: Annotated[
         str, typer.Argument(help="Another one, of the same facts, to stand beside it.", metavar="[KEY2]")
     ] = "",
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help=f"At most so many wrong answers; by default {FEW}, and all as JSON.", show_default=False),
+        typer.Option(
+            min=1, help=f"At most so many wrong answers; by default {FEW}, and all as JSON.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Show what an evaluation answers wrongly, or two of the same facts side by side.

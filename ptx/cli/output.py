@@ -23,7 +23,7 @@ from ptx.results import layout
 # Figures that are shares between 0 and 1: in percent for people, as they are in JSON and CSV.
 SHARES = {
     "accuracy", "dev_accuracy", "train_accuracy", "template", "majority", "floor", "agreement", "as_words", "forecast",
-    "forecast_low", "forecast_high", "probability",
+    "forecast_low", "forecast_high", "probability", "manual", "tuned",
 }  # fmt: skip
 
 

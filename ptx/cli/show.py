@@ -2,16 +2,19 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ptx.cli.command import Command
+from ptx.media import counted
 from ptx.results.layout import terminal_width
 from ptx.results.sheet import Page, render, render_pages, wrapped
 from ptx.results.shown import Shown
 
 
-def show(shown: Shown, command: Command, *, format: str, output: Path | None) -> None:
+def show(shown: Shown, command: Command, *, format: str, output: Path | None, first: bool = False) -> None:
     """Print the pages, or write them to `output`: a file for tables, a folder for a figure, whose page is printed.
+    With `first` only the first grid of each page is printed, and where the others are.
 
     Raises the problem that kept a figure from being drawn, when the numbers have been printed.
     """
@@ -24,7 +27,10 @@ def show(shown: Shown, command: Command, *, format: str, output: Path | None) ->
     elif command.common.json:
         command.out.rows(shown.records())
     elif format == "text" and to is None:
-        command.out.styled(for_terminal(shown.pages))
+        pages = [replace(page, sheets=page.sheets[:1]) for page in shown.pages] if first else shown.pages
+        command.out.styled(for_terminal(pages))
+        if more := [sheet.title for page in shown.pages[:1] for sheet in page.sheets[1:] if first]:
+            command.out.message(f"`ptx table` has {counted(len(more), 'more grid')}, of the same: {'; '.join(more)}")
     else:
         command.write(render_pages(shown.pages, format), to)
     if shown.problem is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ptx.cli.command import Command
+from ptx.cli.options import SAID
 from ptx.config import (
     AnchorsConfig,
     CommonConfig,
@@ -20,6 +22,8 @@ from ptx.config import (
 from ptx.stages.methods import offered
 
 if TYPE_CHECKING:
+    from ptx.engine.build import Built
+
     SearchMethod = str
     EvalMethod = str
 else:
@@ -53,7 +57,11 @@ def tune(
     command.finish(command.session.tune(model, names_in(models), space, anchors))
 
 
-def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
+def anchors(
+    models: Models,
+    anchors: AnchorsConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "seed", "force", "dry_run", "list", *SAID)],
+) -> None:
     """Find the words that are one token in every model."""
     from ptx.cli.sharing import show
 
@@ -97,4 +105,18 @@ def eval(
     command = Command(common, suite, tune=tune, anchors=anchors_config, encode=encode, search=search, eval=eval)
     named = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
     on = command.session.settings.suite if named and prompt else ""
-    command.finish(command.session.eval(target, names_in(sources), method, prompt, anchors, on=on))
+    built = command.session.eval(target, names_in(sources), method, prompt, anchors, on=on)
+    command.finish(built)
+    if built.done and not common.dry_run:
+        command.out.message(f"next: {_next(built, common, eval)}")
+
+
+def _next(built: Built, common: CommonConfig, eval: EvalConfig) -> str:
+    """A command to try behind an evaluation: what is wrong in a single one, or how several compare."""
+    where = ["--cache-dir", common.cache_dir] if common.cache_dir != CommonConfig.cache_dir else []
+    (first, *others) = built.done
+    if not others and first.meta["metrics"]["accuracy"] < 1:
+        return f"{shlex.join(['ptx', 'errors', first.key[:12], *where])}  (what it answers wrongly)"
+    split = ["--split", eval.split] if eval.split != EvalConfig.split else []
+    by = ["--by", "task"] if others else []
+    return f"{shlex.join(['ptx', 'table', *by, *split, *where])}  (beside all else that was scored)"

@@ -47,7 +47,7 @@ def folded(text: str, width: int) -> str:
 
 
 def narrowed(widths: Sequence[int], room: int, lowest: Sequence[int]) -> list[int]:
-    """Widths that together fit into a room, if that is possible: the widest are made narrower, none below its lowest."""
+    """Widths that together fit into a room, if they can: the widest are made narrower, none below its lowest."""
     made = [*widths]
     while sum(made) > room and any(own > low for own, low in zip(made, lowest, strict=True)):
         widest = max(range(len(made)), key=lambda i: (made[i] > lowest[i], made[i]))

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,14 @@ MARKS: Mapping[str, Mapping[str, str]] = {
     "latex": {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "self": r"\textcolor{{gray}}{{{}}}"},
     "html": {"best": "<b>{}</b>", "second": "<u>{}</u>", "self": '<span style="color:gray">{}</span>'},
 }
+
+
+STYLE = """:root { color-scheme: light dark; }
+body { margin: 1rem auto; max-width: 70rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; overflow-x: auto; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; padding: .4rem .6rem; }
+th, td { text-align: left; padding: .2rem .6rem; border-top: 1px solid #8888; vertical-align: bottom; }
+"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,36 @@ def render_pages(pages: Sequence[Page], format: str) -> str:
     """Pages in one of `FORMATS`."""
     if format in ("csv", "json"):
         return _long([row for page in pages for row in page.records], format)
+    if format == "latex":
+        pages = _labelled(pages)
     parts = ([_head(page, format), *(render(sheet, format) for sheet in page.sheets)] for page in pages)
-    return "\n".join(part for of_page in parts for part in of_page if part)
+    body = "\n".join(part for of_page in parts for part in of_page if part)
+    return _document(pages, body) if format == "html" else body
+
+
+def _labelled(pages: Sequence[Page]) -> list[Page]:
+    """With captions that say what the page is about, and names that LaTeX's labels can be made of: each once."""
+    seen: Counter[str] = Counter()
+    made = []
+    for page in pages:
+        sheets = []
+        for sheet in page.sheets:
+            seen[sheet.name] += 1
+            name = sheet.name if seen[sheet.name] == 1 else f"{sheet.name}-{seen[sheet.name]}"
+            caption = ". ".join(filter(None, [page.title, sheet.title]))
+            sheets.append(dataclasses.replace(sheet, name=name, title=caption))
+        made.append(dataclasses.replace(page, sheets=sheets))
+    return made
+
+
+def _document(pages: Sequence[Page], body: str) -> str:
+    """A whole page for a browser, which loads nothing for it."""
+    title = next((line for page in pages for line in (page.title, *(sheet.title for sheet in page.sheets)) if line), "")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{html(tidy(title))}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
 
 
 def _head(page: Page, format: str) -> str:
@@ -206,24 +243,24 @@ def _latex(table: Sheet) -> str:
     header = [tex(name) for name in table.header]
     header = [rf"\shortstack{{{name.replace(' (', chr(92) * 2 + '(')}}}" if " (" in name else name for name in header]
     notes = [*_legend(table, write), *map(_tex_note, table.notes)]
-    return "\n".join(
-        [
-            r"% needs \usepackage{xcolor}",
-            r"\begin{table}",
-            r"\centering\small",
-            rf"\caption{{{_tex_note(table.title)}}}",
-            rf"\label{{tab:ptx-{table.name}}}",
-            rf"\begin{{tabular}}{{{'l' * table.labels}{'r' * (len(header) - table.labels)}}}",
-            r"\hline",
-            " & ".join(header) + r" \\ \hline",
-            *(" & ".join(map(write, row)) + r" \\" for row in table.rows),
-            r"\hline",
-            r"\end{tabular}",
-            *(rf"\par\smallskip{{\footnotesize {note}}}" for note in notes),
-            r"\end{table}",
-            "",
-        ]
-    )
+    lines = [
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{_tex_note(table.title)}}}",
+        rf"\label{{tab:ptx-{table.name}}}",
+        rf"\begin{{tabular}}{{{'l' * table.labels}{'r' * (len(header) - table.labels)}}}",
+        r"\toprule",
+        " & ".join(header) + r" \\",
+        r"\midrule",
+        *(" & ".join(map(write, row)) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\smallskip{{\footnotesize {note}}}" for note in notes),
+        r"\end{table}",
+        "",
+    ]
+    used = ["booktabs", *(["xcolor"] if any(item.mark == "self" for row in table.rows for item in row) else [])]
+    return "\n".join([*(rf"% needs \usepackage{{{name}}}" for name in used), *lines])
 
 
 def _tex_note(text: str) -> str:

@@ -57,7 +57,12 @@ class Shown:
 
 def tables_shown(results: Sequence[Result], store: Store, *, by: str, keys: bool = False) -> Shown:
     """Results grouped into tables, one for each differing setting."""
-    return _kept(tables(results, by=by, warn=store.warn, keys=keys), results, {"by": by, **({"keys": True} if keys else {})}, store)
+    return _kept(
+        tables(results, by=by, warn=store.warn, keys=keys),
+        results,
+        {"by": by, **({"keys": True} if keys else {})},
+        store,
+    )
 
 
 def cached_tables(store: Store, *, split: str, by: str, keys: bool = False) -> Shown:
@@ -65,7 +70,7 @@ def cached_tables(store: Store, *, split: str, by: str, keys: bool = False) -> S
     found = [result.artifact for result in collect.collect(store, split=split)]
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", _instead(split, store))
-    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
+    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluation", store)]
     names = [name for result in results for name in (*result.labels["sources"], result.labels["target"])]
     return tables_shown(results, store, by=by, keys=keys).noted(same(names))
 
@@ -84,7 +89,7 @@ def cached_curves(store: Store) -> Shown:
     found = [result.artifact for result in curve.collect(store)]
     if not found:
         raise PtxError(f"no tuned prompts in {store.root}", "run `ptx tune --model bert-micro --tasks P17,P30`")
-    results = [curve.result_of(artifact) for artifact in current(found, "tuned prompts", store)]
+    results = [curve.result_of(artifact) for artifact in current(found, "tuned prompt", store)]
     return _kept(curve.curves(results, warn=store.warn), results, {"by": "curve"}, store)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ptx.lms.models import STAND_INS
+from ptx.media import counted
 from ptx.results.collect import LEFT_OUT, Result, apart, comparable
 from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
@@ -22,9 +23,9 @@ ROWS = {"floor": "majority class", **{name: method_named(name).title or name for
 HOW = {"agree": ", by agreement (unlabelled inputs)", "forecast": ", with a forecast (unlabelled inputs)"}
 # Figures shown, each as a grid of its own: name, title, factor, decimals.
 FIGURES = (
-    ("micro", "P@1 in %, mean over tasks (micro)", 100.0, 1),
-    ("macro", "P@1 in %, over pooled facts (macro)", 100.0, 1),
-    ("forecast", "P@1 in % that was to be expected, by agreement; mean over tasks", 100.0, 1),
+    ("micro", "P@1 in %, mean of tasks", 100.0, 1),
+    ("macro", "P@1 in %, pooled facts", 100.0, 1),
+    ("forecast", "P@1 in % that was to be expected, by agreement; mean of tasks", 100.0, 1),
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
     ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )
@@ -56,13 +57,13 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
         records = [{name: value for name, value in row.items() if name not in OPTIONAL} for row in records]
     once = {row["task"]: row["facts"] for row in reversed(evaluated)}
     tasks, facts = len(once), sum(once.values())
-    title = f"{settings['suite']}, {settings['split']} split: {tasks} tasks, {facts} facts"
+    title = f"{settings['suite']}, {settings['split']} split: {counted(tasks, 'task')}, {counted(facts, 'fact')}"
     own = {name: value for name, value in settings.items() if name not in common}
     notes = [f"with {_spell(own)}"] if own else []
     if settings.get("search.select") == "dev":
         notes.append(LABELLED)
     if any(row["tasks"] != tasks for row in records) and by == "method":
-        notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
+        notes.append(f"(n): the cell covers n of the {counted(tasks, 'task')}; compare it with care")
     if max(row["seeds"] or 1 for row in records) > 1:
         notes.append("mean and standard deviation over seeds")
     whole_tasks = tasks if by == "method" else 1
@@ -205,7 +206,7 @@ def _keys(evaluated: Sequence[Record], models: Mapping[str, Any]) -> Sheet:
         label = (row["task"], row_title(row["method"]), row["sources"])
         rows.setdefault(label, {}).setdefault(row["target"], []).append(row["key"][:12])
     targets = sorted({row["target"] for row in evaluated}, key=_model_order)
-    body = [[*map(Item, label), *(Item(" ".join(of.get(target, []))) for target in targets)] for label, of in rows.items()]
+    body = [[*map(Item, label), *(Item(" ".join(of.get(t, []))) for t in targets)] for label, of in rows.items()]
     return Sheet("keys", "Keys, for `ptx why` and `ptx errors`", [], 3, [*LABELS, *targets], body, [])
 
 

@@ -75,7 +75,7 @@ def check(name: str) -> None:
     assert bare.count("{") == bare.count("}")
     assert bare.count("$") % 2 == 0
     assert not re.search(r"[#~^_]|(?<!\n)(?<!^)%", bare.replace("$^\\dagger$", ""))
-    body = latex.split(r"\hline", 1)[1].split(r"\end{tabular}")[0]
+    body = latex.split(r"\toprule", 1)[1].split(r"\end{tabular}")[0]
     assert [len(re.findall(r"(?<!\\)&", line)) for line in body.splitlines() if line.endswith(r"\\")] == [1, 1]
     assert latex.count("\n") == LINES
     assert not re.search(CODES, render(sheet(name), "md"))

@@ -181,9 +181,7 @@ def test_errors_are_the_wrong_answers(ptx: Run, found: dict[str, dict]) -> None:
 def test_two_evaluations_stand_side_by_side(ptx: Run, found: dict[str, dict]) -> None:
     one, two = lines_of(found["eval"]), lines_of(found["manual"])
     *rows, counts = ptx("errors", found["eval"]["key"], found["manual"]["key"], "--json").lines
-    pairs = [
-        (a["predicted"] == a["object"], b["predicted"] == b["object"]) for a, b in zip(one, two, strict=True)
-    ]
+    pairs = [(a["predicted"] == a["object"], b["predicted"] == b["object"]) for a, b in zip(one, two, strict=True)]
     assert counts == {
         "facts": 8, "both_right": pairs.count((True, True)), "only_first": pairs.count((True, False)),
         "only_second": pairs.count((False, True)), "neither": pairs.count((False, False)),
@@ -279,9 +277,9 @@ def test_what_others_were_made_from_stays_unless_they_go_too(ptx: Run, found: di
     everything = [Path(line["path"]) for line in found.values()]
     assert all(path.is_dir() for path in everything)
     gone = {found[stage]["path"] for stage in ("encode", "search", "eval")}
-    assert "would remove 3 artifacts" in ptx(
-        "cache", "rm", found["encode"]["key"], "--with-dependents", "--dry-run"
-    ).err
+    assert (
+        "would remove 3 artifacts" in ptx("cache", "rm", found["encode"]["key"], "--with-dependents", "--dry-run").err
+    )
     dry = ptx("cache", "rm", found["encode"]["key"], "--with-dependents", "--dry-run", "-q")
     assert {*dry.out.split()} == gone
     assert all(path.is_dir() for path in everything)

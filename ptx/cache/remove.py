@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,9 +34,7 @@ def remove(
         doomed = with_dependents(first, store)
         more = doomed[len(first) :]
         if more and not dependents:
-            stages = ", ".join(
-                f"{sum(s == stage for s, _ in more)} {stage}" for stage in dict.fromkeys(s for s, _ in more)
-            )
+            stages = ", ".join(f"{n} {stage}" for stage, n in Counter(stage for stage, _ in more).items())
             what = f"{counted(len(more), 'artifact')} ({stages}) {'was' if len(more) == 1 else 'were'} made from it"
             raise PtxError(what, "add --with-dependents to remove them too; with --dry-run it only names them")
         if busy := [entry for entry in doomed if entry in needed(store, gone)]:

@@ -137,10 +137,8 @@ class Store:
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
             own = {"python": platform.python_version(), "ptx-prompts": ptx.__version__}  # of a checkout, too
             versions = {**own, **{name: version(name) for name in PACKAGES}}
-            made: dict[str, Any] = {
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "host": socket.gethostname(),
-            }
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            made: dict[str, Any] = {"created": now, "host": socket.gethostname()}
             made |= {"made_by": self.made_by} if self.made_by else {}
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)

@@ -324,7 +324,7 @@ class SuiteConfig(ReadingConfig):
 
 @dataclass(frozen=True)
 class CommonConfig:
-    """What commands take, each only what it uses; none of it but the seed and a dtype other than float32 is in a key."""
+    """What commands take, each what it uses; none of it but the seed and a dtype other than float32 is in a key."""
 
     cache_dir: str = option("cache", "Where artifacts are kept.")
     seed: int = option(0, "Seed of everything that is drawn at random.")

@@ -21,9 +21,8 @@ def line(args: Sequence[str]) -> str:
 
 def call(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> str:
     """A call of a function of the package, as Python takes it."""
-    return _kept(
-        f"ptx.{name}({', '.join([*map(_spelled, args), *(f'{n}={_spelled(v)}' for n, v in options.items())])})"
-    )
+    given = [*map(_spelled, args), *(f"{option}={_spelled(value)}" for option, value in options.items())]
+    return _kept(f"ptx.{name}({', '.join(given)})")
 
 
 def _spelled(value: Any) -> str:

@@ -23,9 +23,9 @@ Tasks = tuple[Task, Task]  # as it is, and with `--truncate`, of which labels sa
 
 
 def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact]:
-    """Artifacts of one kind (`what`: "evaluation", "tuned prompt") that are of what their names mean now, each for every
-    task of its suite that it is of. Those of names that mean nothing here stay as they were made. `store.warn` is told
-    of both.
+    """Artifacts of one kind (`what`: "evaluation", "tuned prompt") that are of what their names mean now, each for
+    every task of its suite that it is of. Those of names that mean nothing here stay as they were made. `store.warn`
+    is told of both.
 
     Raises PtxError if none is left.
     """

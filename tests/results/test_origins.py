@@ -1,4 +1,4 @@
-"""`ptx why`, `errors`, `table --keys`, `cache ls` and `rm`: where a number comes from, against what the commands made."""
+"""`ptx why`, `errors`, `table --keys`, `cache ls` and `rm`: where a number comes from, and what was made from what."""
 
 from __future__ import annotations
 

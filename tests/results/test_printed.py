@@ -33,9 +33,8 @@ def numbers(text: str) -> Counter[str]:
 
 
 def sheets() -> list[Sheet]:
-    made = [
-        paper_table(number, grid(number)[1:], MINI, compare=compare) for number in (1, 2, 3, 5, 6) for compare in (0, 1)
-    ]
+    tables = [(number, compare) for number in (1, 2, 3, 5, 6) for compare in (False, True)]
+    made = [paper_table(number, grid(number)[1:], MINI, compare=compare) for number, compare in tables]
     return [*made, *(figure_table(name, cells, MINI) for name, cells in FIGURES.items())]
 
 
@@ -62,9 +61,11 @@ def test_a_long_table_breaks_into_blocks_that_each_name_their_rows() -> None:
 def test_whatever_stands_in_it_a_table_fits(seed: int) -> None:
     """Names as long as paths, many targets, several lines: as long as a column of numbers fits at all."""
     draw = random.Random(seed)
-    name = lambda: "".join(
-        draw.choice(["ab", "bert-", "/", "+", " ", "日本", "_x"]) for _ in range(draw.randrange(1, 25))
-    )
+    pieces = ["ab", "bert-", "/", "+", " ", "日本", "_x"]
+
+    def name() -> str:
+        return "".join(draw.choices(pieces, k=draw.randrange(1, 25)))
+
     labels, targets = draw.randrange(1, 4), draw.randrange(1, 9)
     header = [*(f"label{i}" for i in range(labels)), *(name() for _ in range(targets))]
     rows = [
@@ -304,7 +305,8 @@ COMMON: dict[tuple[str, ...], set[str]] = {
     **dict.fromkeys([("cache", "rm"), ("cache", "gc")], READ | {"dry_run"}),
     **dict.fromkeys([("inspect",), ("report",)], READ | {"device"}),
     ("anchors",): BUILT, ("table",): READ | {"seed", "dtype"}, ("predict",): READ | {"device", "dtype"},
-    ("import",): BUILT - {"seed"}, ("export",): EVERY - {"seed", "list"}, ("data", "fetch"): SAID | {"force", "dry_run"},
+    ("import",): BUILT - {"seed"}, ("export",): EVERY - {"seed", "list"},
+    ("data", "fetch"): SAID | {"force", "dry_run"},
 }  # fmt: skip
 
 

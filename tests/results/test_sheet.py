@@ -44,7 +44,8 @@ def test_marks_survive_in_plain_text() -> None:
         "{z}        (72.6)†",
         "p|q          [1.0]",
         "",
-        "*best* and _second best_ among all; (self-transfer): the target is among the sources",
+        "*best* and _second best_ among all; (self-transfer): the target is among the",
+        "sources",
         "run `ptx run table_3`",
     ]
 

@@ -75,13 +75,14 @@ def table(
         show(shown, command, format=format, output=output)
         return
     from ptx.paper.claims import render_claims
+    from ptx.results.layout import terminal_width
 
     claims, miniature = command.session.claims(models, seeds)
     if common.json or format == "json":
         for claim in claims:
             command.out.json(claim.record())
     else:
-        command.write(render_claims(claims, format, miniature=miniature), output)
+        command.write(render_claims(claims, format, miniature=miniature, width=terminal_width()), output)
 
 
 def run(

@@ -132,9 +132,10 @@ def _head(page: Page, format: str) -> str:
     return "\n".join(map(wrapped, page.head)) + "\n"
 
 
-def wrapped(line: str, width: int = layout.WIDTH) -> str:
-    """A line of running text in lines of a width, but for words that are longer."""
-    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+def wrapped(line: str, width: int = layout.WIDTH, indent: str = "") -> str:
+    """A line of running text in indented lines of a width, but for words that are longer."""
+    plain = textwrap.TextWrapper(width, indent, indent, break_long_words=False, break_on_hyphens=False)
+    return plain.fill(line)
 
 
 def render(table: Sheet, format: str, *, styled: bool = False, width: int = layout.WIDTH) -> str:

@@ -85,8 +85,8 @@ def _judged(text: str, judge: Judge, here: Grids, paper: Grids) -> Claim:
 
 
 def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False, width: int = WIDTH) -> str:
-    """The claims as `text` of a width or `md`, each with yes, no or "cannot be told", and how to read them; of a miniature, also
-    what it cannot show.
+    """The claims as `text` of a width or `md`, each with yes, no or "cannot be told", and how to read them; of a
+    miniature, also what it cannot show.
 
     Raises UsageError for another format.
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import Reading
+from ptx.cli.output import SHARES, shown
 from ptx.media import counted, one_line, percent
 from ptx.results import layout
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ptx.results.why import Node
     from ptx.results.wrong import Wrong
 
-Key = Annotated[str, typer.Argument(help="A key of any stage, or its beginning.", metavar="KEY", show_default=False)]
+Key = Annotated[str, typer.Argument(help="A key of any stage, or its beginning.", show_default=False)]
 FEW = 20  # wrong answers that nobody asked for more of
 
 
@@ -56,7 +58,7 @@ def _said(node: Node, *, everything: bool) -> Text:
         text.append(f" ({node.remark})", style="yellow not bold")
     lines: list[str] = []
     if node.made:
-        figures = [f"{_titled(name)} {_spelled(name, value)}" for name, value in node.shown.items()]
+        figures = [_figure(name, value) for name, value in node.shown.items()]
         when = str(node.made.get("created", ""))[:16].replace("T", " ")
         device = f" on {node.made['device']}" if "device" in node.made else ""
         lines.append(", ".join([*figures, f"{node.made.get('seconds', 0):.2f} s{device}", when]))
@@ -71,22 +73,16 @@ def _said(node: Node, *, everything: bool) -> Text:
     return text
 
 
-def _titled(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _spelled(name: str, value: object) -> str:
-    from ptx.cli.output import shown
-
-    text = shown(name, value)
-    return f"{text} %" if isinstance(value, float) and text == percent(value) else text
+def _figure(name: str, value: object) -> str:
+    unit = " %" if name in SHARES and isinstance(value, float) else ""
+    return f"{name.replace('_', ' ')} {shown(name, value)}{unit}"
 
 
 def errors(
     key: Annotated[str, typer.Argument(help="An evaluation's key, or its beginning.", show_default=False)],
     common: Reading,
     other: Annotated[
-        str, typer.Argument(help="Another one, of the same facts, to stand beside it.", metavar="[KEY2]")
+        str, typer.Argument(help="Another one, of the same facts, to stand beside it.", metavar="KEY2")
     ] = "",
     limit: Annotated[
         int | None,
@@ -125,18 +121,17 @@ def errors(
         command.out.message(f"{counted(found.alone, 'fact')} left out, which only one of them was asked")
 
 
-def _beside(rows: list[dict[str, object]], *, several: bool) -> tuple[list[str], list[list[str]]]:
+def _beside(rows: Sequence[dict[str, Any]], *, several: bool) -> tuple[list[str], list[list[str]]]:
     """Columns: the subject, the right answer, and what each evaluation gave."""
-    header, lines = ["subject", "right"], []
-    for ending in ("", "_2") if several else ("",):
-        header += [f"given{ending.replace('_', ' ')}" if ending else "given" + " 1" * several, "%", "rank"]
+    header, endings = ["subject", "right", "given", "%", "rank"], [""]
+    if several:
+        header, endings = [*header[:2], "given 1", "%", "rank", "given 2", "%", "rank"], ["", "_2"]
+    lines = []
     for row in rows:
-        right = " or ".join([str(row["right"]), *map(str, row.get("others") or ())])  # type: ignore[call-overload]
-        line = [str(row["subject"]), right]
-        for ending in ("", "_2") if several else ("",):
-            probability = row[f"probability{ending}"]
-            shown = percent(probability) if isinstance(probability, float) else ""
-            line += [str(row[f"given{ending}"]), shown, str(row[f"rank{ending}"] or "")]
+        line = [row["subject"], " or ".join([row["right"], *row.get("others", ())])]
+        for ending in endings:
+            given = [row[f"{name}{ending}"] for name in ("given", "probability", "rank")]
+            line += [given[0], percent(given[1]), str(given[2] or "")]
         lines.append([one_line(text) for text in line])
     return header, lines
 

@@ -100,7 +100,8 @@ def test_calls_are_written_as_they_were_made() -> None:
     assert len(said.line(["x" * 10_000])) == said.LONGEST
 
 
-def test_why_is_a_tree_of_all_that_came_before(ptx: Run, found: dict[str, dict], tiny, suite) -> None:
+def test_why_is_a_tree_of_all_that_came_before(ptx: Run, found: dict[str, dict], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     shown = ptx("why", found["eval"]["key"][:10], "--json")
     assert shown.code == 0, shown.err
     (tree,) = shown.lines
@@ -178,7 +179,8 @@ def test_errors_are_the_wrong_answers(ptx: Run, found: dict[str, dict]) -> None:
     assert limited == [rows[0], counts]
 
 
-def test_two_evaluations_stand_side_by_side(ptx: Run, found: dict[str, dict]) -> None:
+def test_two_evaluations_stand_side_by_side(ptx: Run, found: dict[str, dict], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     one, two = lines_of(found["eval"]), lines_of(found["manual"])
     *rows, counts = ptx("errors", found["eval"]["key"], found["manual"]["key"], "--json").lines
     pairs = [(a["predicted"] == a["object"], b["predicted"] == b["object"]) for a, b in zip(one, two, strict=True)]

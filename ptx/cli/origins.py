@@ -26,7 +26,7 @@ FEW = 20  # wrong answers that nobody asked for more of
 
 def why(key: Key, common: Reading) -> None:
     """Show how a number came about: an artifact and all that it was made from, with the settings that are not as by
-    default (all with -v), seconds, date, and the command line behind each."""
+    default (all with -v), seconds, date, and the command line behind each where it is another one."""
     command = Command(common)
     node = command.session.why(key)
     if common.json:
@@ -38,18 +38,19 @@ def why(key: Key, common: Reading) -> None:
         command.out.tree(_tree(node, everything=bool(common.verbose)))
 
 
-def _tree(node: Node, *, everything: bool, above: Tree | None = None) -> Tree:
+def _tree(node: Node, *, everything: bool, above: Tree | None = None, asked: str = "") -> Tree:
     from rich.tree import Tree
 
-    said = _said(node, everything=everything)
+    said = _said(node, everything=everything, asked=asked)
     tree = Tree(said) if above is None else above.add(said)
     for parent in node.parents:
-        _tree(parent, everything=everything, above=tree)
+        _tree(parent, everything=everything, above=tree, asked=node.made.get("command", ""))
     return tree
 
 
-def _said(node: Node, *, everything: bool) -> Text:
-    """Lines about one node: what it is; figures, seconds and date; settings; the command."""
+def _said(node: Node, *, everything: bool, asked: str) -> Text:
+    """Lines about one node: what it is; figures, seconds and date; settings; the command, if it is not the one that
+    `asked` for what was made from it."""
     from rich.text import Text
 
     text = Text(one_line(node.stage), style="bold", overflow="fold")
@@ -64,7 +65,7 @@ def _said(node: Node, *, everything: bool) -> Text:
         lines.append(", ".join([*figures, f"{node.made.get('seconds', 0):.2f} s{device}", when]))
     settings = [f"{name} {value}" for name, value in node.settings.items()] if everything else node.chosen
     lines += [", ".join(settings)] if settings else []
-    if "command" in node.made:
+    if node.made.get("command", asked) != asked:
         lines.append(
             f"$ {node.made['command']}" + (f"  (recipe {node.made['recipe']})" if "recipe" in node.made else "")
         )

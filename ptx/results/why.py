@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import CONFIGS, left_out
+from ptx.config import CONFIGS, TuneConfig, left_out
 from ptx.results.report.again import options
 from ptx.stages import stage_named
 
@@ -51,15 +51,20 @@ class Node:
         kind = CONFIGS.get(self.stage)
         known = {*vars(kind())} if kind else set()
         own = {**left_out(kind), **self.settings} if kind and self.settings else {}
-        rest = {name: value for name, value in self.settings.items() if name not in known and name not in NAMED}
+        usual = vars(TuneConfig())  # evaluations have settings of tuning, too
+        rest = {n: v for n, v in self.settings.items() if n not in known and n not in NAMED and usual.get(n) != v}
         given = [" ".join(options(own, kind))] if kind else []
-        return [text for text in (*given, *(f"{name} {value}" for name, value in rest.items())) if text]
+        return [text for text in (*given, *(f"{name} {_short(value)}" for name, value in rest.items())) if text]
 
     @property
     def shown(self) -> dict[str, Any]:
         """The figures that commands show of its stage."""
         columns = stage_named(self.stage).columns if self.figures else ()
         return {name: self.figures[name] for name in columns if self.figures.get(name) is not None}
+
+
+def _short(value: Any) -> str:
+    return f"({len(value)})" if isinstance(value, list) and len(value) > 2 else str(value)
 
 
 def lineage(artifact: Artifact, store: Store) -> Node:
@@ -70,7 +75,7 @@ def lineage(artifact: Artifact, store: Store) -> Node:
 def _node(artifact: Artifact, store: Store, seen: set[str]) -> Node:
     meta, stage = artifact.meta, artifact.meta["stage"]
     if artifact.key in seen:
-        return Node(stage, artifact.key, _name(meta), remark="as above")
+        return Node(stage, artifact.key, "", remark="as above")
     seen.add(artifact.key)
     parents = []
     for parent in meta["parents"]:

@@ -251,6 +251,7 @@ def test_what_takes_minutes_to_generate_would_still_be_understood(
     )
     assert ran == [
         "run demo",
+        "table",
         "search --sources",
         *["tune --model"] * 3,
         "table --curve",

@@ -29,8 +29,8 @@ def show(shown: Shown, command: Command, *, format: str, output: Path | None, fi
     elif format == "text" and to is None:
         pages = [replace(page, sheets=page.sheets[:1]) for page in shown.pages] if first else shown.pages
         command.out.styled(for_terminal(pages))
-        if more := [sheet.title for page in shown.pages[:1] for sheet in page.sheets[1:] if first]:
-            command.out.message(f"`ptx table` has {counted(len(more), 'more grid')}, of the same: {'; '.join(more)}")
+        if first and (more := sum(len(page.sheets) - 1 for page in shown.pages)):
+            command.out.message(f"`ptx table` has {counted(more, 'more grid')} of the same: pooled facts, losses")
     else:
         command.write(render_pages(shown.pages, format), to)
     if shown.problem is not None:

@@ -86,7 +86,7 @@ def _bars(figure: Figure, data: pd.DataFrame) -> None:
         panel.margins(x=0.16)
     panels[-1].set_xlabel("accuracy, P@1 (%)")
     handles, names_of_series = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names_of_series, loc="outside right upper", fontsize=9)
+    figure.legend(handles, names_of_series, loc="outside right center", fontsize=9)
 
 
 def _ablations(figure: Figure, data: pd.DataFrame) -> None:

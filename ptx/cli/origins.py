@@ -32,8 +32,8 @@ def why(key: Key, common: Reading) -> None:
     if common.json:
         command.out.json(node.record())
     elif common.quiet:
-        for row in node.flat():
-            command.out.data(row["key"])
+        for key in dict.fromkeys(row["key"] for row in node.flat() if "key" in row):
+            command.out.data(key)
     else:
         command.out.tree(_tree(node, everything=bool(common.verbose)))
 
@@ -66,9 +66,8 @@ def _said(node: Node, *, everything: bool, asked: str) -> Text:
     settings = [f"{name} {value}" for name, value in node.settings.items()] if everything else node.chosen
     lines += [", ".join(settings)] if settings else []
     if node.made.get("command", asked) != asked:
-        lines.append(
-            f"$ {node.made['command']}" + (f"  (recipe {node.made['recipe']})" if "recipe" in node.made else "")
-        )
+        recipe = f"  (recipe {node.made['recipe']})" if "recipe" in node.made else ""
+        lines.append(f"$ {node.made['command']}{recipe}")
     for line in lines:
         text.append(f"\n{one_line(line)}", style="not bold")
     return text

@@ -130,6 +130,9 @@ def test_why_is_a_tree_of_all_that_came_before(ptx: Run, found: dict[str, dict],
     assert "--epochs 1 --lr 0.01 --schedule constant" in flat
     assert "--layout" not in flat.replace("$ ptx", "")  # as by default
     assert "layout postfix" in " ".join(ptx("why", found["eval"]["key"], "-v").out.replace("│", " ").split())
+    keys_only = ptx("why", found["eval"]["key"], "-q").out.split()
+    assert keys_only[0] == found["eval"]["key"]
+    assert {*keys_only} == {key for _, key in keys(tree)} - {""}
     assert text.count("(as above)") == 2  # the anchors, behind encode and search
     assert max(map(len, text.splitlines())) <= 80
 

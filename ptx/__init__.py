@@ -20,6 +20,8 @@ FUNCTIONS = (
     "inspect",
     "prompt",
     "upgrade",
+    "why",
+    "wrong_answers",
 )
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
 from ptx.config.lists import text_of
+from ptx.config.said import call
 from ptx.config.settings import looked_up
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.media import one_line
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "report", "run", "search",
-    "table", "tune", "upgrade",
+    "table", "tune", "upgrade", "why", "wrong_answers",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -49,9 +50,10 @@ FIRST = ("stage", "model", "sources", "target", "method", "suite", "task")  # co
 # PyTorch's default type, what transformers changes while it loads a model, and imports under way are one for the whole
 # process. A call uses all cores by itself.
 TURN = threading.RLock()
-# Of the call under way: which options were given, and warnings for the caller's line.
+# Of the call under way: which options were given, warnings for the caller's line, and how it was written.
 GIVEN: ContextVar[frozenset[str]] = ContextVar("given")
 WARNED: ContextVar[list[str]] = ContextVar("warned")
+CALL: ContextVar[str] = ContextVar("call")
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
@@ -61,7 +63,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def called(*args: Any, **options: Any) -> Any:
         warned: list[str] = []
-        tokens = GIVEN.set(frozenset(options)), WARNED.set(warned)
+        tokens = GIVEN.set(frozenset(options)), WARNED.set(warned), CALL.set(call(function.__name__, args, options))
         try:
             commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
             with TURN:
@@ -72,6 +74,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         finally:
             GIVEN.reset(tokens[0])
             WARNED.reset(tokens[1])
+            CALL.reset(tokens[2])
             for text in warned:
                 warnings.warn(text, stacklevel=2)  # the caller's line
 
@@ -98,8 +101,7 @@ def tune(
 @command
 def anchors(
     *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    cache_dir: File = "cache", seed: int = 0, force: bool = False, dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
     return _built(locals(), lambda session: session.anchors(names_in(text_of(models))))
@@ -183,26 +185,26 @@ def eval(
 def table(
     *, paper: int | str = "", compare: bool = False, models: Literal["zoo", "paper"] | None = None,
     seeds: Seeds = "", by: Literal["method", "task"] = "method",
-    split: Literal["train", "dev", "test"] = "test", curve: bool = False,
+    split: Literal["train", "dev", "test"] = "test", keys: bool = False, curve: bool = False,
     cache_dir: File = "cache", seed: int = 0, dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """The evaluations in the cache, a row for each cell; builds none.
 
-    `paper` is a table of the paper (1 to 6) or "claims", over `seeds` or all in the cache; `curve` is dev accuracy
-    against gradient steps.
+    `paper` is a table of the paper (1 to 6) or "claims", over `seeds` or all in the cache; `keys` adds those of the
+    evaluations behind each cell; `curve` is dev accuracy against gradient steps.
     """
     session = _session(locals())
     if paper == "claims":
         return _frame([claim.record() for claim in session.claims(models, text_of(seeds))[0]])
     asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": text_of(seeds)}
-    shown = session.table(paper=str(paper), by=by, split=split, curve=curve, **asked)
+    shown = session.table(paper=str(paper), by=by, split=split, curve=curve, keys=keys, **asked)
     return _frame(shown.records())
 
 
 @command
 def report(
     *, output: File, split: Literal["train", "dev", "test"] = "test", words: int = 1,
-    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
+    cache_dir: File = "cache", device: str = "auto", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write the evaluations in the cache as one HTML file, with the words of so many transfers; returns its path."""
     from ptx.files import write_whole
@@ -214,6 +216,25 @@ def report(
     except OSError as error:
         raise PtxError(f"cannot write {output}: {error.strerror}", "choose another output") from None
     return _frame([gathered.row(Path(output))])
+
+
+@command
+def why(key: File, *, cache_dir: File = "cache", progress: bool = False) -> "pd.DataFrame":
+    """How a number came about: an artifact, and all that it was made from (deeper by `depth`), with settings, figures,
+    seconds, date, and the command line or call behind each."""
+    return _frame([*_session(locals()).why(str(key)).flat()])
+
+
+@command
+def wrong_answers(
+    key: File, other: File = "", *, limit: int | None = None, cache_dir: File = "cache", progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """What an evaluation answers wrongly, or two of the same facts side by side: the command `errors`, whose name a
+    module of the package has. The counts are in the frame's `attrs`."""
+    found = _session(locals()).wrong(str(key), str(other))
+    frame = _frame(found.rows[:limit])
+    frame.attrs |= {"facts": found.facts, **found.counts}
+    return frame
 
 
 @command
@@ -231,13 +252,18 @@ def run(
     from ptx.config import seeds_of
     from ptx.engine.build import row_of
     from ptx.paper.recipe import load_recipes
+    from ptx.results import plots
 
     session = _session(locals())
     drawn = seeds_of(text_of(seeds))
     rows: list[Mapping[str, Any]] = []
     failures: list[PtxError] = []
-    for recipe in load_recipes([str(name) for name in names], models):
-        ran = running.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn)
+    recipes = load_recipes([str(name) for name in names], models)
+    if any(recipe.is_figure for recipe in recipes) and not dry_run:
+        plots.check()
+    for recipe in recipes:
+        made_by = session.store.made_by
+        ran = running.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn, made_by=made_by)
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
         rows += ran.shown.records() if ran.shown else []
         failures += ran.failures
@@ -249,7 +275,7 @@ def run(
 def predict(
     *texts: str, target: str, prompt: File, file: File | None = None, top: int = 5, layout: Layout | None = None,
     anchors: File = "",
-    cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", progress: bool = False,
+    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
     from ptx.suites.lines import subjects_of
@@ -354,8 +380,8 @@ def _session(values: Mapping[str, Any]) -> "Session":
 
     stages = {name: config(kind) for name, kind in CONFIGS.items() if all(f.name in values for f in fields(kind))}
     listener = Listener(quiet=not values["progress"])
-    seeds = text_of(values.get("seeds", ""))
-    return Session(config(CommonConfig), listener, config(SuiteConfig), seeds=seeds, **stages)
+    seeds, made_by = text_of(values.get("seeds", "")), {"command": CALL.get()}
+    return Session(config(CommonConfig), listener, config(SuiteConfig), seeds=seeds, made_by=made_by, **stages)
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -5,7 +5,10 @@ import json
 import re
 from html import escape as html
 
-__all__ = ["cell", "code", "html", "markdown", "one_line", "paragraph", "quoted", "terminal", "tex", "tidy"]
+__all__ = [
+    "cell", "code", "counted", "html", "markdown", "one_line", "paragraph", "percent", "quoted", "terminal", "tex",
+    "tidy",
+]  # fmt: skip
 
 # What a terminal obeys in place of showing it: control codes, separators of lines, changes of direction; and halves of
 # characters, which no file can hold.
@@ -24,6 +27,16 @@ TEX = {
     "*": "{*}",  # and an asterisk as part of the command
     "<": "$<$", ">": "$>$",
 }  # fmt: skip
+
+
+def counted(count: int, noun: str, several: str = "") -> str:
+    """ "1 task", "1,200 tasks"."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
+def percent(share: float) -> str:
+    """A share between 0 and 1, as all that is printed for people has it; files and JSON have the share itself."""
+    return f"{100 * share + 0.0:.1f}"
 
 
 def terminal(text: str) -> str:

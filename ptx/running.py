@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ptx.config import CommonConfig, SuiteConfig
@@ -28,7 +29,10 @@ class Ran:
     failures: Sequence[PtxError]
 
 
-def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = ()) -> Ran:
+def run(
+    recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = (),
+    made_by: Mapping[str, str] = MappingProxyType({}),
+) -> Ran:  # fmt: skip
     """Build what a recipe needs and collect what it shows, means over `seeds` (else that of `--seed`, else the recipe's
     own). What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded
     models, else one."""
@@ -40,7 +44,8 @@ def run(recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int =
     from ptx.results.shown import tables_shown
 
     seeds = seeds or ((common.seed,) if common.seed else recipe.seeds or (common.seed,))
-    session = Session(common, reporter, SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(recipe.tasks)))
+    of = SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(recipe.tasks))
+    session = Session(common, reporter, of, made_by={**made_by, "recipe": recipe.name})
     planned: dict[int, list[Planned]] = {}
     cost, missing = said(recipe, common.device, seeds)
     if cost:

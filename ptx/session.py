@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ptx import remarks
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from ptx.prompts.upgrade import Upgrade
     from ptx.results.report.gather import Report as Results
     from ptx.results.shown import Shown
+    from ptx.results.why import Node
+    from ptx.results.wrong import Wrong
 
 
 class Session:
@@ -50,12 +53,12 @@ class Session:
 
     def __init__(
         self, common: CommonConfig, reporter: Reporter, suite: SuiteConfig | None = None, *, seeds: str = "",
-        **configs: Any,
+        made_by: Mapping[str, str] = MappingProxyType({}), **configs: Any,
     ) -> None:  # fmt: skip
         self.common = common
         self.seeds = seeds_of(seeds)  # of --seeds, which comes before --seed
         self.tell = reporter
-        self.store = Store(Path(common.cache_dir), reporter.warn)
+        self.store = Store(Path(common.cache_dir), reporter.warn, made_by)
         gguf.keep_in(self.store, reporter.message)
         absent_will_do(common.dry_run)
         suite = suite or SuiteConfig()
@@ -239,6 +242,7 @@ class Session:
         by: str,
         split: str,
         curve: bool,
+        keys: bool = False,
     ) -> Shown:
         """The evaluations in the cache, by method or task; or a table of the paper, or the curve of tuning."""
         from ptx.paper.run import cached_table
@@ -246,6 +250,9 @@ class Session:
 
         if curve and (paper or compare or models):
             raise UsageError("--curve is about tuning, not about the paper's tables", "leave out --paper")
+        if keys and (curve or paper):
+            what = "--curve" if curve else "--paper"
+            raise UsageError(f"--keys are those of evaluations, in the table without {what}", f"leave {what} out")
         if (compare or models) and not paper:
             raise UsageError("--compare and --models belong to --paper", "add --paper 3, say")
         if paper:
@@ -253,7 +260,19 @@ class Session:
             return cached_table(paper, self.store, models=models, compare=compare, **drawn)
         if curve:
             return cached_curves(self.store)
-        return cached_tables(self.store, split=split, by=by, seeds=seeds_of(seeds))
+        return cached_tables(self.store, split=split, by=by, keys=keys, seeds=seeds_of(seeds))
+
+    def why(self, key: str) -> Node:
+        """An artifact of any stage, by key, with all that it was made from."""
+        from ptx.results.why import lineage
+
+        return lineage(self.store.find(key), self.store)
+
+    def wrong(self, key: str, other: str = "") -> Wrong:
+        """The wrong answers of an evaluation, or of two of the same facts, by key."""
+        from ptx.results.wrong import wrong
+
+        return wrong(self.store, key, other)
 
     def report(self, *, split: str, words: int) -> Results:
         """All that a page about the evaluations in the cache shows, with the words of so many transfers."""

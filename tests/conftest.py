@@ -199,6 +199,7 @@ def ptx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("PTX_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "1000")  # names of models are long paths here, and would be folded
 
     def run(*args: str, input: str | None = None) -> Result:
         result = CliRunner().invoke(app, [str(arg) for arg in args], input=input)

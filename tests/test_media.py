@@ -217,8 +217,8 @@ def test_a_card_is_markdown_without_links_or_html(to: str) -> None:
 
 def test_a_figure_takes_no_name_for_a_formula(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from ptx.paper.figures import save
+    from ptx.results.plots import save
 
     name = r"$\frac{ a$"
-    _, svg = save(lambda figure: None, name, tmp_path / "f", f"note on {name}")
+    _, svg, _ = save(lambda figure: None, name, tmp_path / "f", f"note on {name}")
     assert svg.read_text("utf-8").count(name) == 2

@@ -1,4 +1,4 @@
-"""Two plots as PNG and SVG: tuned, manual and majority by relation, and the share of the gap that methods close."""
+"""Two plots: tuned, manual and majority by relation, and the share of the gap that methods close."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.real.results import Results, gap
-from ptx.paper.figures import COLOURS, MARKERS, WIDTH, save
+from ptx.results.plots import COLOURS, MARKERS, WIDTH, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

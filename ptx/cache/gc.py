@@ -72,13 +72,13 @@ def collect_garbage(
     `waiting` is called once if runs elsewhere must be watched. Raises PtxError if something cannot be removed.
     """
     found = Collected()
-    gone = leases.gone(_owned(store), waiting)
+    gone = leases.gone(owned(store), waiting)
     doomed = list(_doomed(store, versions, wanted, found, gone))
     moved: list[Path] = []
     try:
         # Runs announce themselves under this lock: none begins between the look at who is there and the removal.
         with contextlib.nullcontext() if dry_run else store.lock(leases.GC_LOCK):
-            used = _used(store, gone)
+            used = needed(store, gone)
             for path in doomed:
                 if (path.parent.name, path.name) in used:
                     found.in_use.add(path)
@@ -108,7 +108,7 @@ def _doomed(
     store: Store, versions: Mapping[str, int], wanted: Wanted, found: Collected, gone: Mapping[Path, leases.State]
 ) -> Iterator[Path]:
     """Entries to remove unless they are in use; counts in `found` what is spared."""
-    used = _used(store, gone)
+    used = needed(store, gone)
     now = time.time()
     rest: list[tuple[float, int, Path]] = []
     for folder in everything(store):
@@ -166,10 +166,10 @@ def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path
     for of in (store, models_beside(store)):
         yield from sorted((of.root / "damaged").glob("*"))
         yield from (path for path in sorted((of.root / "locks").glob("*")) if is_free(path))
-    yield from (path for path in _owned(store) if leases.is_gone(path, gone))
+    yield from (path for path in owned(store) if leases.is_gone(path, gone))
 
 
-def _owned(store: Store) -> list[Path]:
+def owned(store: Store) -> list[Path]:
     """What belongs to a process: unfinished entries, and leases."""
     roots = (store.root, models_beside(store).root)
     return sorted(
@@ -180,5 +180,5 @@ def _owned(store: Store) -> list[Path]:
     )
 
 
-def _used(store: Store, gone: Mapping[Path, leases.State]) -> set[tuple[str, str]]:
+def needed(store: Store, gone: Mapping[Path, leases.State]) -> set[tuple[str, str]]:
     return leases.in_use(store.root, gone) | leases.in_use(models_beside(store).root, gone)

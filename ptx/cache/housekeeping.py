@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,29 @@ def check_stage(stage: str) -> None:
         raise UsageError(f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
 
 
-def listing(store: Store, stage: str = "") -> list[dict[str, Any]]:
-    """One row per artifact: what it is, when it was made, its size in bytes."""
+def listing(
+    store: Store, stage: str = "", *, models: Sequence[str] = (), tasks: Sequence[str] = (), methods: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """One row per artifact: what it is, when it was made, its size in bytes. Only those of any of these models (as
+    source or target), of these tasks, and of these methods, where any are named."""
     check_stage(stage)
-    return [_row(folder) for folder in everything(store, stage)]
+    found = [(folder, meta_of(folder)) for folder in everything(store, stage)]
+    return [_row(folder, meta) for folder, meta in found if _is_of(meta, models, tasks, methods)]
 
 
-def _row(folder: Path) -> dict[str, Any]:
-    meta = meta_of(folder)
+def _is_of(meta: Mapping[str, Any], models: Sequence[str], tasks: Sequence[str], methods: Sequence[str]) -> bool:
+    labels = meta.get("labels")
+    if not isinstance(labels, dict):  # damaged
+        return not (models or tasks or methods)
+    names = [labels.get("model"), labels.get("target"), *labels.get("sources", ()), *labels.get("models", ())]
+    called = {str(name) for name in names if name} | {Path(str(name)).name for name in names if name}
+    return all(
+        not wanted or {*wanted} & own
+        for wanted, own in ((models, called), (tasks, {labels.get("task")}), (methods, {labels.get("method")}))
+    )
+
+
+def _row(folder: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
     row = {"stage": folder.parent.name, "key": folder.name[:12], "sources": "", "model": "", "method": "", "task": ""}
     with contextlib.suppress(AttributeError, TypeError):  # damaged
         labels = meta.get("labels", {})

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ptx
@@ -35,7 +36,7 @@ STAGES = ("anchors", "tune", "portable", "encode", "texts", "answers", "search",
 MODELS = "gguf"  # what dequantised models are of, beside the artifacts
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 # What tells where and when an artifact was made, not what it is.
-PROVENANCE = ("created", "host", "versions", "seconds", "expected", "device", "sha256")
+PROVENANCE = ("created", "host", "versions", "seconds", "expected", "device", "sha256", "made_by")
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder cannot be renamed to where something is
 ATTEMPTS = 100
 Meta = Mapping[str, Any]  # what meta.json says
@@ -66,11 +67,15 @@ class Artifact:
 
 
 class Store:
-    """The artifacts below one folder. `warn` receives a line for each damaged entry."""
+    """The artifacts below one folder. `warn` receives a line for each damaged entry; `made_by` says how new ones were
+    asked for (see config/said.py)."""
 
-    def __init__(self, root: Path, warn: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(
+        self, root: Path, warn: Callable[[str], None] = lambda message: None, made_by: Meta = MappingProxyType({})
+    ) -> None:
         self.root = root.absolute()
         self.warn = warn
+        self.made_by = dict(made_by)
         self._stuck: set[Path] = set()  # damaged entries that could not be set aside: one warning each
 
     def folder(self, stage: str, key: str) -> Path:
@@ -132,7 +137,9 @@ class Store:
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
             own = {"python": platform.python_version(), "ptx-prompts": ptx.__version__}  # of a checkout, too
             versions = {**own, **{name: version(name) for name in PACKAGES}}
-            made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname()}
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            made: dict[str, Any] = {"created": now, "host": socket.gethostname()}
+            made |= {"made_by": self.made_by} if self.made_by else {}
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)
             (partial / "meta.json").write_bytes(canonical(full) + b"\n")

@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cli import plan
-from ptx.cli.output import Output
+from ptx.cli.output import Output, shown
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.config.nearby import settings_file
+from ptx.config.said import line
 from ptx.errors import PtxError, raise_last
 from ptx.files import here, write_whole
+from ptx.media import counted, percent
+from ptx.results import layout
 
 if TYPE_CHECKING:
     from ptx.cache import Artifact
     from ptx.engine.build import Built
 
 
+LINE: ContextVar[Sequence[str]] = ContextVar("line", default=())  # the arguments of this run, as they were typed
+ALIKE = ("sources", "target", "model", "models", "method")  # columns that say nothing if all rows have the same
 ASKED = ("chosen", "agreement", "forecast")  # columns that only what was chosen by agreement has
 
 
@@ -32,7 +38,8 @@ class Command:
         if common.quiet:
             os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
         self.out = Output(as_json=common.json, quiet=common.quiet, verbose=common.verbose)
-        self.session = Session(common, self.out, suite, **more)
+        self.made_by = {"command": line(LINE.get())}
+        self.session = Session(common, self.out, suite, made_by=self.made_by, **more)
         self.store = self.session.store
         if found := settings_file(here()):
             self.out.message(f"settings: {found[0]}")
@@ -64,7 +71,7 @@ class Command:
                 self.out.columns(*plan.totals(built.ahead, hits))
                 self.out.data("\n".join(["", *plan.lines(built.ahead)]))
             if not self.common.list and len(rows) > plan.MOST:
-                self.out.message(f"--list shows all {len(rows):,} artifacts")
+                self.out.message(f"--list shows all {counted(len(rows), 'artifact')}")
         elif self.common.quiet:
             for artifact in built.done:
                 self.out.data(str(artifact.path))
@@ -78,8 +85,14 @@ class Command:
             for name in ("words", "seed"):
                 if len({figures[name] for figures in goals if name in figures}) > 1:
                     columns.insert(columns.index("task") + 1, name)
-            shown = [written(figures, names) for figures in goals]
-            self.out.rows([{name: figures.get(name) for name in (*columns, "key")} for figures in shown])
+            goals = [written(figures, names) for figures in goals]
+            # What all rows have in common is said once, above them.
+            same = [n for n in ALIKE if n in columns and all(of.get(n) == goals[0].get(n) for of in goals)]
+            if said := [f"{name} {shown(name, value)}" for name in same if (value := goals[0].get(name))]:
+                self.out.data(f"{layout.folded(', '.join(said), layout.terminal_width())}\n")
+                self.out.data("")
+            columns = [*(name for name in columns if name not in same), "key"]
+            self.out.rows([{name: figures.get(name) for name in columns} for figures in goals])
             if "accuracy" in columns:
                 self.out.data("\n" + "\n".join(_averages(built.done, sets)))
         if not self.common.dry_run:
@@ -112,10 +125,11 @@ def _averages(done: Sequence[Artifact], sets: Mapping[str, str]) -> Iterator[str
     for own in several:
         of = cell({}, [record(result_of(artifact), "") for artifact in done if sets.get(artifact.key, "") == own])
         micro, macro = (
-            f"{of[name]:.4f}" + ("" if of[f"{name}_std"] is None else f" ± {of[f'{name}_std']:.4f}")
+            percent(of[name]) + ("" if of[f"{name}_std"] is None else f" ± {percent(of[f'{name}_std'])}")
             for name in ("micro", "macro")
         )
-        line = f"{of['tasks']} tasks, {of['facts']} facts: micro (mean of tasks) {micro}, macro (pooled facts) {macro}"
-        line += f", majority-class floor {of['floor']:.4f}" if of["floor"] is not None else ""
+        whole = f"{counted(of['tasks'], 'task')}, {counted(of['facts'], 'fact')}"
+        line = f"{whole}: P@1 in %: mean of tasks {micro}, pooled facts {macro}"
+        line += f", majority class {percent(of['floor'])}" if of["floor"] is not None else ""
         line += f"; ± over n = {of['seeds']} seeds" if of["seeds"] > 1 else ""
         yield f"words of {own}: {line}" if len(several) > 1 else line

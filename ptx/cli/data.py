@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 
 from ptx.cli.command import Command
-from ptx.cli.options import expand
+from ptx.cli.options import SAID, Printing, expand, help_alone
 from ptx.config import CommonConfig, ReadingConfig, names_in
 from ptx.errors import PtxError
+from ptx.media import counted
 
-data_app = typer.Typer(help="Check a suite before anything runs, and fetch published data.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Check a suite before anything runs, and fetch published data.",
+    invoke_without_command=True,
+    callback=help_alone,
+)
 MOST = 20  # files that a remark names, without -v
 
 
@@ -19,7 +24,7 @@ MOST = 20  # files that a remark names, without -v
 def check(
     suite: Annotated[str, typer.Argument(help="A suite, as --suite takes it: a folder, a file, hf:NAME, ...")],
     reading: ReadingConfig,
-    common: CommonConfig,
+    common: Printing,
     models: Annotated[
         str, typer.Option(help="Models, comma-separated, whose words objects must be; the zoo's masked LMs by default.")
     ] = "",
@@ -60,11 +65,13 @@ def check(
             out.warn(one.message)
         _explain(command, rows)
     used, dropped = (sum(row[name] for row in rows) for name in ("used", "dropped"))
-    out.message(f"{len(found.tasks)} tasks, {used} facts used, {dropped} dropped; words shared by {whose}")
+    out.message(
+        f"{counted(len(found.tasks), 'task')}, {counted(used, 'fact')} used, {dropped} dropped; words shared by {whose}"
+    )
     if problems.count:
-        raise PtxError(f"{suite}: {problems.count} problems", problems.first[0].hint)
+        raise PtxError(f"{suite}: {counted(problems.count, 'problem')}", problems.first[0].hint)
     if strict and dropped:
-        raise PtxError(f"{suite}: {dropped} facts would be dropped", "leave out --strict to accept that")
+        raise PtxError(f"{suite}: {counted(dropped, 'fact')} would be dropped", "leave out --strict to accept that")
 
 
 def _explain(command: Command, rows: list[dict]) -> None:  # type: ignore[type-arg]
@@ -77,7 +84,7 @@ def _explain(command: Command, rows: list[dict]) -> None:  # type: ignore[type-a
         ):
             if row[name]:
                 named = ", ".join(f"{e['value']!r} ({e['count']}, {e['where']})" for e in row[name])
-                lines.append(f"{row['task']} {row['split']}: {row[count]} facts {reason}: {named}")
+                lines.append(f"{row['task']} {row['split']}: {counted(row[count], 'fact')} {reason}: {named}")
     most = len(lines) if command.common.verbose else 10
     for line in lines[:most]:
         command.out.message(line)
@@ -94,7 +101,7 @@ def fetch(
             help="lama, optiprompt (LAMA, its parts, and train facts), or optiprompt-lists (templates, words)."
         ),
     ],
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("force", "dry_run", *SAID)],
     source: Annotated[
         str, typer.Option("--from", help="Another address of the archive, or a file that you have.", show_default=False)
     ] = "",

@@ -4,18 +4,19 @@ from typing import Annotated
 
 import typer
 
-from ptx.cli import prompts, results, transfer
+from ptx.cli import origins, prompts, results, transfer
 from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
 from ptx.cli.models import models, words
-from ptx.cli.options import Group, expand
+from ptx.cli.options import Group, expand, help_alone
 from ptx.cli.report import report
 from ptx.cli.suites import suites
 
 app = typer.Typer(
     cls=Group,
     help="Move soft prompts between language models, without labels, gradients or a trained projector.",
-    no_args_is_help=True,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -32,10 +33,11 @@ def _version(show: bool) -> bool:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
     = False,
 ) -> None:  # fmt: skip
-    pass
+    help_alone(context)
 
 
 PAIR = "--sources bert-micro,roberta-micro --target albert-micro"
@@ -48,6 +50,8 @@ EXAMPLES = (
     ("eval", transfer.eval, PAIR),
     ("table", results.table, "--format md --output results.md"),
     ("report", report, "--output report.html"),
+    ("why", origins.why, "KEY"),
+    ("errors", origins.errors, "KEY KEY2"),
     ("run", results.run, "table3"),
     ("recipe", results.recipe, "table3"),
     ("predict", prompts.predict, '--target albert-micro --prompt KEY "Anémone"'),

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from ptx.cli.command import Command
-from ptx.config import CommonConfig, names_in
+from ptx.cli.options import Printing
+from ptx.config import names_in
 from ptx.errors import UsageError
 
 
-def models(common: CommonConfig) -> None:
+def models(common: Printing) -> None:
     """List the models that ship with ptx and the aliases of the paper's models."""
     from ptx.lms.catalogue import catalogue
 
@@ -19,7 +20,7 @@ def models(common: CommonConfig) -> None:
 def words(
     labels: Annotated[list[str], typer.Argument(help="Words, such as labels or objects.", metavar="WORD...")],
     models: Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)],
-    common: CommonConfig,
+    common: Printing,
 ) -> None:
     """Say which words are one token in every model, as answers and label words must be.
 

@@ -14,26 +14,36 @@ import typer
 import typer.core
 
 from ptx.cli import interrupts
+from ptx.cli.command import LINE
 from ptx.cli.output import Output, discard_stdout
+from ptx.config import CommonConfig
 from ptx.config.settings import check_text, configured, of_configs, variable
 from ptx.errors import PtxError, UsageError
 
+SAID = ("json", "quiet", "verbose")
+# The common options of commands that do not compute: an option that would do nothing is refused.
+Printing = Annotated[CommonConfig, SAID]
+Reading = Annotated[CommonConfig, ("cache_dir", *SAID)]
+Removing = Annotated[CommonConfig, ("cache_dir", "dry_run", *SAID)]
 VARIABLES = [*map(variable, sorted(of_configs()))]
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:
-    """Show each parameter that is a config dataclass as one option per field."""
+    """Show each parameter that is a config dataclass as one option per field: all of them, or those that it is
+    annotated with."""
     hints = typing.get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, tuple[type, list[str]]] = {}
     for parameter in inspect.signature(command).parameters.values():
-        config = hints[parameter.name]
+        config, only = hints[parameter.name], None
+        if typing.get_origin(config) is Annotated and dataclasses.is_dataclass(typing.get_args(config)[0]):
+            config, only = typing.get_args(config)
         if not dataclasses.is_dataclass(config):
             parameters.append(parameter.replace(annotation=config))
             continue
         assert isinstance(config, type)
         types = typing.get_type_hints(config)
-        fields = dataclasses.fields(config)
+        fields = [field for field in dataclasses.fields(config) if only is None or field.name in only]
         groups[parameter.name] = (config, [field.name for field in fields])
         parameters += [_parameter(field, types[field.name], parameter.name) for field in fields]
 
@@ -62,13 +72,21 @@ def _parameter(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.
     return inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
 
 
+def help_alone(context: typer.Context) -> None:
+    """Of a group of commands without one of them: print its help, and all is well (typer would exit with 2)."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
 class Group(typer.core.TyperGroup):
     """The command group: reads settings files, and turns every expected failure into `error:` and `hint:`."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         out = Output()
         try:
-            check_text([*(args[0] if args else kwargs.get("args") or sys.argv[1:]), *map(os.getenv, VARIABLES)])
+            LINE.set([*(args[0] if args else kwargs.get("args") or sys.argv[1:])])
+            check_text([*LINE.get(), *map(os.getenv, VARIABLES)])
             callbacks = {name: command.callback for name, command in self.commands.items() if command.callback}
             kwargs.setdefault("default_map", configured(lambda: callbacks))  # what the nearest settings file says
             code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]

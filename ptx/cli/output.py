@@ -10,13 +10,21 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.tree import Tree
 
 from ptx.cli import plan
 from ptx.cli.progress import download_bar, watched
 from ptx.engine.ahead import Ahead
 from ptx.engine.meter import Meter
 from ptx.errors import PtxError
-from ptx.media import one_line, terminal
+from ptx.media import one_line, percent, terminal
+from ptx.results import layout
+
+# Figures that are shares between 0 and 1: in percent for people, as they are in JSON and CSV.
+SHARES = {
+    "accuracy", "dev_accuracy", "train_accuracy", "template", "majority", "floor", "agreement", "as_words", "forecast",
+    "forecast_low", "forecast_high", "probability", "manual", "tuned",
+}  # fmt: skip
 
 
 class Output:
@@ -58,16 +66,27 @@ class Output:
                 self.data(one_line(str(row[path or next(iter(row))])))
         elif rows:
             header = list(dict.fromkeys(name for row in rows for name in row))
-            self.columns(header, [[_cell(row.get(name)) for name in header] for row in rows])
+            titles = [f"{name} %" if _is_share(name, rows) else name for name in header]
+            self.columns(titles, [[shown(name, row.get(name)) for name in header] for row in rows])
 
-    def columns(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Aligned columns as wide as the data, so that pipes and terminals get the same; without trailing blanks."""
+    def columns(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, fit: bool = False) -> None:
+        """Aligned columns without trailing blanks. What is wider than a terminal (with `fit`, than one of 80 columns in
+        a pipe too) is folded; elsewhere a row stays on one line, for grep."""
+        if fit or sys.stdout.isatty():
+            rows = _folded(header, rows, layout.terminal_width())
         table = aligned(header, rows, no_wrap=True)
         console = Console(file=sys.stdout, highlight=False, emoji=False, width=10_000)
         console.width = max(console.measure(table).maximum, 1)
         with _stdout(), console.capture() as captured:
             console.print(table)
         self.data("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+    def tree(self, tree: Tree) -> None:
+        """A tree whose texts are meant for a terminal as they are."""
+        console = Console(file=sys.stdout, highlight=False, emoji=False, width=layout.terminal_width())
+        with _stdout(), console.capture() as captured:
+            console.print(tree)
+        self.styled("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def message(self, text: str) -> None:
         """For the person at the terminal."""
@@ -138,12 +157,29 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, no_wrap: bo
     return table
 
 
-def _cell(value: Any) -> str:
+def shown(name: str, value: Any) -> str:
+    """A value of a column, on one line: shares in percent."""
     if value is None:
         return ""
     if isinstance(value, list):
         return one_line("+".join(map(str, value))) if len(value) < 4 else f"{len(value)} models"
-    return f"{value:.4f}" if isinstance(value, float) else one_line(str(value))
+    if isinstance(value, float):
+        return percent(value) if name in SHARES else f"{round(value, 4) + 0.0:.4f}"  # never "-0.0000"
+    return one_line(str(value))
+
+
+def _folded(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Rows whose texts (numbers stay whole) are folded so that they fit, if they can."""
+    columns = [[name, *(row[i] for row in rows)] for i, name in enumerate(header)]
+    widths = [max(map(layout.width_of, of)) for of in columns]
+    whole = [all(map(_is_number, of[1:])) for of in columns]
+    lowest = [own if fixed else min(own, layout.LEAST) for own, fixed in zip(widths, whole, strict=True)]
+    places = layout.narrowed(widths, width - layout.GAP * (len(widths) - 1), lowest)
+    return [[layout.folded(text, place) for text, place in zip(row, places, strict=True)] for row in rows]
+
+
+def _is_share(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    return name in SHARES and any(isinstance(row.get(name), float) for row in rows)
 
 
 def _is_number(text: str) -> bool:

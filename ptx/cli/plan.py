@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ptx.engine.ahead import Ahead
+from ptx.media import counted
 
 LONG = 60.0  # seconds of a run that is told before it begins
 MOST = 40  # rows of a list that nobody asked for
@@ -21,7 +22,7 @@ def lines(ahead: Ahead) -> list[str]:
     time = "how long is not known on this GPU" if ahead.seconds is None else f"{about(ahead.seconds)} ({ahead.basis})"
     count = sum(ahead.artifacts.values())
     return [
-        f"ahead: {', '.join([f'{count:,} artifact' + 's' * (count > 1), *_each(whole)])}",
+        f"ahead: {', '.join([counted(count, 'artifact'), *_each(whole)])}",
         f"{time}; {_bytes(ahead.memory)} of memory, {_bytes(ahead.disk)} of disk",
     ]
 
@@ -44,7 +45,7 @@ def about(seconds: float) -> str:
 
 
 def _each(amounts: Mapping[str, int]) -> list[str]:
-    return [f"{count:,} {of}" for of, count in amounts.items() if of]
+    return [counted(count, of.removesuffix("s"), of) for of, count in amounts.items() if of]
 
 
 def _bytes(count: float) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from ptx.cli.command import Command
+from ptx.cli.options import SAID
 from ptx.cli.transfer import Anchors, PromptOption, Target
 from ptx.config import CommonConfig, Layout, ReadingConfig
 from ptx.errors import PtxError, UsageError
@@ -26,7 +27,7 @@ def import_prompt(
         ),
     ],
     reading: ReadingConfig,
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "force", "dry_run", "list", *SAID)],
     model: Annotated[str, typer.Option(help="The model it was tuned on, if the file does not say.")] = "",
     task: Annotated[str, typer.Option(help="The task it is for, if the file does not say.")] = "",
     suite: Annotated[str, typer.Option(help="The suite of that task; facts by default.")] = "",
@@ -63,7 +64,7 @@ def export(
     ],
     to: Annotated[Writable, typer.Option(help="What to write: a PEFT folder, or one file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "device", "dtype", "force", "dry_run", *SAID)],
 ) -> None:
     """Write a prompt for another program, with a card that says where it comes from."""
     from ptx.formats import card
@@ -183,7 +184,7 @@ def inspect(
     prompt: Annotated[
         str, typer.Argument(help="A key (of a tuning, search or evaluation), a path, or a prompt file.", metavar="KEY")
     ],
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "device", *SAID)],
     model: Annotated[
         str, typer.Option(help="The model of a prompt file, or where the model of an artifact is now.")
     ] = "",
@@ -208,7 +209,7 @@ def inspect(
 def predict(
     target: Target,
     prompt: PromptOption,
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "device", "dtype", *SAID)],
     texts: Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read subjects from a file, one a line.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from ptx.cli.command import Command
+from ptx.cli.options import SAID
 from ptx.config import CommonConfig
 
 
 def report(
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "device", *SAID)],
     output: Annotated[Path, typer.Option(help="The HTML file to write.", show_default=False)],
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
     words: Annotated[

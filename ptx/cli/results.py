@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ptx.cli.command import Command
+from ptx.cli.options import SAID, Printing
 from ptx.config import CommonConfig, seeds_of
 from ptx.errors import PtxError, UsageError, raise_last
 
@@ -25,7 +26,7 @@ ENDINGS = {"text": "txt", "md": "md", "latex": "tex", "csv": "csv", "json": "jso
 
 
 def table(
-    common: CommonConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "seed", "dtype", *SAID)],
     paper: Annotated[
         str, typer.Option(help="The paper's table N (1 to 6), filled from what is in the cache; or claims.")
     ] = "",
@@ -37,30 +38,50 @@ def table(
         str, typer.Option(help="Show means over these seeds, such as 0,1,2; by default over all there are.")
     ] = "",
     format: Annotated[Format, typer.Option(help="How to write it.")] = "text",
-    output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write to this file instead of stdout; --curve is drawn into a .png, .svg or .pdf."),
+    ] = None,
     by: Annotated[Literal["method", "task"], typer.Option(help="'task' gives rows per relation.")] = "method",
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="The split whose results to show.")] = "test",
+    keys: Annotated[bool, typer.Option("--keys", help="Also the keys of the evaluations behind the cells.")] = False,
     curve: Annotated[
         bool, typer.Option("--curve", help="Instead: dev accuracy against gradient steps, cold and warm starts.")
     ] = False,
 ) -> None:
-    """Show the evaluations in the cache, one table for each differing setting; builds none."""
-    from ptx.cli.show import show
+    """Show the evaluations in the cache, one table for each differing setting; builds none.
 
+    Numbers are percent; JSON and CSV have shares between 0 and 1. "Mean of tasks" is the paper's micro, and "pooled
+    facts" its macro: so they are called in JSON and CSV.
+    """
+    from ptx.cli.show import show
+    from ptx.results import plots
+
+    drawing = output is not None and output.suffix.removeprefix(".").lower() in plots.ENDS
+    if drawing and not curve:
+        raise UsageError(f"--output {output}: a table is no drawing", "add --curve, or run a figure: `ptx run figure3`")
+    if drawing:
+        plots.check()
     command = Command(common)
     if paper != "claims" or curve:
         asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": seeds}
-        shown = command.session.table(paper=paper, by=by, split=split, curve=curve, **asked)
+        shown = command.session.table(paper=paper, by=by, split=split, curve=curve, keys=keys, **asked)
+        if drawing and output is not None:
+            from ptx.results.curve_plot import draw
+
+            command.out.message(f"wrote {draw(shown.pages, output)}")
+            return
         show(shown, command, format=format, output=output)
         return
     from ptx.paper.claims import render_claims
+    from ptx.results.layout import terminal_width
 
     claims, miniature = command.session.claims(models, seeds)
     if common.json or format == "json":
         for claim in claims:
             command.out.json(claim.record())
     else:
-        command.write(render_claims(claims, format, miniature=miniature), output)
+        command.write(render_claims(claims, format, miniature=miniature, width=terminal_width()), output)
 
 
 def run(
@@ -83,12 +104,15 @@ def run(
 ) -> None:
     """Run a whole grid of models, methods and tasks, and show its table or figure."""
     from ptx.paper.recipe import load_recipes
+    from ptx.results import plots
 
     drawn = seeds_of(seeds)
     recipes = load_recipes(names, models)
     several = len(recipes) > 1
     if output is not None and several and output.is_file():
         raise UsageError(f"--output {output} is a file", "several recipes write into a folder")
+    if any(recipe.is_figure for recipe in recipes) and not common.dry_run:
+        plots.check()
     command = Command(common)
     failures: list[PtxError] = []
     for recipe in recipes:
@@ -109,20 +133,20 @@ def _run_one(
     from ptx import running
     from ptx.cli.show import show
 
-    ran = running.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds)
+    ran = running.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds, made_by=command.made_by)
     failures = [*ran.failures]
     if ran.built is not None:
         command.report(ran.built)
     if ran.shown is not None:
         try:
-            show(ran.shown, command, format=format, output=output)
+            show(ran.shown, command, format=format, output=output, first=not recipe.shows)
         except PtxError as error:
             failures.append(error)
     raise_last(failures, command.out.error)
 
 
 def recipe(
-    common: CommonConfig,
+    common: Printing,
     name: Annotated[
         str, typer.Argument(help="A recipe to print, as TOML to copy and edit; without one, all are listed.")
     ] = "",

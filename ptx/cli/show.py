@@ -2,15 +2,19 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ptx.cli.command import Command
-from ptx.results.sheet import Page, render, render_pages
+from ptx.media import counted
+from ptx.results.layout import terminal_width
+from ptx.results.sheet import Page, render, render_pages, wrapped
 from ptx.results.shown import Shown
 
 
-def show(shown: Shown, command: Command, *, format: str, output: Path | None) -> None:
+def show(shown: Shown, command: Command, *, format: str, output: Path | None, first: bool = False) -> None:
     """Print the pages, or write them to `output`: a file for tables, a folder for a figure, whose page is printed.
+    With `first` only the first grid of each page is printed, and where the others are.
 
     Raises the problem that kept a figure from being drawn, when the numbers have been printed.
     """
@@ -23,7 +27,10 @@ def show(shown: Shown, command: Command, *, format: str, output: Path | None) ->
     elif command.common.json:
         command.out.rows(shown.records())
     elif format == "text" and to is None:
-        command.out.styled(for_terminal(shown.pages))
+        pages = [replace(page, sheets=page.sheets[:1]) for page in shown.pages] if first else shown.pages
+        command.out.styled(for_terminal(pages))
+        if first and (more := sum(len(page.sheets) - 1 for page in shown.pages)):
+            command.out.message(f"`ptx table` has {counted(more, 'more grid')} of the same: pooled facts, losses")
     else:
         command.write(render_pages(shown.pages, format), to)
     if shown.problem is not None:
@@ -39,5 +46,12 @@ def for_terminal(pages: Sequence[Page]) -> str:
     from rich.console import Console
 
     styled = Console(file=sys.stdout).color_system is not None
-    parts = (["\n".join(page.head), *(render(sheet, "text", styled=styled) for sheet in page.sheets)] for page in pages)
+    width = terminal_width()
+    parts = (
+        [
+            "\n".join(wrapped(line, width) for line in page.head),
+            *(render(sheet, "text", styled=styled, width=width) for sheet in page.sheets),
+        ]
+        for page in pages
+    )
     return "\n".join(part.rstrip("\n") + "\n" for of_page in parts for part in of_page if part)

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from ptx.cli.command import Command
-from ptx.config import CommonConfig, ReadingConfig
+from ptx.cli.options import Printing
+from ptx.config import ReadingConfig
 
 
 def suites(
     reading: ReadingConfig,
-    common: CommonConfig,
+    common: Printing,
     suite: Annotated[str, typer.Argument(help="A suite, as --suite takes it; without one, the embedded ones.")] = "",
 ) -> None:
     """List the tasks of a suite with their facts, by split, and templates."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ptx.cli.command import Command
+from ptx.cli.options import SAID
 from ptx.config import (
     AnchorsConfig,
     CommonConfig,
@@ -20,12 +22,17 @@ from ptx.config import (
 from ptx.stages.methods import offered
 
 if TYPE_CHECKING:
+    from ptx.engine.build import Built
+
     SearchMethod = str
     EvalMethod = str
 else:
     SearchMethod, EvalMethod = Literal[tuple(offered(searched=True))], Literal[tuple(offered())]
 Space = Literal["vectors", "words"]
-Model = Annotated[str, typer.Option(help="An embedded name, an alias of the paper or yours, a hub id, or a folder.", show_default=False)]
+Model = Annotated[
+    str,
+    typer.Option(help="An embedded name, an alias of the paper or yours, a hub id, or a folder.", show_default=False),
+]
 Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
 Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
 Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred, comma-separated.")]
@@ -69,7 +76,11 @@ def tune(
     command.finish(command.session.tune(model, names_in(models), space, anchors))
 
 
-def anchors(models: Models, anchors: AnchorsConfig, common: CommonConfig) -> None:
+def anchors(
+    models: Models,
+    anchors: AnchorsConfig,
+    common: Annotated[CommonConfig, ("cache_dir", "seed", "force", "dry_run", "list", *SAID)],
+) -> None:
     """Find the words that are one token in every model."""
     from ptx.cli.sharing import show
 
@@ -115,4 +126,18 @@ def eval(
     named = getattr(context.get_parameter_source("suite"), "name", "") == "COMMANDLINE"  # not a general setting
     on = command.session.settings.suite if named and prompt else ""
     among = names_in(words_of)
-    command.finish(command.session.eval(target, names_in(sources), method, prompt, anchors, among, on=on))
+    built = command.session.eval(target, names_in(sources), method, prompt, anchors, among, on=on)
+    command.finish(built)
+    if built.done and not common.dry_run:
+        command.out.message(f"next: {_next(built, common, eval)}")
+
+
+def _next(built: Built, common: CommonConfig, eval: EvalConfig) -> str:
+    """A command to try behind an evaluation: what is wrong in a single one, or how several compare."""
+    where = ["--cache-dir", common.cache_dir] if common.cache_dir != CommonConfig.cache_dir else []
+    (first, *others) = built.done
+    if not others and first.meta["metrics"]["accuracy"] < 1:
+        return f"{shlex.join(['ptx', 'errors', first.key[:12], *where])}  (what it answers wrongly)"
+    split = ["--split", eval.split] if eval.split != EvalConfig.split else []
+    by = ["--by", "task"] if others else []
+    return f"{shlex.join(['ptx', 'table', *by, *split, *where])}  (beside all else that was scored)"

@@ -326,7 +326,7 @@ class SuiteConfig(ReadingConfig):
 
 @dataclass(frozen=True)
 class CommonConfig:
-    """What every command takes; none of it but the seed and a dtype other than float32 is part of a key."""
+    """What commands take, each what it uses; none of it but the seed and a dtype other than float32 is in a key."""
 
     cache_dir: str = option("cache", "Where artifacts are kept.")
     seed: int = option(0, "Seed of everything that is drawn at random.")
@@ -336,7 +336,7 @@ class CommonConfig:
         "What models compute in: float32, bfloat16, float16, or auto, the checkpoint's type; target=TYPE, source=TYPE "
         "or NAME=TYPE for some, comma-separated. Prompts and searches stay in float32 or better.",
     )
-    force: bool = switch("--force", help="Rebuild this command's own artifacts.")
+    force: bool = switch("--force", help="Rebuild this command's own artifacts, or replace the file that it writes.")
     dry_run: bool = switch("--dry-run", help="Only say what is in the cache, what is to be built, and what that takes.")
     list: bool = switch("--list", help="With --dry-run: name each artifact, however many there are.")
     json: bool = switch("--json", help="Print one JSON object a line.")

@@ -135,7 +135,7 @@ class Pipeline:
             return
         from ptx.engine.workers import build_apart
 
-        calls = [(group, self.store.root, self.device, rebuild) for group in groups.values()]
+        calls = [(group, self.store.root, self.store.made_by, self.device, rebuild) for group in groups.values()]
         for i, outcomes, warnings in build_apart(calls, self.jobs, hear):
             for warning in warnings:
                 self.reporter.warn(warning)

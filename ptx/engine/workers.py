@@ -22,7 +22,7 @@ from ptx.engine.step import Step
 from ptx.errors import PtxError
 
 Ear = tuple[Any, bytes]  # an address and a key
-Call = tuple[Sequence[Step], Path, str, bool]  # steps, cache, device, rebuild
+Call = tuple[Sequence[Step], Path, dict[str, str], str, bool]  # steps, cache, who asked, device, rebuild
 
 
 def build_apart(
@@ -67,13 +67,12 @@ class _Quiet:
 
 
 def _build(
-    number: int, ear: Ear, steps: Sequence[Step], root: Path, device: str, rebuild: bool
+    number: int, ear: Ear, steps: Sequence[Step], root: Path, made_by: dict[str, str], device: str, rebuild: bool
 ) -> tuple[int, list[Outcome], list[str]]:
     reporter = _Quiet()
     with Client(ear[0], authkey=ear[1]) as line:
-        outcomes = build_group(
-            steps, Store(root, reporter.warn), device, rebuild, reporter, lambda report: line.send((number, report))
-        )
+        store = Store(root, reporter.warn, made_by)
+        outcomes = build_group(steps, store, device, rebuild, reporter, lambda report: line.send((number, report)))
     return number, outcomes, reporter.warnings
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ptx.config import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError, first_line
-from ptx.media import code, markdown
+from ptx.media import code, counted, markdown, percent
 
 FOLDER_CARD = "README.md"
 MAX_BYTES = 2**20
@@ -196,14 +196,14 @@ def _from(source: Mapping[str, Any]) -> str:
 
 def _results(record: Record) -> str:
     rows = [
-        f"| {markdown(e['split'])} accuracy (P@1) | {e['accuracy']:.4f} of {e['facts']} facts |"
+        f"| {markdown(e['split'])} accuracy (P@1) | {percent(e['accuracy'])} % of {counted(e['facts'], 'fact')} |"
         for e in record.evaluations
     ]
     if record.choice.get("forecast") is not None:
-        middle, low, high = (f"{record.choice[name]:.4f}" for name in ("forecast", "forecast_low", "forecast_high"))
-        rows.append(f"| accuracy to expect, told from agreement | {middle} ({low} to {high}) |")
+        middle, low, high = (percent(record.choice[name]) for name in ("forecast", "forecast_low", "forecast_high"))
+        rows.append(f"| accuracy to expect, told from agreement | {middle} % ({low} to {high}) |")
     if record.dev_accuracy is not None:
-        rows.append(f"| dev accuracy while tuning | {record.dev_accuracy:.4f} |")
+        rows.append(f"| dev accuracy while tuning | {percent(record.dev_accuracy)} % |")
     if record.matching_loss is not None:
         rows.append(f"| matching loss of the transfer | {record.matching_loss:.4f} |")
     return "\n".join(["## Figures", "", "| what | value |", "|---|---|", *rows]) if rows else ""

@@ -17,7 +17,7 @@ import numpy as np
 from ptx.errors import PtxError
 from ptx.paper.cells import Cell, seeds_note
 from ptx.paper.effects import Array, Effect, rank_correlation, share_of_gap
-from ptx.paper.figures import COLOURS, WIDTH, save
+from ptx.results.plots import COLOURS, WIDTH, save
 from ptx.results.sheet import Item, Sheet
 from ptx.stages.methods import method_named
 
@@ -149,7 +149,7 @@ def with_interval(effect: Effect) -> str:
 
 
 def draw(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """Write benchmark.png and .svg: the share of the gap by method, and forecasts against truth. Raises PtxError
+    """Write benchmark.png, .svg and .pdf: the share of the gap by method, and forecasts against truth. Raises PtxError
     without matplotlib."""
     rows = [row for row in rows_of(cells) if row.method != CEILING]
     points = forecasts(cells)

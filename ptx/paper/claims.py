@@ -15,6 +15,8 @@ from ptx.paper.cells import Standins
 from ptx.paper.effects import CONFIDENCE, RESAMPLES, numbers, verdict
 from ptx.paper.grids import Cells, Grids, Untold, published_grids
 from ptx.paper.judges import CLAIMS, Judge
+from ptx.results.layout import WIDTH
+from ptx.results.sheet import wrapped
 
 READING = (
     f"[low, high] is a {CONFIDENCE:.0%} interval: {RESAMPLES:,} times, as many relations (in classification, texts) "
@@ -82,17 +84,17 @@ def _judged(text: str, judge: Judge, here: Grids, paper: Grids) -> Claim:
     return Claim(text, verdict(effect, interval), numbers(effect, interval), theirs, figures)
 
 
-def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False) -> str:
-    """The claims as `text` or `md`, each with yes, no or "cannot be told", and how to read them; of a miniature, also
-    what it cannot show.
+def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False, width: int = WIDTH) -> str:
+    """The claims as `text` of a width or `md`, each with yes, no or "cannot be told", and how to read them; of a
+    miniature, also what it cannot show.
 
     Raises UsageError for another format.
     """
     if format == "text":
         lines = []
         for c in made:
-            lines += [f"{_word(c.holds):14}  {c.text}", f"{'':16}{c.numbers}"]
-            lines += [f"{'':16}in the paper: {c.paper}"] if c.paper else []
+            lines += [_beside(_word(c.holds), c.text, width), _beside("", c.numbers, width)]
+            lines += [_beside("", f"in the paper: {c.paper}", width)] if c.paper else []
     elif format == "md":
         lines = ["| claim | here | numbers here | in the paper |", "| --- | --- | --- | --- |"]
         rows = ((c.text, _word(c.holds), c.numbers, c.paper) for c in made)
@@ -100,11 +102,21 @@ def render_claims(made: Sequence[Claim], format: str, *, miniature: bool = False
     else:
         raise UsageError(f"no format named {format!r} for claims", "choose text or md")
     mark = "- " if format == "md" else "  "
+
+    def item(text: str) -> str:
+        return mark + text if format == "md" else wrapped(text, width, mark)
+
     several = any(len(c.figures.get("seeds", ())) > 1 for c in made)
-    lines += ["", "How to read this:", "", *(f"{mark}{note}" for note in (*READING, SEEDS if several else ONE_SEED))]
+    lines += ["", "How to read this:", "", *map(item, (*READING, SEEDS if several else ONE_SEED))]
     if miniature:
-        lines += ["", "What a miniature cannot show:", "", *(f"{mark}{limit}" for limit in LIMITS)]
+        lines += ["", "What a miniature cannot show:", "", *map(item, LIMITS)]
     return "\n".join(lines) + "\n"
+
+
+def _beside(verdict: str, text: str, width: int) -> str:
+    """A text in lines behind its verdict."""
+    first, *more = wrapped(text, width, " " * 16).split("\n")
+    return "\n".join([f"{verdict:16}{first[16:]}", *more])
 
 
 def _word(holds: bool | None) -> str:

@@ -1,37 +1,24 @@
-"""The paper's Figures 2, 3 and 4 as PNG, SVG and CSV: the same cells give the same bytes."""
+"""The paper's Figures 2, 3 and 4 as PNG, SVG, PDF and CSV: the same cells give the same bytes."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptx.errors import PtxError
 from ptx.media import cell
 from ptx.paper.cells import Cell, Standins, title
 from ptx.paper.frames import BY_COUNT, BY_LENGTH, BY_TOP_K, TITLES, frame, models_note, ordered
+from ptx.results.plots import COLOURS, WIDTH, look, save
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, DPI = 9.0, 100  # inches and dots: 900 pixels, the width of a README
-# Okabe and Ito's palette, which colour-blind readers can tell apart; a marker each, for print without colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "ptx",  # ids in the SVG do not change from run to run
-    "svg.fonttype": "none",  # text stays text: searchable, and small
-    "text.parse_math": False,  # a name with $ in it is no formula
-    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#DDDDDD", "legend.frameon": False,
-}  # fmt: skip
-
 
 def draw(name: str, cells: Sequence[Cell], folder: Path, standins: Standins, anchors: int | None = None) -> list[Path]:
-    """Write `name`.png, .svg and .csv (the data, in long form) into a folder, made if need be; their paths.
+    """Write `name`.png, .svg, .pdf and .csv (the data, in long form) into a folder, made if need be; their paths.
 
     `anchors` is the number of anchors that "all" means, which figure4 needs. Raises PtxError without matplotlib or
     without cells, UsageError for another name than figure2, figure3 or figure4.
@@ -48,32 +35,6 @@ def draw(name: str, cells: Sequence[Cell], folder: Path, standins: Standins, anc
     return [*paths, folder / f"{name}.csv"]
 
 
-def save(draw: Callable[[Figure], None], title: str, path: Path, note: str = "") -> list[Path]:
-    """Write `path`.png and .svg, their folder made if need be: the same numbers give the same bytes. Raises PtxError
-    without matplotlib."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        hint = "run `pip install matplotlib`, which is the extra `figures` of ptx"
-        raise PtxError("figures need matplotlib", hint) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    paths = [path.with_name(f"{path.name}.{end}") for end in ("png", "svg")]
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # a matplotlibrc of the user's would change the bytes
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(WIDTH, 4.5), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        draw(figure)
-        figure.suptitle(title, fontsize=11, fontweight="bold")
-        if note:
-            figure.supxlabel(textwrap.fill(note, 150, break_on_hyphens=False), fontsize=7.5, color="#555555")
-        figure.savefig(paths[0], metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
-    return paths
-
-
 def _losses(figure: Figure, data: pd.DataFrame) -> None:
     """Figure 2: a panel per source, a curve per target. Loss falls to the right, as the search goes on."""
     sources, targets = list(data["sources"].unique()), list(data["target"].unique())
@@ -81,7 +42,7 @@ def _losses(figure: Figure, data: pd.DataFrame) -> None:
     lines = -(-len(sources) // columns)
     figure.set_size_inches(WIDTH, 1.3 + 2.9 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
-    looks = {target: {**_look(i), "markersize": 4.5, "linewidth": 1.4} for i, target in enumerate(targets)}
+    looks = {target: {**look(i), "markersize": 4.5, "linewidth": 1.4} for i, target in enumerate(targets)}
     for panel, source in zip(panels, sources, strict=False):
         for target, curve in data[data["sources"] == source].groupby("target"):
             dashed = "--" if curve["self_transfer"].iloc[0] else "-"
@@ -99,13 +60,14 @@ def _losses(figure: Figure, data: pd.DataFrame) -> None:
 
 
 def _bars(figure: Figure, data: pd.DataFrame) -> None:
-    """Figure 3: two bars a pair, self-transfer on the left and across models on the right, the mean on top."""
+    """Figure 3: two bars a pair, self-transfer above and across models below, each with its mean on top; as high as
+    there are pairs."""
     sides = [("within one model", data[data["self_transfer"]]), ("across models", data[~data["self_transfer"]])]
     sides = [(heading, side) for heading, side in sides if len(side)]
     pairs = [list(dict.fromkeys(zip(side["sources"], side["target"], strict=True))) for _, side in sides]
-    longest = max(map(len, pairs))
-    figure.set_size_inches(WIDTH, 1.3 + 0.34 * (longest + 3))
-    panels = figure.subplots(1, len(sides), sharex=True, squeeze=False).flatten()
+    heights = [len(names) + 2.2 for names in pairs]
+    figure.set_size_inches(WIDTH, 1.5 + 0.34 * sum(heights) + 0.5 * len(sides))
+    panels = figure.subplots(len(sides), 1, sharex=True, squeeze=False, height_ratios=heights).flatten()
     for panel, (heading, side), names in zip(panels, sides, pairs, strict=True):
         places = [0.0, *(i + 1.5 for i in range(len(names)))]  # the mean stands apart
         for series, shift, colour, hatch in (("with Eq. 6", -0.2, COLOURS[0], ""), ("without", 0.2, COLOURS[4], "//")):
@@ -118,18 +80,19 @@ def _bars(figure: Figure, data: pd.DataFrame) -> None:
         panel.set_yticks(places, labels)
         panel.get_yticklabels()[0].set_fontweight("bold")
         panel.axhline(0.75, color="#555555", linewidth=0.8)
-        panel.set_ylim(longest + 2.2, -0.6)  # one scale in both, the first pair on top, room for the legend below
+        panel.set_ylim(len(names) + 1.1, -0.6)  # the first pair on top
         panel.set_title(heading, fontsize=10)
-        panel.set_xlabel("accuracy, P@1 (%)")
         panel.grid(visible=False, axis="y")
         panel.margins(x=0.16)
-    panels[0].legend(loc="lower right", ncols=2, fontsize=9, framealpha=1)
+    panels[-1].set_xlabel("accuracy, P@1 (%)")
+    handles, names_of_series = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names_of_series, loc="outside right center", fontsize=9)
 
 
 def _ablations(figure: Figure, data: pd.DataFrame) -> None:
     """Figure 4: anchors on a logarithmic axis on the left, prompt length on the right; means over pairs."""
     there = [series for series in (BY_TOP_K, BY_COUNT, BY_LENGTH) if (data["series"] == series).any()]
-    looks = {series: _look(i) for i, series in enumerate(there)}
+    looks = {series: look(i) for i, series in enumerate(there)}
     counts, lengths = data[data["series"] != BY_LENGTH], data[data["series"] == BY_LENGTH]
     sides = [side for side in (counts, lengths) if len(side)]
     panels = figure.subplots(1, len(sides), sharey=True, squeeze=False).flatten()
@@ -150,10 +113,6 @@ def _ablations(figure: Figure, data: pd.DataFrame) -> None:
     panels[0].set_ylabel("accuracy, P@1 (%), mean over pairs")
     lines = {series: {**look, "linewidth": 2} for series, look in looks.items()}
     _legend(figure, lines | {"thin: across models only": {"linewidth": 0.9, "linestyle": "--"}})
-
-
-def _look(i: int) -> dict[str, Any]:
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
 def _legend(figure: Figure, lines: dict[str, dict[str, Any]]) -> None:

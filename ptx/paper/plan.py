@@ -14,6 +14,7 @@ from ptx.errors import PtxError
 from ptx.lms.meaning import among
 from ptx.lms.models import PAPER, zoo
 from ptx.lms.names import shown
+from ptx.media import counted
 from ptx.paper.cells import Cell, Rows
 from ptx.paper.recipe import Recipe, Variant
 from ptx.stages.anchors import anchors_step, default_anchors, word_file_step
@@ -168,9 +169,9 @@ def failures(planned: Mapping[int, Sequence[Planned]], errors: Mapping[str, PtxE
                 reasons.setdefault(error.message, (error, []))[1].append(goal.labels["task"])
         failed += bool(reasons)
         for error, tasks in reasons.values():
-            which = f", {len(tasks)} of {len(cell.goals)} tasks ({', '.join(tasks[:5])})" if tasks else ""
+            which = f", {len(tasks)} of {counted(len(cell.goals), 'task')} ({', '.join(tasks[:5])})" if tasks else ""
             named.append(PtxError(f"{cell}{seed}{which}: {error.message}", error.hint))
     if failed:
         hint = "mend what is named above and run the same command again: it goes on where it stopped"
-        named.append(PtxError(f"{failed} of {len(every)} cells failed; the others are kept", hint))
+        named.append(PtxError(f"{failed} of {counted(len(every), 'cell')} failed; the others are kept", hint))
     return named

@@ -10,17 +10,18 @@ from statistics import mean
 from typing import Any
 
 from ptx.errors import UsageError
+from ptx.media import counted
 from ptx.paper.cells import CLASSIFICATION, Cell, Standins, deviation_note, is_miniature, named, seeds_note, title
 from ptx.paper.entries import Entry, measured
 from ptx.paper.published import TABLES
 from ptx.results.sheet import Item, Sheet
 
 TITLES = {
-    1: "prompts carried over unchanged between models of one width (P@1 in %, mean over tasks)",
-    2: "prompts of the target's own (P@1 in %, mean over tasks)",
-    3: "transfer between masked language models (P@1 in %, mean over tasks)",
+    1: "prompts carried over unchanged between models of one width (P@1 in %, mean of tasks)",
+    2: "prompts of the target's own (P@1 in %, mean of tasks)",
+    3: "transfer between masked language models (P@1 in %, mean of tasks)",
     4: "the models",
-    5: "transfer from and to GPT-2 (P@1 in %, mean over tasks)",
+    5: "transfer from and to GPT-2 (P@1 in %, mean of tasks)",
     6: "transfer of classification prompts to {target} (accuracy in %)",
 }
 LABELS = {
@@ -127,7 +128,9 @@ def _notes(number: int, entries: Sequence[Entry], standins: Standins, compare: b
     notes += [f"{name} has no stand-in here: its cells stay blank" for name in models if standins.get(name) is None]
     expected = [entry for entry in entries if entry.has_models]
     if missing := sum(entry.cell is None for entry in expected):
-        notes.append(f"{missing} of {len(expected)} cells are not in the cache: run `ptx run table{number}`")
+        verb = "is" if missing == 1 else "are"
+        what = f"{missing} of {counted(len(expected), 'cell')} {verb} not in the cache"
+        notes.append(f"{what}: run `ptx run table{number}`")
     return notes
 
 

@@ -20,6 +20,7 @@ from ptx.lms.families import check_readable, kind_of, read_config
 from ptx.lms.models import Model, resolve
 from ptx.lms.names import short
 from ptx.lms.names import shown as shortly
+from ptx.media import counted, percent
 from ptx.prompts import brought, given, imported
 from ptx.prompts.export import export_prompt
 from ptx.prompts.record import record_of
@@ -149,10 +150,10 @@ def finished(
     what = f"the prompt for {record.task} on {short(record.model)}"
     if "forecast" in choice:
         value, name = choice["forecast"], "accuracy to expect"
-        shown = f"{value:.3f} ({choice['forecast_low']:.3f} to {choice['forecast_high']:.3f})"
+        shown = f"{percent(value)} % ({percent(choice['forecast_low'])} to {percent(choice['forecast_high'])})"
     else:
         value, name = choice["agreement"], "agreement"
-        shown = f"{value:.3f} on {choice['inputs']} inputs (its source's accuracy is not known)"
+        shown = f"{percent(value)} % on {counted(choice['inputs'], 'input')} (its source's accuracy is not known)"
     before = " before the gradient steps" if record.method == "distil" else ""
     tell.message(f"{what}: by {choice['chosen']}, {name}{before} {shown}")
     doubt = None

@@ -11,6 +11,7 @@ from ptx.cache import Artifact, Store, versions_of
 from ptx.cache.store import unverified
 from ptx.config import TuneConfig, left_out
 from ptx.lms.names import named_in, written
+from ptx.media import counted
 from ptx.stages import versions
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
@@ -47,7 +48,7 @@ def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = N
     wanted = None if keys is None else set(keys)
     names = [folder.name for folder in store.entries("eval") if wanted is None or folder.name in wanted]
     found = [a for name in names if (a := store.read("eval", name)) and a.meta["labels"]["split"] == split]
-    return [result_of(artifact) for artifact in of_today(found, "evaluations", store.warn)]
+    return [result_of(artifact) for artifact in of_today(found, "evaluation", store.warn)]
 
 
 def same_prompts(search: Artifact, store: Store) -> list[Artifact]:
@@ -77,7 +78,8 @@ def of_today(artifacts: Sequence[Artifact], what: str, warn: Callable[[str], Non
     today = versions()
     kept = [a for a in artifacts if all(today.get(n) == version for n, version in versions_of(a.meta).items())]
     if others := len(artifacts) - len(kept):
-        warn(f"{others} {what} by other versions of ptx are left out; `ptx cache gc` removes older ones")
+        left = f"{counted(others, what)} by other versions of ptx {'is' if others == 1 else 'are'} left out"
+        warn(f"{left}; `ptx cache gc` removes older ones")
     return kept
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ptx.cache import Artifact, Store, digest
 from ptx.lms.names import named_in, written
+from ptx.media import counted
 from ptx.results.collect import NOT_SETTINGS, Result, of_today
 from ptx.results.sheet import Item, Page, Sheet
 
@@ -46,7 +47,7 @@ def collect(store: Store) -> list[Result]:
     """The verified tuned prompts in a store; imported ones have no history."""
     artifacts = [store.read("tune", folder.name) for folder in store.entries("tune")]
     tuned = [a for a in artifacts if a is not None and "history" in a.meta["metrics"]]
-    return [result_of(artifact) for artifact in of_today(tuned, "tuned prompts", store.warn)]
+    return [result_of(artifact) for artifact in of_today(tuned, "tuned prompt", store.warn)]
 
 
 def result_of(artifact: Artifact) -> Result:
@@ -70,12 +71,16 @@ def curves(results: Sequence[Result], *, warn: Callable[[str], None] = lambda te
         scheduled = {"epochs"} if "schedule" in config else set()  # which end the schedule, and so shape the curve
         own = {n: v for n, v in config.items() if n not in NOT_SHARED - scheduled}
         groups[digest([labels["model"], meta["inputs"]["model"], labels["suite"], own])].append(artifact)
+    settings = [artifact.meta["config"]["tune"] for of in groups.values() for artifact in of]
+    same = {name for name in settings[0] if all(name in own and own[name] == settings[0][name] for own in settings)}
     ordered = sorted(groups.values(), key=lambda of: (of[0].meta["labels"]["model"], min(a.key for a in of)))
     names = named_in(result.artifact.meta["labels"] for result in results)
-    return [_table(of, names, warn) for of in ordered]
+    return [_table(of, names, same, warn) for of in ordered]
 
 
-def _table(artifacts: Sequence[Artifact], names: Mapping[str, str], warn: Callable[[str], None]) -> Page:
+def _table(
+    artifacts: Sequence[Artifact], names: Mapping[str, str], same: set[str], warn: Callable[[str], None]
+) -> Page:
     labels, config = written(artifacts[0].meta["labels"], names), artifacts[0].meta["config"]["tune"]
     columns, tasks = _comparable(_columns(artifacts), warn)
     records: list[dict[str, Any]] = []
@@ -89,11 +94,11 @@ def _table(artifacts: Sequence[Artifact], names: Mapping[str, str], warn: Callab
         records += [{**lead, "steps": steps, "init": n, "dev_accuracy": score} for n, (_, score) in cells.items()]
         shown = [f"{100 * cells[column.name][1]:.1f}" if column.name in cells else "" for column in columns]
         rows.append([Item(text) for text in (str(when[0]), f"{steps:.0f}", *shown)])
-    spelled = ", ".join(f"{name} {value}" for name, value in config.items() if name not in NOT_SHARED)
+    spelled = ", ".join(f"{name} {value}" for name, value in config.items() if name not in NOT_SHARED | same)
     header = ["epoch", "steps", *(column.name for column in columns)]
-    title = f"{labels['suite']}, dev split: tuning on {labels['model']}, {len(tasks)} tasks"
-    sheet = Sheet("curve", "Dev accuracy in % against gradient steps, means over tasks", [], 2, header, rows, records)
-    return Page(title, [NOTE, f"with {spelled}"], records, [sheet])
+    title = f"{labels['suite']}, dev split: tuning on {labels['model']}, {counted(len(tasks), 'task')}"
+    sheet = Sheet("curve", "Dev accuracy in % against gradient steps, mean of tasks", [], 2, header, rows, records)
+    return Page(title, [NOTE, *([f"with {spelled}"] if spelled else [])], records, [sheet])
 
 
 def _columns(artifacts: Sequence[Artifact]) -> list[Column]:

@@ -13,6 +13,7 @@ from ptx.cache.store import Meta, unverified
 from ptx.errors import PtxError
 from ptx.lms.meaning import meaning
 from ptx.lms.names import shown
+from ptx.media import counted
 from ptx.stages.settings import some
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task, load_suite
@@ -23,8 +24,9 @@ Tasks = tuple[Task, Task]  # as it is, and with `--truncate`, of which labels sa
 
 
 def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact]:
-    """Evaluations or tuned prompts (`what`) that are of what their names mean now, each for every task of its suite
-    that it is of. Those of names that mean nothing here stay as they were made. `store.warn` is told of both.
+    """Artifacts of one kind (`what`: "evaluation", "tuned prompt") that are of what their names mean now, each for
+    every task of its suite that it is of. Those of names that mean nothing here stay as they were made. `store.warn`
+    is told of both.
 
     Raises PtxError if none is left.
     """
@@ -50,10 +52,12 @@ def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact
         if not left_out:
             kept += [artifact.named({**labels, "task": task}) for task in tasks or [labels["task"]]]
     for matter, (keys, all_names) in told.items():
-        store.warn(f"{len(keys)} {what} {matter.format(some([*shown(all_names).values()]))}")
+        if len(keys) == 1:
+            matter = matter.replace("are ", "is ", 1).replace("they were", "it was")
+        store.warn(f"{counted(len(keys), what)} {matter.format(some([*shown(all_names).values()]))}")
     if found and not kept:
         hint = "make them anew as it is now, or put back what it was"
-        raise PtxError(f"none of the {what} in {store.root} is of what its names stand for now", hint)
+        raise PtxError(f"none of the {what}s in {store.root} is of what its names stand for now", hint)
     return kept
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ptx.cache import Artifact, Store, digest
 from ptx.errors import PtxError
@@ -54,13 +55,14 @@ class Shown:
             raise PtxError(f"cannot write into {folder}: {error.strerror}", "choose another --output") from None
 
 
-def tables_shown(results: Sequence[Result], store: Store, *, by: str) -> Shown:
+def tables_shown(results: Sequence[Result], store: Store, *, by: str, keys: bool = False) -> Shown:
     """Results grouped into tables, one for each differing setting."""
     results = collect.for_people(results)
-    return _kept(tables(results, by=by, warn=store.warn, store=store), results, by, store)
+    pages = tables(results, by=by, warn=store.warn, keys=keys, store=store)
+    return _kept(pages, results, {"by": by, **({"keys": True} if keys else {})}, store)
 
 
-def cached_tables(store: Store, *, split: str, by: str, seeds: Sequence[int] = ()) -> Shown:
+def cached_tables(store: Store, *, split: str, by: str, keys: bool = False, seeds: Sequence[int] = ()) -> Shown:
     """All evaluations in the cache on one split, of what their names mean now; of drawn ones those of these `seeds`, if
     any are named. Raises PtxError if there are none."""
     found = [result.artifact for result in collect.collect(store, split=split)]
@@ -72,9 +74,9 @@ def cached_tables(store: Store, *, split: str, by: str, seeds: Sequence[int] = (
         found = [of for of in found if of.meta["labels"].get("seed", seeds[0]) in seeds]
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", _instead(split, store))
-    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
+    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluation", store)]
     names = [name for result in results for name in (*result.labels["sources"], result.labels["target"])]
-    return tables_shown(results, store, by=by).noted(same(names))
+    return tables_shown(results, store, by=by, keys=keys).noted(same(names))
 
 
 def _instead(split: str, store: Store) -> str:
@@ -91,17 +93,17 @@ def cached_curves(store: Store) -> Shown:
     found = [result.artifact for result in curve.collect(store)]
     if not found:
         raise PtxError(f"no tuned prompts in {store.root}", "run `ptx tune --model bert-micro --tasks P17,P30`")
-    results = [curve.result_of(artifact) for artifact in current(found, "tuned prompts", store)]
+    results = [curve.result_of(artifact) for artifact in current(found, "tuned prompt", store)]
     results = collect.for_people(results)
-    return _kept(curve.curves(results, warn=store.warn), results, "curve", store)
+    return _kept(curve.curves(results, warn=store.warn), results, {"by": "curve"}, store)
 
 
-def _kept(pages: Sequence[Page], results: Sequence[Result], by: str, store: Store) -> Shown:
+def _kept(pages: Sequence[Page], results: Sequence[Result], settings: Mapping[str, Any], store: Store) -> Shown:
     artifacts = [result.artifact for result in results]
-    settings: dict[str, object] = {"by": by}
+    own = dict(settings)
     if other := [[r.artifact.key, r.labels] for r in results if r.labels != r.artifact.meta["labels"]]:
-        settings["shown"] = digest(sorted(other, key=str))  # models have other names than in meta.json
-    return Shown(pages, *keep(settings, {"by": by}, artifacts, lambda: csv_file(pages), store))
+        own["shown"] = digest(sorted(other, key=str))  # models have other names than in meta.json
+    return Shown(pages, *keep(own, {"by": settings["by"]}, artifacts, lambda: csv_file(pages), store))
 
 
 def csv_file(pages: Sequence[Page]) -> dict[str, bytes]:

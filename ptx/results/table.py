@@ -14,6 +14,7 @@ from typing import Any
 
 from ptx.cache import Store
 from ptx.lms.models import STAND_INS
+from ptx.media import counted
 from ptx.results.collect import LEFT_OUT, Result, apart, comparable
 from ptx.results.sets import joining, titles
 from ptx.results.sheet import Item, Page, Sheet
@@ -25,9 +26,9 @@ ROWS = {"floor": "majority class", **{name: method_named(name).title or name for
 HOW = {"agree": ", by agreement (unlabelled inputs)", "forecast": ", with a forecast (unlabelled inputs)"}
 # Figures shown, each as a grid of its own: name, title, factor, decimals.
 FIGURES = (
-    ("micro", "P@1 in %, mean over tasks (micro)", 100.0, 1),
-    ("macro", "P@1 in %, over pooled facts (macro)", 100.0, 1),
-    ("forecast", "P@1 in % that was to be expected, by agreement; mean over tasks", 100.0, 1),
+    ("micro", "P@1 in %, mean of tasks", 100.0, 1),
+    ("macro", "P@1 in %, pooled facts", 100.0, 1),
+    ("forecast", "P@1 in % that was to be expected, by agreement; mean of tasks", 100.0, 1),
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
     ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )
@@ -39,14 +40,14 @@ LABELS = ("task", "method", "sources")  # the columns before the targets
 
 def tables(
     results: Sequence[Result], *, by: str = "method", warn: Callable[[str], None] = lambda text: None,
-    store: Store | None = None,
+    keys: bool = False, store: Store | None = None,
 ) -> list[Page]:  # fmt: skip
     """One table for each differing setting; with the `store` that they are from, those that differ in nothing but whose
     words answer say how to join them."""
     groups = comparable(apart(results, warn))
     settings = [shared for shared, _ in groups]
     common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
-    pages = [_table(of if by == "task" else _whole(of, warn), shared, common, by) for shared, of in groups]
+    pages = [_table(of if by == "task" else _whole(of, warn), shared, common, by, keys) for shared, of in groups]
     if store is None or "words" in common:
         return pages
     named, notes = titles(groups), joining(groups, store)
@@ -82,24 +83,24 @@ def _whole(results: Sequence[Result], warn: Callable[[str], None]) -> list[Resul
     return kept
 
 
-def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str) -> Page:
+def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[str], by: str, keys: bool) -> Page:
     names = source_names(results)
     evaluated = [record(result, name) for result, name in zip(results, names, strict=True)]
     models = {name: result.place for result, name in zip(results, names, strict=True)} | {"": []}
-    keys = ["method", "sources", "target"] + (["task"] if by == "task" else [])
-    cells = [cell(key, rows) for key, rows in _grouped(evaluated, keys)]
-    records = sorted([*cells, *_floors(evaluated, keys)], key=lambda row: _order(row, models[row["sources"]], by))
+    place = ["method", "sources", "target"] + (["task"] if by == "task" else [])
+    cells = [cell(key, rows) for key, rows in _grouped(evaluated, place)]
+    records = sorted([*cells, *_floors(evaluated, place)], key=lambda row: _order(row, models[row["sources"]], by))
     if all(row["forecast"] is None for row in records):
         records = [{name: value for name, value in row.items() if name not in OPTIONAL} for row in records]
     once = {row["task"]: row["facts"] for row in reversed(evaluated)}
     tasks, facts = len(once), sum(once.values())
-    title = f"{settings['suite']}, {settings['split']} split: {tasks} tasks, {facts} facts"
+    title = f"{settings['suite']}, {settings['split']} split: {counted(tasks, 'task')}, {counted(facts, 'fact')}"
     own = {name: value for name, value in settings.items() if name not in common}
     notes = [f"with {_spell(own)}"] if own else []
     if settings.get("search.select") == "dev":
         notes.append(LABELLED)
     if any(row["tasks"] != tasks for row in records) and by == "method":
-        notes.append(f"(n): the cell covers n of the {tasks} tasks; compare it with care")
+        notes.append(f"(n): the cell covers n of the {counted(tasks, 'task')}; compare it with care")
     drawn = [row["seeds"] for row in records if row["drawn"]]
     several = [n for n in drawn if n > 1]
     usual = max(several, key=lambda n: (several.count(n), n), default=1)
@@ -111,6 +112,10 @@ def _table(results: Sequence[Result], settings: Mapping[str, Any], common: set[s
     whole_tasks = tasks if by == "method" else 1
     sheets = [sheet for figure in FIGURES if (sheet := _sheet(records, figure, whole_tasks, usual))]
     records = [{name: value for name, value in row.items() if name != "drawn"} for row in records]
+    if keys:
+        sheets.append(_keys(evaluated, models))
+        of = {tuple(key.values()): [row["key"] for row in rows] for key, rows in _grouped(evaluated, place)}
+        records = [{**row, "keys": of.get(tuple(row[name] for name in place), [])} for row in records]
     special = {n: v for n, v in settings.items() if (last := n.split(".")[-1]) not in LEFT_OUT or v != LEFT_OUT[last]}
     shown = {"suite": settings["suite"], "split": settings["split"], "settings": _spell(special)}
     return Page(title, notes, [{**shown, **row} for row in records], sheets)
@@ -178,6 +183,7 @@ def record(result: Result, sources: str) -> Record:
     return {
         "method": "+".join(filter(None, [labels["method"], labels.get("how", "")])), "sources": sources,
         "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0), "drawn": "seed" in labels,
+        "key": result.artifact.key,
         "matching_loss": None, "search_loss": None, "forecast": None,
         **{name: value for name, value in metrics.items() if not isinstance(value, list)},
     }  # fmt: skip
@@ -241,6 +247,17 @@ def _sheet(
         rows.setdefault(label, {})[row["target"]] = shown
     body = [[*map(Item, label), *(Item(cells.get(target, "")) for target in targets)] for label, cells in rows.items()]
     return Sheet(name, title, [], len(lead), [*lead, *targets], body, [])
+
+
+def _keys(evaluated: Sequence[Record], models: Mapping[str, Any]) -> Sheet:
+    """The keys behind the cells, a row for each task; those of several seeds in one place."""
+    rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for row in sorted(evaluated, key=lambda row: _order(row, models[row["sources"]], "task")):
+        label = (row["task"], row_title(row["method"]), row["sources"])
+        rows.setdefault(label, {}).setdefault(row["target"], []).append(row["key"][:12])
+    targets = sorted({row["target"] for row in evaluated}, key=_model_order)
+    body = [[*map(Item, label), *(Item(" ".join(of.get(t, []))) for t in targets)] for label, of in rows.items()]
+    return Sheet("keys", "Keys, for `ptx why` and `ptx errors`", [], 3, [*LABELS, *targets], body, [])
 
 
 def _spell(settings: Mapping[str, Any]) -> str:

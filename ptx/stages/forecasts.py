@@ -11,6 +11,7 @@ from ptx.cache import Artifact
 from ptx.engine.step import Step
 from ptx.lms.catalogue import is_decoder
 from ptx.lms.names import named_in, written
+from ptx.media import percent
 from ptx.stages.methods import method_named
 
 LEAST = 0.2  # agreement below which a prompt is said not to travel, where no accuracy is known
@@ -40,8 +41,8 @@ RANGE = ("forecast", "forecast_low", "forecast_high")
 
 
 def _shown(figures: dict[str, Any]) -> str:
-    middle, low, high = (f"{figures[name]:.2f}" for name in RANGE)
-    return f"{middle} ({low} to {high})"
+    middle, low, high = (percent(figures[name]) for name in RANGE)
+    return f"{middle} % ({low} to {high})"
 
 
 def _names_of(artifact: Artifact) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
 from ptx.lms.names import named_in, short, written
+from ptx.media import counted
 from ptx.stages import checkpoint
 from ptx.stages.checkpoint import Checkpoint
 from ptx.stages.settings import Settings
@@ -270,7 +271,8 @@ def lags(artifact: Artifact) -> str:
 def compared(metrics: Sequence[Mapping[str, Any]]) -> str:
     """One line on tuned prompts and what they have to beat."""
     beaten = sum(of["dev_accuracy"] > of["majority"] for of in metrics)
-    said = f"on dev, {beaten} of {len(metrics)} tuned prompts beat always the same answer"
+    verb = "beats" if len(metrics) == 1 else "beat"
+    said = f"on dev, {beaten} of {counted(len(metrics), 'tuned prompt')} {verb} always the same answer"
     if written := [of for of in metrics if of["template"] is not None]:
         better = sum(of["dev_accuracy"] > of["template"] for of in written)
         said += f", and {better} of {len(written)} the task's manual template"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptx.errors import PtxError, shown
+from ptx.media import counted
 from ptx.suites.watched import looked_at
 
 LONGEST = 16 * 2**20  # bytes; a line beyond this is a mistake, and would not fit into any model
@@ -76,7 +77,7 @@ class Problems:
         """The only one as it is, or one error for all of them, in whose notes stand the first `most`."""
         if self.count == 1:
             return self.first[0]
-        error = PtxError(f"{suite}: {self.count} problems", self.first[0].hint)
+        error = PtxError(f"{suite}: {counted(self.count, 'problem')}", self.first[0].hint)
         for each in self.first[:most]:
             error.add_note(each.message)
         if self.count > most:

@@ -1,12 +1,12 @@
 """Distil: a few gradient steps on the target towards what is said of unlabelled inputs, by the sources and by itself.
 
-The aim is a product of experts (Hinton, "Training products of experts by minimizing contrastive divergence", 2002) over
-the words that may answer, and a soft one (Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network",
-2015): what the sources say times what the input changes in the target's answers to its own text, to the power of a
-*trust*. Of two models whose errors, given the right answer, have nothing to do with each other, both together say
-p_s(y | x) p_t(y | x) / p(y) (Bayes' rule); what the target says whatever it is asked stands for p(y), and would pull the
-sources away. Dividing by it is what makes answers to a text comparable (Zhao and others, "Calibrate before use", 2021;
-Holtzman and others, "Surface form competition", 2021). n inputs, k words.
+The aim is a product of experts (Hinton, "Training products of experts by minimizing contrastive divergence", 2002)
+over the words that may answer, and a soft one (Hinton, Vinyals and Dean, "Distilling the knowledge in a neural
+network", 2015): what the sources say times what the input changes in the target's answers to its own text, to the
+power of a *trust*. Of two models whose errors, given the right answer, have nothing to do with each other, both
+together say p_s(y | x) p_t(y | x) / p(y) (Bayes' rule); what the target says whatever it is asked stands for p(y), and
+would pull the sources away. Dividing by it is what makes answers to a text comparable (Zhao and others, "Calibrate
+before use", 2021; Holtzman and others, "Surface form competition", 2021). n inputs, k words.
 """
 
 import math

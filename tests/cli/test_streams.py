@@ -28,7 +28,7 @@ def run(command: str | bytes, folder: Path, before: str = "") -> subprocess.Comp
     ("command", "code", "said"),
     [
         ("models >&-", 1, "error: cannot write to stdout: Bad file descriptor\nhint: "),
-        ("cache ls --json >&- <&-", 0, ""),  # nothing to say
+        ("cache ls -q >&- <&-", 0, ""),  # nothing to say
         (f"{PREDICT} <&-", 1, "error: cannot read stdin: Bad file descriptor\nhint: "),
         ("models 2>&- >out", 0, ""),
         ("models <&- >&- 2>&-", 1, ""),

@@ -158,8 +158,10 @@ def test_several_seeds_are_named_each_with_what_it_gives() -> None:
         assert claim.figures["seeds"] == [0, 1, 2]
     narrow, wide = judged[MANUAL].figures, HERE[MANUAL].figures
     assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
-    assert SEEDS in render_claims([*judged.values()], "text")
-    assert ONE_SEED in render_claims([*HERE.values()], "text")
+    assert SEEDS in " ".join(render_claims([*judged.values()], "text").split())
+    text = render_claims([*HERE.values()], "text", miniature=True)
+    assert ONE_SEED in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_without_cells_nothing_can_be_told() -> None:
@@ -205,7 +207,7 @@ def test_the_projectors_claim_says_how_the_recipe_chooses() -> None:
 
 def test_rendering() -> None:
     made = [Claim("It works", True, "1 against 0", "2 against 1"), Claim("It flies", None, "none")]
-    assert render_claims(made, "text") == (
+    assert render_claims(made, "text", width=10_000) == (
         "yes             It works\n                1 against 0\n                in the paper: 2 against 1\n"
         "cannot be told  It flies\n                none\n"
         "\nHow to read this:\n\n" + "".join(f"  {note}\n" for note in (*READING, ONE_SEED))

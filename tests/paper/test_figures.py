@@ -31,20 +31,21 @@ LABELS = {
 @pytest.mark.parametrize("name", LABELS)
 def test_a_figure_is_a_png_an_svg_and_its_data(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    png, svg, data = draw(name, FIGURES[name], tmp_path / "new", MINI, anchors=100)
+    png, svg, pdf, data = draw(name, FIGURES[name], tmp_path / "new", MINI, anchors=100)
     assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert pdf.read_bytes().startswith(b"%PDF-")
     words = " ".join("".join(node.itertext()) for node in ElementTree.parse(svg).iter())
     for label in [*LABELS[name], "in miniature", "bert-micro\u00a0(for\u00a0bert-base)"]:
         assert label in words
     pd.testing.assert_frame_equal(pd.read_csv(data), frame(name, FIGURES[name], anchors=100), check_dtype=False)
     again = draw(name, FIGURES[name][::-1], tmp_path / "again", MINI, anchors=100)
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in (png, svg, data)]
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in (png, svg, pdf, data)]
 
 
 def test_the_papers_own_models_are_no_miniature(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     cells = [cell("relative", ("bert-base",), "roberta-base", 0.3, settings={"search.normalize": on}) for on in (0, 1)]
-    _, svg, _ = draw("figure3", cells, tmp_path, REAL)
+    _, svg, *_ = draw("figure3", cells, tmp_path, REAL)
     assert "miniature" not in svg.read_text("utf-8")
 
 

@@ -50,7 +50,7 @@ def test_a_table_is_of_what_names_mean_now(ptx, line: list[str]) -> None:
     become("bad")
     early = ptx("table")
     assert early.code == 1
-    assert "1 test evaluations are left out: they were made when m stood for other files" in early.err
+    assert "1 test evaluation is left out: it was made when m stood for other files" in early.err
     assert "error: none of the test evaluations in" in early.err
     bad = accuracy(ptx(*line, "--json"))
     assert bad != good
@@ -58,7 +58,7 @@ def test_a_table_is_of_what_names_mean_now(ptx, line: list[str]) -> None:
     assert accuracy(ptx(*line, "--json")) == good
     shown = ptx("table", "--json")
     assert cells(shown) == {"m": good}
-    assert "1 test evaluations are left out: they were made when m stood for other files" in shown.err
+    assert "1 test evaluation is left out: it was made when m stood for other files" in shown.err
 
 
 def test_names_that_mean_nothing_any_more_are_told(ptx, line: list[str]) -> None:
@@ -66,7 +66,7 @@ def test_names_that_mean_nothing_any_more_are_told(ptx, line: list[str]) -> None
     shutil.rmtree("m")
     shown = ptx("table", "--json")
     assert cells(shown) == {"m": good}
-    assert "1 test evaluations are shown as they were made: nothing can be read here as m" in shown.err
+    assert "1 test evaluation is shown as it was made: nothing can be read here as m" in shown.err
 
 
 def test_a_source_that_changed(ptx, line: list[str], tiny: dict[str, str], suite: str) -> None:
@@ -77,11 +77,11 @@ def test_a_source_that_changed(ptx, line: list[str], tiny: dict[str, str], suite
     bad = accuracy(ptx(*pair))
     shown = ptx("table", "--json")
     assert cells(shown) == {"b": bad}
-    assert "1 test evaluations are left out: they were made when m stood for other files" in shown.err
+    assert "1 test evaluation is left out: it was made when m stood for other files" in shown.err
     become("good")
     assert cells(ptx("table", "--json")) == {"b": good}
     curve = ptx("table", "--curve", "--json")
-    assert "1 tuned prompts are left out: they were made when m stood for other files" in curve.err
+    assert "1 tuned prompt is left out: it was made when m stood for other files" in curve.err
     shutil.rmtree("cache/v1/tune")  # which source it was cannot be told any more
     shown = ptx("table", "--json").lines
     assert {row["micro"] for row in shown if row["method"] == "relative"} == {good, bad}
@@ -116,7 +116,7 @@ def test_facts_and_templates_that_changed(ptx, line: list[str], tmp_path: Path) 
         read_anew()
         early = ptx("table")
         assert early.code == 1
-        assert "are left out: " in early.err
+        assert "left out: " in early.err
         assert "mine stood for other facts or texts" in early.err
         now = accuracy(ptx(*own, "--json"))
         assert cells(ptx("table", "--json")) == {"m": now}
@@ -133,7 +133,7 @@ def test_five_tasks_with_the_same_facts_are_five(ptx, line: list[str], tmp_path:
     common = ["--method", method, "--suite", "five", "--target", "./m", "--epochs", "1"]
     made = ptx("eval", *common)
     assert made.code == 0, made.err
-    assert "\n5 tasks, 40 facts: micro (mean of tasks) " in made.out
+    assert "\n5 tasks, 40 facts: P@1 in %: mean of tasks " in made.out
     found = ptx("eval", *common, "--json").at("eval")
     assert [row["task"] for row in found] == names
     dry = ptx("eval", *common, "--dry-run", "--json").at("eval")

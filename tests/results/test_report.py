@@ -144,7 +144,7 @@ def test_every_number_of_the_frame_and_every_key(made, cached) -> None:
 
 def test_the_best_transfer_from_another_model_is_marked(made, cached, tiny) -> None:
     _, page = made
-    header, *rows = page.table("P@1 in %, mean over tasks (micro)")
+    header, *rows = page.table("P@1 in %, mean of tasks")
     frame = api.table(cache_dir=cached[0])
     first = frame[frame.settings == frame.settings.iloc[0]]
     for column, target in enumerate(header[2:], start=2):

@@ -195,7 +195,7 @@ def test_rows_say_what_they_need(run, ptx) -> None:
     shown = " ".join(ptx("table").out.split())
     assert "distil (gradients on the target, unlabelled inputs)" in shown
     assert "ensemble (the sources' models for every answer)" in shown
-    assert shown.count("split: 1 tasks") == 1  # one table
+    assert shown.count("split: 1 task,") == 1  # one table
     store = Store(Path("cache"), print)
     with pytest.raises(PtxError, match=f"{key[:12]} is of several models asked at once, not of a soft prompt"):
         prompt_of_key(store.find(key, ("eval",)), store)

@@ -47,7 +47,9 @@ def tune(ptx: Run, tiny: dict[str, str], suite: str) -> Run:
 def test_every_prompt_stands_beside_what_it_has_to_beat(ptx: Run) -> None:
     args = ["tune", "--model", "bert-micro", "--tasks", "P103,P138", "--epochs", "1"]
     shown = ptx(*args)
-    assert shown.out.split()[:6] == ["model", "task", "dev_accuracy", "majority", "template", "epoch"]
+    assert shown.out.startswith("model bert-micro\n")
+    header = next(line for line in shown.out.splitlines() if line.startswith("task"))
+    assert header.split()[:8] == ["task", "dev_accuracy", "%", "majority", "%", "template", "%", "epoch"]
     assert not lines(shown, "warning")
     made = ptx(*args, "--json").at("tune")
     better = sum(line["dev_accuracy"] > line["template"] for line in made)
@@ -108,5 +110,5 @@ def test_a_dry_run_says_nothing_of_what_is_not_there(tune: Run) -> None:
 def test_a_task_without_a_template_has_nothing_to_compare_with(ptx: Run, tiny: dict[str, str], pairs: str) -> None:
     made = ptx("tune", "--model", tiny["a"], "--suite", pairs, "--epochs", "1", "--json")
     assert [line["template"] for line in made.at("tune")] == [None]
-    (line,) = lines(made, "tuned prompts")
-    assert line.endswith("beat always the same answer")
+    (line,) = lines(made, "tuned prompt")
+    assert line.endswith("beats always the same answer")

@@ -55,7 +55,7 @@ def test_a_table_for_people(ptx, messy, models) -> None:
     assert header == ["task", "template", "train", "dev", "test", "dropped", "repeated", "in_train"]
     assert first == ["R1", "yes", "23", "8", "9", "1", "2", "1"]
     assert second == ["R2", "yes", "24", "8", "8", "0", "0", "0"]
-    assert "R1 train: 1 facts dropped, since the object is not one shared word: 'Atlantis'" in result.err
+    assert "R1 train: 1 fact dropped, since the object is not one shared word: 'Atlantis'" in result.err
     assert f"words shared by {models[1].replace(',', ', ')}" in result.err
 
 
@@ -70,7 +70,7 @@ def test_templates_that_are_missing_or_wrong(ptx, suite, tmp_path, models) -> No
 def test_strictly_a_drop_is_an_error(ptx, messy, models) -> None:
     result = ptx("data", "check", messy, *models, "--strict")
     assert result.code == 1
-    assert "1 facts would be dropped" in result.err
+    assert "1 fact would be dropped" in result.err
     (messy / "R1" / "train.jsonl").write_text("")
     assert ptx("data", "check", messy, *models, "--strict").code == 0
 

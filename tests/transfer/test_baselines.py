@@ -59,4 +59,4 @@ def test_one_line_for_all() -> None:
     ]
     one = "on dev, 1 of 2 tuned prompts beat always the same answer"
     assert compared(figures) == f"{one}, and 1 of 1 the task's manual template"
-    assert compared(figures[1:]) == "on dev, 1 of 1 tuned prompts beat always the same answer"
+    assert compared(figures[1:]) == "on dev, 1 of 1 tuned prompt beats always the same answer"

@@ -40,7 +40,7 @@ def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), sp
     parts += ["--tasks", ",".join(tasks), *(["--on", labels["suite"]] if "tuned_on" in labels else []), *_split(labels)]
     for stage, kind in CONFIGS.items():
         if stage in config and stage not in GIVEN:
-            parts += _options({**left_out(kind), **config[stage]}, kind)
+            parts += options({**left_out(kind), **config[stage]}, kind)
     parts += words or _named(_anchors(first.artifact, store), labels)
     types = {
         what: config.get(stage, {}).get("dtype", FLOAT32) for what, stage in (("source", "tune"), ("target", "eval"))
@@ -64,11 +64,11 @@ def _named(anchors: Artifact | None, labels: Mapping[str, Any]) -> list[str]:
     if anchors is None:
         return []
     if anchors.meta["labels"].get("models") == anchor_models([*labels["sources"], labels["target"]])[0]:
-        return [*_options(anchors.meta["config"]["anchors"], CONFIGS["anchors"])]
+        return [*options(anchors.meta["config"]["anchors"], CONFIGS["anchors"])]
     return ["--anchors", anchors.key[:12]]
 
 
-def _options(settings: Mapping[str, Any], kind: Any) -> Iterator[str]:
+def options(settings: Mapping[str, Any], kind: Any) -> Iterator[str]:
     """Those that are not at their defaults today."""
     for own in fields(kind):
         value = settings.get(own.name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ptx.results.collect import Result
+from ptx.results.predicted import is_right, predictions
 from ptx.results.report.transfers import Cell, Transfer
 from ptx.results.table import row_title
 from ptx.stages.eval import FILE
@@ -40,14 +39,14 @@ def errors(transfer: Transfer, found: Mapping[Cell, Transfer], read: Reader) -> 
 
     task = min(transfer.by_task, key=behind)
     answered = read(transfer.by_task[task][0])
-    wrong = {fact: answer for fact, answer in answered.items() if answer["predicted"] != answer["object"]}
+    wrong = {fact: answer for fact, answer in answered.items() if not is_right(answer)}
     if not wrong:
         return None
     columns = [(other.method, read(other.by_task[task][0])) for other in beside if task in other.by_task]
     rows = []
     for fact, answer in [*wrong.items()][:MOST]:
         answers = [answer, *(column.get(fact, {}) for _, column in columns)]
-        shown = [(_spelled(of), of.get("predicted") == answer["object"]) for of in answers]
+        shown = [(_spelled(of), bool(of) and is_right(of)) for of in answers]
         rows.append((answer["subject"], answer["object"], shown))
     return Errors(task, len(wrong), len(answered), [transfer.method, *(name for name, _ in columns)], rows)
 
@@ -60,13 +59,7 @@ class Reader:
     """The predictions of evaluations by fact, each file read once."""
 
     def __init__(self) -> None:
-        self._of = functools.cache(_predictions)
+        self._of = functools.cache(predictions)
 
     def __call__(self, result: Result) -> dict[str, dict[str, Any]]:
         return self._of(result.artifact.path / FILE)
-
-
-def _predictions(path: Path) -> dict[str, dict[str, Any]]:
-    lines = map(json.loads, path.read_text("utf-8").splitlines())
-    names = ("subject", "object", "template", "others")
-    return {json.dumps([line.get(name) for name in names]): line for line in lines}

@@ -11,6 +11,7 @@ from typing import Any
 from ptx.cache import Store
 from ptx.errors import PtxError
 from ptx.lms.meaning import same
+from ptx.media import counted
 from ptx.results import collect
 from ptx.results.now import current
 from ptx.results.report.again import again
@@ -70,7 +71,7 @@ def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", "run `ptx run demo`")
     remarks: list[str] = []
-    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluations", store)]
+    results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluation", store)]
     remarks += same([name for of in results for name in (*of.labels["sources"], of.labels["target"])])
     results = collect.for_people(results)
     pages = tables(results, warn=store.warn, store=store)
@@ -104,7 +105,8 @@ def _summary(results: Sequence[collect.Result], found: Mapping[Cell, Transfer]) 
     when = dates[0] if dates[0] == dates[-1] else f"between {dates[0]} and {dates[-1]}"
     keys = {r.artifact.key for r in results}
     sentences = [
-        f"These are {len(keys):,} evaluations of prompts on {len(models)} models and {len(tasks)} tasks, made {when}."
+        f"{'This is' if len(keys) == 1 else 'These are'} {counted(len(keys), 'evaluation')} of prompts on "
+        f"{counted(len(models), 'model')} and {counted(len(tasks), 'task')}, made {when}."
     ]
     moved = [own for own in found.values() if own.is_moved and not own.is_self]
     if not moved:
@@ -136,7 +138,7 @@ def _figures(store: Store) -> dict[str, str]:
     """The SVG of figures that recipes drew, as images: what an image holds can neither run nor load anything."""
     artifacts = [a for folder in store.entries("figure") if (a := store.read("figure", folder.name)) is not None]
     found = {}
-    for artifact in collect.of_today(artifacts, "figures", store.warn):
+    for artifact in collect.of_today(artifacts, "figure", store.warn):
         for name in artifact.meta["payload"]:
             path = artifact.path / name
             if path.suffix == ".svg" and path.stat().st_size <= LARGEST:

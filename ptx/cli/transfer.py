@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 else:
     SearchMethod, EvalMethod = Literal[tuple(offered(searched=True))], Literal[tuple(offered())]
 Space = Literal["vectors", "words"]
-Model = Annotated[str, typer.Option(help="An embedded name, an alias of the paper or yours, a hub id, or a folder.", show_default=False)]
+Model = Annotated[
+    str,
+    typer.Option(help="An embedded name, an alias of the paper or yours, a hub id, or a folder.", show_default=False),
+]
 Models = Annotated[str, typer.Option(help="Models, comma-separated.", show_default=False)]
 Target = Annotated[str, typer.Option(help="The model to transfer to.", show_default=False)]
 Sources = Annotated[str, typer.Option(help="Models whose prompts are transferred, comma-separated.")]

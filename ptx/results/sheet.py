@@ -219,8 +219,8 @@ def _text(table: Sheet, *, styled: bool = False, width: int = layout.WIDTH) -> s
             grid.add_column(markup.escape(layout.folded(header[i], places[i])), no_wrap=True)
         for i in shown:
             grid.add_column(markup.escape(header[i]), justify="right", no_wrap=True)
-        for row, own in zip(table.rows, rows, strict=True):
-            names = [markup.escape(layout.folded(own[i], places[i])) for i in range(labels)]
+        for row, texts_of in zip(table.rows, rows, strict=True):
+            names = [markup.escape(layout.folded(texts_of[i], places[i])) for i in range(labels)]
             grid.add_row(*names, *(write(row[i]) for i in shown))
         console.print(grid)
         console.print()

@@ -68,7 +68,9 @@ def test_a_tiny_version_of_each_figure(ptx, recipes, name, tmp_path) -> None:
     pytest.importorskip("matplotlib")
     made = ptx("run", name, "--jobs", "1", "--output", "drawn")
     assert made.code == 0, made.err
-    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {f"{name}.{end}" for end in ("png", "svg", "csv")}
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
+        f"{name}.{end}" for end in ("png", "svg", "pdf", "csv")
+    }
     again = ptx("run", name, "--jobs", "1", "--json")
     assert again.code == 0
     assert all(line["reused"] for line in again.lines)

@@ -167,7 +167,7 @@ def test_a_key_and_a_card_know_the_accuracy_at_home(ptx, suite, base, tmp_path) 
         record = card.read(tmp_path / f"out{n}")
         assert record is not None
         assert record.sources[0]["model_digest"] == resolve(base).digest
-        assert f"{rows[-1]['forecast']:.4f} (" in (tmp_path / f"out{n}" / "README.md").read_text()
+        assert f"| {100 * rows[-1]['forecast']:.1f} % (" in (tmp_path / f"out{n}" / "README.md").read_text()
         assert "accuracy to expect" in done.err
     expected = forecast(rows[0]["agreement"], 24, line["dev_accuracy"], 8)
     for row in rows:
@@ -213,7 +213,7 @@ def test_the_bound_decides_whether_it_is_written(ptx, suite, base, adapter, tmp_
     line = tuned(ptx, suite, base)
     refused = ptx("upgrade", line["key"], "--to", far, *QUICK, "--check", "1")
     assert refused.code == 1
-    assert f"error: the prompt for R1 on {far} has an accuracy to expect of 0." in " ".join(refused.err.split())
+    assert f"error: the prompt for R1 on {far} has an accuracy to expect of " in " ".join(refused.err.split())
     assert ptx(*common, "--check", "1.5").code == 2
 
 

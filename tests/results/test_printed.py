@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 from conftest import PAPER_TUNING, Result
 from paper_cells import FIGURES, MINI, grid
-from test_table import SEARCHED, TUNED, result
 
+from ptx.cache import Artifact
 from ptx.paper.frames import figure_table, frame
 from ptx.paper.tables import paper_table
-from ptx.results import layout, plots
+from ptx.results import layout
+from ptx.results.collect import Result as Scored
 from ptx.results.sheet import Item, Page, Sheet, page_of, render, render_pages
 from ptx.results.table import tables
 
@@ -86,9 +87,16 @@ def test_texts_are_folded_where_they_may_be() -> None:
     assert layout.folded("as it is", 80) == "as it is"
 
 
+def scored(method: str, target: str, sources: Sequence[str] = ()) -> Scored:
+    labels = {"method": method, "target": target, "task": "A", "sources": [*sources], "suite": "facts", "split": "test"}
+    metrics = {"accuracy": 0.5, "correct": 5, "facts": 10, "dropped": 0, "floor": 0.1}
+    artifact = Artifact(Path(), {"key": method + target, "created": "2026-01-01", "config": {}})
+    return Scored(artifact, labels, metrics, {"suite": "facts", "split": "test", "words": "w"})
+
+
 def test_names_are_folded_where_that_keeps_all_targets_together() -> None:
     found = [
-        result("relative", target, "A", 0.5, 10, SEARCHED, sources=["bert-micro", "roberta-micro"])
+        scored("relative", target, ["bert-micro", "roberta-micro"])
         for target in ("bert-micro", "roberta-micro", "albert-micro")
     ]
     (page,) = tables(found)
@@ -99,7 +107,7 @@ def test_names_are_folded_where_that_keeps_all_targets_together() -> None:
 
 
 def test_what_numbers_are_called_and_one_task_is_one() -> None:
-    (page,) = tables([result("tuned", "m", "A", 0.5, 10, TUNED)])
+    (page,) = tables([scored("tuned", "m")])
     assert page.title == "facts, test split: 1 task, 10 facts"
     assert [sheet.title for sheet in page.sheets] == ["P@1 in %, mean of tasks", "P@1 in %, pooled facts"]
     assert {"micro", "macro"} <= page.records[0].keys()  # what programs read stays
@@ -257,7 +265,7 @@ def test_the_curve_is_drawn(ptx: Run, tiny, suite, tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_looked_for_before_anything_runs(ptx: Run, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for args in (["run", "table3", "figure3"], ["run", "benchmark"], ["table", "--curve", "--output", "c.svg"]):
         done = ptx(*args)
         assert done.code == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -368,9 +369,11 @@ def test_what_is_to_be_expected_is_said_kept_and_shown(ptx, tiny, suite) -> None
     assert "accuracy to expect of auto from" in said
     assert name in said
     mean = sum(line["forecast"] for line in found) / 2
-    assert f"mean {mean:.2f}" in said
-    header, *rows = [line.split() for line in result.out.splitlines()[:3]]
-    assert [row[header.index("forecast")] for row in rows] == [f"{line['forecast']:.4f}" for line in found]
+    assert f"mean {100 * mean:.1f} % (" in said
+    lines = [re.split(r"\s{2,}", line) for line in result.out.splitlines()]
+    place = next(i for i, line in enumerate(lines) if "forecast %" in line)
+    header, *rows = lines[place : place + 3]
+    assert [row[header.index("forecast %")] for row in rows] == [f"{100 * line['forecast']:.1f}" for line in found]
     table = ptx("table", "--json")
     (cell,) = [row for row in table.lines if row["method"] == "auto"]
     assert cell["forecast"] == pytest.approx(mean)

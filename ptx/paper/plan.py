@@ -1,9 +1,8 @@
 """A recipe's cells as stages over one anchor set, and what was measured for them. Nothing is built here."""
 
-import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from ptx.cache import Artifact
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms.meaning import among
-from ptx.lms.models import PAPER, zoo
 from ptx.lms.names import shown
 from ptx.media import counted
 from ptx.paper.cells import Cell, Rows
@@ -97,16 +95,22 @@ def measured(planned: Mapping[int, Sequence[Planned]], artifacts: Mapping[str, A
             every = [goal for cell in of_seeds for goal in cell.goals if goal.key in artifacts]
             seconds = sum(sum(_searching(goal, artifacts).values()) for goal in every) / len(every)
             cells.append(replace(made, seconds=seconds))
-    return [
-        *map(functools.partial(_named, shown(name for cell in cells for name in (*cell.sources, cell.target))), cells)
-    ]
+    return cells
+
+
+def for_people(cells: Sequence[Cell], known: Collection[str | None]) -> list[Cell]:
+    """Cells with their models as they are written (lms/names.py), but for those that tables look up by name."""
+    every = shown(name for cell in cells for name in (*cell.sources, cell.target))
+    names = {name: name if name in known else short for name, short in every.items()}
+    return [_named(names, cell) for cell in cells]
 
 
 def _named(names: Mapping[str, str], cell: Cell) -> Cell:
-    """A cell with its models as they are written; those of ptx are known by their names."""
-    own = {name: name if name in (*zoo(), *PAPER) else short for name, short in names.items()}
-    settings = {**cell.settings, "source": own[cell.settings["source"]]} if "source" in cell.settings else cell.settings
-    return replace(cell, sources=tuple(own[name] for name in cell.sources), target=own[cell.target], settings=settings)
+    settings = dict(cell.settings)
+    if "source" in settings:  # of a ladder
+        settings["source"] = names[settings["source"]]
+    sources = tuple(names[name] for name in cell.sources)
+    return replace(cell, sources=sources, target=names[cell.target], settings=settings)
 
 
 def _searching(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, float]:

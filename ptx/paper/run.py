@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.catalogue import describe
+from ptx.lms.models import zoo
 from ptx.paper import benchmark, ladder
 from ptx.paper.cells import Cell
 from ptx.paper.figures import draw
 from ptx.paper.frames import figure_table
-from ptx.paper.plan import Planned, measured, plan_cells
+from ptx.paper.plan import Planned, for_people, measured, plan_cells
 from ptx.paper.protocol import differences, labelled
 from ptx.paper.recipe import BENCHMARK, LADDER, PAPER, Recipe, load_recipe
 from ptx.paper.tables import model_table, paper_table
@@ -38,7 +39,7 @@ def recipe_shown(
 ) -> Shown:
     """The table or figure of a recipe, the mean over seeds, from the artifacts of its steps by key. Raises PtxError for
     a figure without cells."""
-    cells = measured(planned, built)
+    cells = for_people(measured(planned, built), {*recipe.stand_ins, *recipe.stand_ins.values(), *zoo()})
     anchors = _anchors(planned, store) if recipe.is_figure and recipe.shows != BENCHMARK else None
     evals = [a for a in built.values() if a.meta["stage"] == "eval"]
     settings: dict[str, Any] = {"shows": recipe.shows, "models": dict(recipe.stand_ins)}

@@ -19,7 +19,6 @@ from ptx.formats import card
 from ptx.lms.families import check_readable, kind_of, read_config
 from ptx.lms.models import Model, resolve
 from ptx.lms.names import short
-from ptx.lms.names import shown as shortly
 from ptx.media import counted, percent
 from ptx.prompts import brought, given, imported
 from ptx.prompts.export import export_prompt
@@ -166,9 +165,7 @@ def finished(
             return Upgrade(built, {}, doubt)
     export_prompt(artifact, store, to, output, force=force, dry_run=False)
     row: dict[str, Any] = {"path": str(output.absolute()), "card": str(card.beside(output).absolute()), "format": to}
-    names = shortly([*labels["sources"], record.model])
-    row |= {"source": "+".join(names[name] for name in labels["sources"]), "target": names[record.model]}
-    row |= {"method": record.method}
+    row |= {"source": "+".join(labels["sources"]), "target": record.model, "method": record.method}
     row |= {"task": record.task, **choice}
     row |= {name: of[name] for of in record.evaluations if of["split"] == "test" for name in ("accuracy", "facts")}
     return Upgrade(built, {"stage": artifact.meta["stage"], "key": artifact.key, **row}, doubt)

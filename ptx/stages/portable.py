@@ -19,6 +19,7 @@ from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
+from ptx.lms.names import shown
 from ptx.stages import tune
 from ptx.stages.anchors import read_words, same_words
 from ptx.stages.settings import Settings
@@ -43,7 +44,7 @@ def portable_step(models: Sequence[Model], task: Task, anchors: Step, settings: 
     ordered = tuple(sorted(models, key=lambda model: model.digest))  # how they are named must not change the key
     names = [model.name for model in models]
     if len({model.digest for model in models}) < len(models):
-        what = f"of the models {' and '.join(names)} two are one, by equal files"
+        what = f"of the models {' and '.join(shown(names).values())} two are one, by equal files"
         raise PtxError(what, "name it once; a copy or a link of a model is that model")
     own: dict[str, Any] = {name: getattr(settings.tune, name) for name in USED}
     own |= {**RATES, "seed": settings.seed, "task": task.name}

@@ -14,6 +14,7 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work, work_of
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model
+from ptx.lms.names import shown
 from ptx.stages.anchors import shared_words
 from ptx.stages.encode import encode_step
 from ptx.stages.methods import method_named, offered
@@ -37,7 +38,8 @@ def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         raise UsageError("--select dev chooses among steps of Adam or epochs of the projector", hint)
     sources = sources_of(tuned)
     if len({step.key for step in tuned}) < len(tuned):
-        what = f"of the sources {' and '.join(sources)} for {task.name}, two are one: the same prompt, by equal files"
+        whose = f"of the sources {' and '.join(shown(sources).values())} for {task.name}"
+        what = f"{whose}, two are one: the same prompt, by equal files"
         raise PtxError(what, "name it once; a copy or a link of a model is that model")
     labels = labels_of(name, sources, target, task, settings)
     words = shared_words(anchors)

@@ -175,7 +175,7 @@ def test_a_sweep_of_weights_gives_rows(ptx, tiny, suite, tmp_path) -> None:
     )
     result = ptx("run", "r.toml", "--jobs", "1", "--json")
     assert result.code == 0, result.err
-    names = f"{tiny['a']}+{tiny['narrow']}"
+    names = "a+narrow"
     rows = {row["sources"]: row["tasks"] for row in result.at("table") if row["method"] == "relative"}
     assert rows == {names: 2, f"{names} (0.67:0.33)": 2, f"{names} (0.33:0.67)": 2}
 

@@ -63,7 +63,7 @@ def test_starts_of_other_weights_have_other_names(tune, ptx, tiny, suite) -> Non
         found = ptx("search", *sources, "--weights", weights, "-q").out.strip()
         (line, *_) = tune("--init", found).at("tune")
         spelled = {"2,1": "(0.6667:0.3333)", "1,2": "(0.3333:0.6667)"}[weights]
-        assert line["init"] == f"relative {tiny['a']}+{tiny['narrow']} {spelled}"
+        assert line["init"] == f"relative a+narrow {spelled}"
     curves = {row["init"] for row in ptx("table", "--curve", "--json").lines}
     assert len([name for name in curves if name.startswith("warm")]) == 2
 
@@ -131,7 +131,7 @@ def test_cold_and_warm_evaluations_are_in_different_tables(paths, ptx, tiny, sui
     ptx(*args)
     assert ptx(*args, "--init", paths()).code == 0
     rows = [row for row in ptx("table", "--json").lines if row["method"] == "tuned"]
-    assert {row["sources"] for row in rows} == {"", tiny["a"]}
+    assert {row["sources"] for row in rows} == {"", "a"}
     assert len({row["settings"] for row in rows}) == 2
 
 
@@ -141,17 +141,17 @@ def test_the_curve_is_the_mean_of_the_histories(paths, tune, ptx, tiny, tmp_path
     cold = tune("--epochs", "3").at("tune")
     warm = tune("--init", given).at("tune")
     tune("--epochs", "1", "--tasks", "R1")  # a shorter run of the same curve does not shorten it
-    rows = [row for row in ptx("table", "--curve", "--json").lines if row["model"] == tiny["b"]]
+    rows = [row for row in ptx("table", "--curve", "--json").lines if row["model"] == "b"]
     found = {(row["init"], row["epoch"], row["steps"]): row["dev_accuracy"] for row in rows}
     expected = {}
-    for name, lines in (("cold: random 0.1", cold), (f"warm: relative {tiny['a']}", warm)):
+    for name, lines in (("cold: random 0.1", cold), ("warm: relative a", warm)):
         for points in zip(*map(history, lines), strict=True):
             mean = sum(point["dev_accuracy"] for point in points) / len(lines)
             expected[name, points[0]["epoch"], points[0]["steps"]] = mean
     assert found == pytest.approx(expected)
     text = ptx("table", "--curve", "--format", "md").out
     assert "labels are used" in text
-    assert f"dev split: tuning on {tiny['b']}, 2 tasks" in text
+    assert "dev split: tuning on b, 2 tasks" in text
 
 
 def test_the_curve_leaves_out_other_versions(tune, ptx, monkeypatch) -> None:
@@ -167,9 +167,9 @@ def test_the_curve_compares_the_same_tasks_only(paths, tune, ptx, tiny) -> None:
     given = paths().splitlines()
     tune("--tasks", "R1", "--init", given[0])
     tune()
-    rows = [row for row in ptx("table", "--curve", "--json").lines if row["model"] == tiny["b"]]
+    rows = [row for row in ptx("table", "--curve", "--json").lines if row["model"] == "b"]
     assert {row["tasks"] for row in rows} == {1}
-    assert {row["init"] for row in rows} == {"cold: random 0.1", f"warm: relative {tiny['a']}"}
+    assert {row["init"] for row in rows} == {"cold: random 0.1", "warm: relative a"}
 
 
 def test_histories_of_early_versions_are_read() -> None:

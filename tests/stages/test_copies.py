@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +28,11 @@ def test_a_command_shows_the_names_that_it_was_given(common: list[str], tiny: di
     again = ptx("eval", "--sources", "copy/", "--target", tiny["b"], "--top-k", "all", *common)
     assert [line["key"] for line in again.lines] == [line["key"] for line in first.lines]
     assert all(line["reused"] for line in again.lines)
-    assert first.at("tune")[0]["model"] == "./m"
-    assert again.at("tune")[0]["model"] == "copy/"
-    assert again.at("search")[0]["sources"] == again.at("eval")[0]["sources"] == ["copy/"]
+    assert first.at("tune")[0]["model"] == os.path.abspath("m")
+    assert again.at("tune")[0]["model"] == os.path.abspath("copy")
+    assert again.at("search")[0]["sources"] == again.at("eval")[0]["sources"] == [os.path.abspath("copy")]
     dry = ptx("eval", "--sources", "copy", "--target", tiny["b"], "--top-k", "all", "--dry-run", *common)
-    assert dry.at("eval")[0]["sources"] == ["copy"]
+    assert dry.at("eval")[0]["sources"] == [os.path.abspath("copy")]
     # the source's prompt was tuned under the other name
     third = ptx("search", "--sources", "copy", "--target", tiny["narrow"], "--top-k", "all", *common)
     looked = ptx("inspect", third.at("search")[0]["key"])
@@ -45,9 +46,9 @@ def test_one_model_is_one_source(common: list[str], tiny: dict[str, str], ptx) -
     one = search("m").at("search")[0]["key"]
     for spelled in ("m,m", "m,./m/", f"m,{Path('m').absolute()}", "m,link"):
         found = search(spelled)
-        assert (found.at("search")[0]["key"], found.at("search")[0]["sources"]) == (one, ["m"])
+        assert (found.at("search")[0]["key"], found.at("search")[0]["sources"]) == (one, [os.path.abspath("m")])
     both = search(f"m,{tiny['narrow']},./m").at("search")[0]
-    assert both["sources"] == ["m", tiny["narrow"]]
+    assert both["sources"] == [os.path.abspath("m"), tiny["narrow"]]
     copied = search("m,copy")
     assert copied.code == 1
     assert "of the sources m and copy for R1, two are one: the same prompt, by equal files" in copied.err
@@ -55,7 +56,7 @@ def test_one_model_is_one_source(common: list[str], tiny: dict[str, str], ptx) -
     twice = ptx("search", "--prompt", f"{tuned['key']},{tuned['path']}", "--target", tiny["b"], "--top-k", "all")
     assert twice.code == 1
     assert "two are one" in twice.err
-    assert ptx("anchors", "--models", "m,link,./m", "--json").lines[0]["models"] == ["m"]
+    assert ptx("anchors", "--models", "m,link,./m", "--json").lines[0]["models"] == [os.path.abspath("m")]
 
 
 def test_direct_transfer_is_between_models_that_differ(common: list[str], tiny: dict[str, str]) -> None:

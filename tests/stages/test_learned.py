@@ -27,7 +27,7 @@ def lines(result: Result, word: str) -> list[str]:
 def told(line: dict) -> str:
     """The warning about a prompt by its figures."""
     shown = f"{line['dev_accuracy']:.1%} on dev, no more than always the same answer ({line['majority']:.1%})"
-    return f"warning: the prompt for {line['task']} on {line['model']} has not learned: {shown}"
+    return f"warning: the prompt for {line['task']} on {Path(line['model']).name} has not learned: {shown}"
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ class Store:
             write(partial)
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
             own = {"python": platform.python_version(), "ptx-prompts": ptx.__version__}  # of a checkout, too
-            versions = {**own, **{name: version(name) for name in PACKAGES}}
+            versions = {**own, **{name: _version(name) for name in PACKAGES}}
             made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname()}
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)
@@ -212,6 +212,9 @@ class Store:
         if artifact is None:
             raise PtxError(f"no {' or '.join(stages)} artifact {text} in {self.root}", "run `ptx cache ls`")
         return artifact
+
+
+_version = functools.cache(version)  # several files are read and parsed to find it
 
 
 def versions_of(meta: Meta) -> dict[str, int]:

@@ -17,7 +17,8 @@ from ptx.errors import PtxError
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """A file with a step's number and what its parents say. With `dies`, the process is killed; with a path there, only
-    until that is a file. With `log`, a file gets a line when a step is begun and one when it is done."""
+    until that is a file. With `refused`, that is the error. With `log`, a file gets a line when a step is begun and one
+    when it is done."""
     for step in steps:
         if step.settings.get("log"):
             _note(step, "begun")
@@ -25,6 +26,9 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             if dies is not True:
                 Path(dies).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if refused := step.settings.get("refused"):
+            yield step, PtxError(refused, "do without")
+            continue
         time.sleep(step.settings.get("seconds", 0.0))
         said = [payload_of(parent, store, "said.txt").read_text() for parent in step.parents]
         if step.settings.get("log"):

@@ -15,6 +15,8 @@ from ptx.lms.models import zoo
 from ptx.session import Session
 
 if TYPE_CHECKING:
+    from ptx.engine.shards import Shard
+    from ptx.engine.step import Step
     from ptx.paper.plan import Planned
     from ptx.paper.recipe import Recipe
     from ptx.results.shown import Shown
@@ -31,11 +33,11 @@ class Ran:
 
 def run(
     recipe: Recipe, common: CommonConfig, reporter: Reporter, *, jobs: int = 0, seeds: Sequence[int] = (),
-    made_by: Mapping[str, str] = MappingProxyType({}),
+    made_by: Mapping[str, str] = MappingProxyType({}), scheduler: str = "", shard: Shard | None = None,
 ) -> Ran:  # fmt: skip
     """Build what a recipe needs and collect what it shows, means over `seeds` (else that of `--seed`, else the recipe's
     own). What models of the hub will cost is told first; a dry run downloads none. `jobs` 0: one a core for embedded
-    models, else one."""
+    models, else one; those of a Dask `scheduler` in their place. Of a `shard` nothing is shown."""
     from ptx.lms.meaning import same
     from ptx.paper.ahead import said
     from ptx.paper.plan import failures, plan_cells
@@ -59,14 +61,19 @@ def run(
     alike = same(recipe.models)
     for text in alike:
         reporter.message(text)
-    every = (goal for cells in planned.values() for cell in cells for goal in cell.goals)
-    goals = list({(goal.key, str(goal.labels)): goal for goal in every}.values())
+    goals = _goals(planned)
+    if shard is not None:
+        every, goals = len(goals), shard.of(goals)
+        reporter.message(f"shard {shard}: {len(goals)} of {every} evaluations")
     if jobs == 0:
         jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
-    built = session.build("eval", goals, jobs=jobs) if goals else None
+    how = {"jobs": jobs, "scheduler": scheduler, "name": name_of(recipe, shard)}
+    built = session.build("eval", goals, **how) if goals else None
     outcomes = built.outcomes if built else []
     failed = failures(planned, {o.step.key: o.error for o in outcomes if o.error is not None})
     shown = None
+    if shard is not None:
+        return Ran(built, None, failed)
     if not common.dry_run:
         artifacts = {o.step.key: o.artifact for o in outcomes if o.artifact is not None}
         if recipe.shows:
@@ -79,3 +86,25 @@ def run(
             shown = tables_shown(results, session.store, by="method")
         shown = shown and shown.noted(alike)
     return Ran(built, shown, failed)
+
+
+def _goals(planned: Mapping[int, Sequence[Planned]]) -> list[Step]:
+    """The evaluations of all cells, once each under each name."""
+    every = (goal for cells in planned.values() for cell in cells for goal in cell.goals)
+    return list({(goal.key, str(goal.labels)): goal for goal in every}.values())
+
+
+def name_of(recipe: Recipe, shard: Shard | None = None) -> str:
+    """Under which a run says what it is at."""
+    return recipe.name if shard is None else f"{recipe.name} {shard}"
+
+
+def left(recipe: Recipe, common: CommonConfig, reporter: Reporter, seeds: Sequence[int]) -> dict[str, dict[str, int]]:
+    """By stage how many artifacts of a recipe are in the cache, as far as a look at their folders tells, and how many
+    are left to build."""
+    from ptx.engine.pipeline import there
+    from ptx.paper.plan import plan_cells
+
+    session = Session(common, reporter, SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(recipe.tasks)))
+    drawn = (seeds or (common.seed,)) if recipe.methods else ()
+    return there(_goals({seed: plan_cells(recipe, seed, dtype=common.dtype)[0] for seed in drawn}), session.store)

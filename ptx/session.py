@@ -353,15 +353,16 @@ class Session:
             raise UsageError(f"the prompts are for {', '.join(unasked)} too", hint)
         self.settings = dataclasses.replace(self.settings, tasks=tasks)
 
-    def build(self, stage: str, goals: Sequence[Step], *, jobs: int = 1) -> Built:
-        """Build the goals and what they need, failures included. `stage` is what --force rebuilds."""
+    def build(self, stage: str, goals: Sequence[Step], **how: Any) -> Built:
+        """Build the goals and what they need, failures included. `stage` is what --force rebuilds; for `how` see
+        Pipeline."""
         began = time.monotonic()
         for suite in dict.fromkeys(goal.labels["suite"] for goal in goals if goal.task and "suite" in goal.labels):
             self.settings.read(suite)
         self._check_names([model.name for step in closure(goals) for model in step.models])
         self._say(remarks.before(goals, all_tasks=not self.settings.tasks))
         forced = stage if self.common.force else None
-        pipeline = Pipeline(self.store, self.tell, device=self.common.device, jobs=jobs)
+        pipeline = Pipeline(self.store, self.tell, device=self.common.device, **{"name": stage, **how})
         outcomes = pipeline.run(goals, force=forced, dry_run=self.common.dry_run)
         if self.settings.strict and not self.common.dry_run:
             outcomes = [self._strictly(outcome) for outcome in outcomes]

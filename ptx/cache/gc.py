@@ -170,12 +170,12 @@ def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path
 
 
 def owned(store: Store) -> list[Path]:
-    """What belongs to a process: unfinished entries, and leases."""
+    """What belongs to a process: unfinished entries, leases, what it says of itself and to its workers."""
     roots = (store.root, models_beside(store).root)
     return sorted(
         path
         for root in roots
-        for pattern in ("v1/*/.*", f"{unfinished.FOLDER}/.*", "runs/*")
+        for pattern in ("v1/*/.*", f"{unfinished.FOLDER}/.*", "runs/*", "status/*", "tasks/*")
         for path in root.glob(pattern)
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from ptx.errors import PtxError
 
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+NESTED = (dict, list, tuple)
 
 
 def canonical(value: Any) -> bytes:
@@ -26,10 +27,12 @@ def _check_names(value: Any) -> None:
         for name, item in value.items():
             if not isinstance(name, str):
                 raise TypeError(f"the name {name!r} is no text")
-            _check_names(item)
+            if isinstance(item, NESTED):  # a cached grid has millions of others
+                _check_names(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            _check_names(item)
+            if isinstance(item, NESTED):
+                _check_names(item)
 
 
 def digest(value: Any) -> str:

@@ -95,6 +95,11 @@ def gone(paths: Iterable[Path], waiting: Callable[[], None]) -> dict[Path, State
     return {path: states[path] for path in dead | watched}
 
 
+def may_live(path: Path, heard: bool) -> bool:
+    """Whether the owner of a file is at work: by its number on this machine, else if it was `heard` of lately."""
+    return _runs(path) if _is_here(path) else heard
+
+
 def _owner_of(path: Path) -> str:
     """Of .<key>.<id>.<owner> or, of a run, <id>.<owner>."""
     return path.name.split(".", 3 if path.name.startswith(".") else 1)[-1]

@@ -136,7 +136,7 @@ class Store:
             write(partial)
             payload = {file.name: file_digest(file) for file in sorted(partial.iterdir())}
             own = {"python": platform.python_version(), "ptx-prompts": ptx.__version__}  # of a checkout, too
-            versions = {**own, **{name: version(name) for name in PACKAGES}}
+            versions = {**own, **{name: _version(name) for name in PACKAGES}}
             now = datetime.now(UTC).isoformat(timespec="seconds")
             made: dict[str, Any] = {"created": now, "host": socket.gethostname()}
             made |= {"made_by": self.made_by} if self.made_by else {}
@@ -219,6 +219,9 @@ class Store:
         if artifact is None:
             raise PtxError(f"no {' or '.join(stages)} artifact {text} in {self.root}", "run `ptx cache ls`")
         return artifact
+
+
+_version = functools.cache(version)  # several files are read and parsed to find it
 
 
 def versions_of(meta: Meta) -> dict[str, int]:

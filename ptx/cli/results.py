@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -86,28 +85,61 @@ def table(
 
 def run(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Recipes: demo, benchmark, real, table1 .. table6, figure2 .. figure4, paper (these nine), TOML files."
+            show_default=False,
+            help="Recipes: demo, benchmark, real, table1 .. table6, figure2 .. figure4, paper (these nine), TOML files",
         ),
-    ],
+    ] = None,
+    *,
     common: CommonConfig,
     models: ModelsOf = None,
     seeds: Annotated[
         str, typer.Option(help="Run with each of these seeds, such as 0,1,2, and show means over them.")
     ] = "",
     jobs: Annotated[int, typer.Option(help="Processes side by side; 0: one per core for embedded models, else 1.")] = 0,
+    backend: Annotated[
+        Literal["local", "dask"],
+        typer.Option(help="Who builds: processes of this machine, or a Dask cluster's workers."),
+    ] = "local",
+    scheduler: Annotated[
+        str, typer.Option(help="With --backend dask: the scheduler's address, such as tcp://host:8786.")
+    ] = "",
+    shard: Annotated[
+        str, typer.Option(help="Build the i-th of n parts of the grid, such as 1/8, and show nothing of it.")
+    ] = "",
+    print_slurm: Annotated[
+        bool, typer.Option("--print-slurm", help="With --shard 1/N: print a script for SLURM, an array of N such jobs.")
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Run nothing: show what runs of this cache are at, of recipes or all.")
+    ] = False,
     format: Annotated[Format, typer.Option(help="How to write the table.")] = "text",
     output: Annotated[
         Path | None, typer.Option(help="Write the table to this file, or figures and several tables to this folder.")
     ] = None,
 ) -> None:
     """Run a whole grid of models, methods and tasks, and show its table or figure."""
+    from ptx.cli.runs import script, show_status
+    from ptx.engine.shards import shard_of
     from ptx.paper.recipe import load_recipes
     from ptx.results import plots
 
+    _check_backend(backend, scheduler)
+    part = shard_of(shard)
     drawn = seeds_of(seeds)
-    recipes = load_recipes(names, models)
+    if not names and not status:
+        raise UsageError("no recipe is named", "write it like `ptx run demo`; `ptx recipe` lists them")
+    recipes = load_recipes(names or [], models)
+    if status:
+        show_status(recipes, common, drawn)
+        return
+    if print_slurm:
+        if part is None:
+            raise UsageError("--print-slurm needs --shard", "write it like --shard 1/8")
+        more = {"models": models or "", "seeds": seeds, "jobs": str(jobs or "")}
+        Command(common).out.data(script([*(names or [])], common, part.count, more))
+        return
     several = len(recipes) > 1
     if output is not None and several and output.is_file():
         raise UsageError(f"--output {output} is a file", "several recipes write into a folder")
@@ -120,20 +152,31 @@ def run(
         if output is not None and several and not recipe.is_figure:
             where = output / f"{recipe.name}.{ENDINGS[format]}"
         try:
-            _run_one(recipe, command, jobs=jobs, seeds=drawn, format=format, output=where)
+            _run_one(
+                recipe, command, format=format, output=where, jobs=jobs, seeds=drawn, scheduler=scheduler, shard=part
+            )
         except PtxError as error:
             failures.append(error)
     raise_last(failures, command.out.error)
 
 
-def _run_one(
-    recipe: Recipe, command: Command, *, jobs: int, seeds: Sequence[int], format: str, output: Path | None
-) -> None:
-    """Build a recipe and show it. Raises the last failure, the others having been named."""
+def _check_backend(backend: str, scheduler: str) -> None:
+    """Raises UsageError if one is named without the other, PtxError without Dask."""
+    if (backend == "dask") != bool(scheduler):
+        hint = "write both: --backend dask --scheduler tcp://host:8786"
+        raise UsageError("--backend dask and --scheduler belong together", hint)
+    if scheduler:
+        from ptx.engine.cluster import check_installed
+
+        check_installed()
+
+
+def _run_one(recipe: Recipe, command: Command, *, format: str, output: Path | None, **how: Any) -> None:
+    """Build a recipe (see running.run for `how`) and show it. Raises the last failure, the others having been named."""
     from ptx import running
     from ptx.cli.show import show
 
-    ran = running.run(recipe, command.common, command.out, jobs=jobs, seeds=seeds, made_by=command.made_by)
+    ran = running.run(recipe, command.common, command.out, made_by=command.made_by, **how)
     failures = [*ran.failures]
     if ran.built is not None:
         command.report(ran.built)

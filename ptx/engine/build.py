@@ -1,6 +1,7 @@
 """Build and keep one group of steps: what a stage makes of a step, checked before anyone can read it."""
 
 import contextlib
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,15 @@ from ptx.cache import Artifact, Store, digest
 from ptx.cache.verify import Damaged, verified
 from ptx.engine.ahead import Ahead
 from ptx.engine.checks import bad_value
+from ptx.engine.graph import alone
 from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Payload, Step
 from ptx.engine.torch_state import own_settings
 from ptx.engine.work import seconds_of, work_of
 from ptx.errors import PtxError
 from ptx.lms.models import check
+
+MOST_LOCKS = 128  # of a group: each is an open file
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,6 @@ def build_group(
     steps: Sequence[Step], store: Store, device: str, rebuild: bool, reporter: Reporter, hear: Callable[[Report], None]
 ) -> list[Outcome]:
     """Build and publish one group under its lock; what another process finished meanwhile is taken over."""
-    from ptx.lms.embeddings import place
-
     stage = steps[0].stage
     outcomes: dict[str, Outcome] = {}
     watch = Stopwatch()
@@ -134,10 +136,12 @@ def build_group(
     def tick(units: float, now: str = "", **more: Any) -> None:
         hear(Report(units, watch.lap(), now, **more))
 
-    lock = f"{stage.name}-{digest(list(steps[0].group))[:16]}"
     waiting = f"waiting for another ptx that builds the same {stage.name} artifacts"
     tick(0)
-    with store.lock(lock, lambda: reporter.message(waiting)):
+    with contextlib.ExitStack() as held:
+        said = functools.cache(lambda: reporter.message(waiting))
+        for name in _locks(steps):
+            held.enter_context(store.lock(name, said))
         if not rebuild:
             for step in steps:
                 if artifact := fresh(step, store):
@@ -149,7 +153,7 @@ def build_group(
         used = {step.key: _parents(step, store) for step in todo}
         try:
             assert stage.build is not None
-            where = place(device) if stage.on_device else "cpu"  # what "auto" means, for meta.json
+            where = _place(device) if stage.on_device else "cpu"
             with own_settings() if stage.on_device else contextlib.nullcontext():
                 for step, payload in stage.build(todo, store, device, tick):
                     problem = payload if isinstance(payload, PtxError) else bad_value(step, payload)
@@ -170,6 +174,20 @@ def build_group(
             for step in todo:
                 outcomes.setdefault(step.key, Outcome(step, None, False, error))
     return list(outcomes.values())
+
+
+def _place(device: str) -> str:
+    """What "auto" means, for meta.json."""
+    from ptx.lms.embeddings import place  # torch, which what computes nowhere does without
+
+    return place(device)
+
+
+def _locks(steps: Sequence[Step]) -> list[str]:
+    """Names of locks, one for each task and seed of a group, always in the same order: who builds others of the group
+    at the same time (another shard, say) need not wait."""
+    of = {digest([*step.group, *alone(step)])[:16] for step in steps}
+    return [f"{steps[0].stage.name}-{name}" for name in sorted(of)[:MOST_LOCKS]]
 
 
 def _parents(step: Step, store: Store) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ptx.engine.step import Step
@@ -17,6 +18,7 @@ from ptx.lms.names import short
 
 Kind = tuple[str, str, str]  # stage, method and model: what has one speed
 EARLIER = 20.0  # seconds of work, at most, that what the cache says of a kind counts for
+MOST = 20  # groups that are named
 DOUBT = 2.0  # seconds of work for which what is more general counts
 
 
@@ -67,13 +69,9 @@ def kind_of(stage: str, labels: Mapping[str, Any]) -> Kind:
     return (stage, str(labels.get("method", "")), str(model))
 
 
-def placed(step: Step) -> tuple[str, ...]:
-    """What a group is known by."""
-    return (step.stage.name, str(step.depth), *step.group)
-
-
 class Meter:
-    """`steps` are what is to be built; `earlier` says of kinds what they took, and what was expected of that."""
+    """`steps` are what is to be built, in `portions` by key; `earlier` says of kinds what they took, and what they were
+    expected to."""
 
     def __init__(
         self,
@@ -82,11 +80,13 @@ class Meter:
         *,
         jobs: int = 1,
         guess: float = 1.0,
+        portions: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.began = time.monotonic()
         self.jobs = jobs
         self.earlier = dict(earlier or {})
         self.guess = guess
+        self.portions = portions
         self.parts: dict[tuple[str, ...], Part] = {}
         self.artifacts: Counter[str] = Counter()
         self.built: Counter[str] = Counter()
@@ -96,7 +96,7 @@ class Meter:
         self._loaded = [0.0, 0.0]
         by_group: dict[tuple[str, ...], list[Step]] = {}
         for step in steps:
-            by_group.setdefault(placed(step), []).append(step)
+            by_group.setdefault(self._placed(step), []).append(step)
             self.artifacts[step.stage.name] += 1
         for group in by_group.values():
             self.plan(group)
@@ -115,17 +115,21 @@ class Meter:
             kind = (kind[0], "", kind[2])
         expected = sum(map(seconds_of, steps))
         part = Part(kind, some_of(names), expected, sum(work.units for work in works), loading(first))
-        before = self.parts.get(placed(first))
+        before = self.parts.get(self._placed(first))
         part.loading = before.loading if before else part.loading
-        self.parts[placed(first)] = part
+        self.parts[self._placed(first)] = part
         return part
+
+    def _placed(self, step: Step) -> tuple[str, ...]:
+        """What a group, or a portion of one, is known by."""
+        return (step.stage.name, str(step.depth), str(self.portions.get(step.key, 0)), *step.group)
 
     def begin(self, stage: str) -> None:
         self.stage = stage
 
-    def end(self, stage: str, steps: Sequence[Step]) -> None:
-        """Nothing more is built of these steps of a stage."""
-        for place in {placed(step) for step in steps} & {*self.parts}:
+    def end(self, steps: Sequence[Step]) -> None:
+        """Nothing more is built of these steps."""
+        for place in {self._placed(step) for step in steps} & {*self.parts}:
             self.close(self.parts[place])
 
     def close(self, part: Part) -> None:
@@ -196,6 +200,12 @@ class Meter:
     def working(self) -> list[Part]:
         """Groups that are begun and not done."""
         return [part for part in [*self.parts.values()] if part.at_work and not part.over]
+
+    def said(self) -> dict[str, Any]:
+        """What goes on now, and the seconds that are left, for others to read."""
+        working = self.working[:MOST]
+        now = [f"{part.kind[0]} {part.name}: {part.last.now or 'reading the model'}" for part in working]
+        return {"left": round(self.left, 1), "now": now}
 
 
 def earlier(metas: Iterable[Mapping[str, Any]], host: str) -> dict[Kind, tuple[float, float]]:

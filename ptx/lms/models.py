@@ -88,8 +88,14 @@ class Model:
 
 def zoo() -> list[str]:
     """Names of the embedded models, smallest first."""
-    folders = (path.parent for path in ZOO_FOLDER.glob("*/config.json"))
-    return sorted((folder.name for folder in folders), key=lambda name: (not name.endswith("micro"), name))
+    return [*_embedded(ZOO_FOLDER)]
+
+
+@functools.cache
+def _embedded(within: Path) -> tuple[str, ...]:
+    """A grid asks for them thousands of times."""
+    folders = (path.parent for path in within.glob("*/config.json"))
+    return tuple(sorted((folder.name for folder in folders), key=lambda name: (not name.endswith("micro"), name)))
 
 
 def located(name: str, base: str = "") -> str:

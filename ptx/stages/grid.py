@@ -14,7 +14,7 @@ portable - search  answers   from encodings, prompts, texts, a portable prompt o
 from collections.abc import Iterable, Iterator, Sequence
 
 from ptx.engine.step import Step
-from ptx.lms.models import resolve
+from ptx.lms.models import Model, resolve
 from ptx.stages.aims import ensemble_step
 from ptx.stages.anchors import shared_words
 from ptx.stages.choice import prompt_step
@@ -32,17 +32,19 @@ Cell = tuple[str, Sequence[str], str]  # method, sources, target
 def searches(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterator[Step]:
     """The searched prompts of every cell, for every task that can be tuned on."""
     for name, sources, target in cells:
+        models, model = [resolve(source) for source in sources], resolve(target)
         for task in settings.chosen_tasks("train", "dev"):
-            tuned = _tuned(method_named(name), sources, task, anchors, settings)
-            yield prompt_step(name, tuned, resolve(target), task, anchors, settings)
+            tuned = _tuned(method_named(name), models, task, anchors, settings)
+            yield prompt_step(name, tuned, model, task, anchors, settings)
 
 
 def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Iterator[Step]:
     """The evaluations of every cell, for every task."""
     for name, sources, target_name in cells:
         method, target = method_named(name), resolve(target_name)
+        models = [resolve(source) for source in sources]
         for task, scored in _tasks(settings, method):
-            tuned = _tuned(method, sources, task, anchors, settings)
+            tuned = _tuned(method, models, task, anchors, settings)
             if name == "ensemble":
                 yield ensemble_step(tuned, target, task, scored, anchors, settings)
                 continue
@@ -53,11 +55,10 @@ def evaluations(cells: Iterable[Cell], settings: Settings, anchors: Step) -> Ite
             yield eval_step(name, prompt, target, scored, shared_words(anchors), settings)
 
 
-def _tuned(method: Method, sources: Sequence[str], task: Task, anchors: Step, settings: Settings) -> list[Step]:
+def _tuned(method: Method, models: Sequence[Model], task: Task, anchors: Step, settings: Settings) -> list[Step]:
     """A prompt of each source, or the one that they learned together."""
-    models = [resolve(source) for source in sources]
     if "portable" in method.needs:
-        return [portable_step(models, task, anchors, settings)]
+        return [portable_step([*models], task, anchors, settings)]
     return [tune_step(model, task, settings) for model in models]
 
 

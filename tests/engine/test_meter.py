@@ -121,7 +121,7 @@ def test_what_is_silent_comes_nearer(clock) -> None:
 def test_what_is_not_built_after_all_is_done_with(clock) -> None:
     groups = [steps("tune", "a", 100, 30), steps("eval", "a", 100, 30)]
     of = Meter([step for group in groups for step in group])
-    of.end("tune", groups[0])
+    of.end(groups[0])
     assert of.left == pytest.approx(120)
 
 

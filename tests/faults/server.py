@@ -36,7 +36,7 @@ import ptx.cache
 import ptx.cli.command
 import ptx.cli.main
 import ptx.cli.show
-import ptx.engine.workers
+import ptx.engine.processes
 import ptx.formats
 import ptx.paper.figures
 import ptx.paper.run

@@ -1,0 +1,78 @@
+"""Which groups of steps can be built now: each as soon as all that it needs is done, in the order of the stages."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Mapping, Sequence
+
+from ptx.engine.step import Step
+from ptx.engine.work import seconds_of
+
+AT_LEAST = 30.0  # seconds, where ptx was measured, for which loading a model once more is worth while
+EACH = 4  # portions of a stage for each worker, so that none is left waiting for the longest
+
+
+class Graph:
+    """Groups, which others need; numbered by their place, and handed out in that order as far as can be."""
+
+    def __init__(self, groups: Sequence[Sequence[Step]]) -> None:
+        home = {step.key: number for number, group in enumerate(groups) for step in group}
+        self._needs = [{home[p.key] for s in group for p in s.parents if p.key in home} for group in groups]
+        self._after: list[list[int]] = [[] for _ in groups]
+        for number, needs in enumerate(self._needs):
+            for before in needs:
+                self._after[before].append(number)
+        self._ready = [number for number, needs in enumerate(self._needs) if not needs]
+
+    def next(self) -> int | None:
+        """A group that can be built, which is handed out once; None if there is none now."""
+        return heapq.heappop(self._ready) if self._ready else None
+
+    def done(self, number: int) -> None:
+        """A group has become what it could: those that waited for it alone can be built."""
+        for after in self._after[number]:
+            self._needs[after].remove(number)
+            if not self._needs[after]:
+                heapq.heappush(self._ready, after)
+
+
+def grouped(steps: Sequence[Step], portions: Mapping[str, int]) -> list[list[Step]]:
+    """Steps that are built together, in the order in which they come."""
+    groups: dict[tuple[object, ...], list[Step]] = {}
+    for step in steps:
+        place = (step.stage.name, step.depth, portions.get(step.key, 0), *step.group)
+        groups.setdefault(place, []).append(step)
+    return list(groups.values())
+
+
+def divided(steps: Sequence[Step], workers: int) -> dict[str, int]:
+    """By key to which portion of its group a step belongs, where a group is so much work that `workers` share it. Tasks
+    and seeds stay together, and in the same order in each group, so that portions wait for few others."""
+    if workers < 2:
+        return {}
+    found: dict[str, int] = {}
+    groups = grouped(steps, {})
+    seconds = [sum(map(seconds_of, group)) for group in groups]
+    for group, took in zip(groups, seconds, strict=True):
+        level = (group[0].stage.name, group[0].depth)
+        whole = sum(s for g, s in zip(groups, seconds, strict=True) if (g[0].stage.name, g[0].depth) == level)
+        names = sorted({alone(step) for step in group})
+        count = min(int(took / AT_LEAST), round(EACH * workers * took / max(whole, 1e-9)), len(names))
+        if count > 1:
+            place = {name: number * count // len(names) for number, name in enumerate(names)}
+            found |= {step.key: place[alone(step)] for step in group}
+    return found
+
+
+def alone(step: Step) -> tuple[str, str]:
+    """Task and seed: what is made for them is made of nothing that others are made for."""
+    return str(step.labels.get("task", "")), str(step.labels.get("seed", ""))
+
+
+def below(steps: Sequence[Step], keys: Collection[str]) -> set[str]:
+    """These keys and those of all that is made of them; `steps` are in the order of the stages."""
+    found = {*keys}
+    for step in steps:
+        if any(parent.key in found for parent in step.parents):
+            found.add(step.key)
+    return found

@@ -1,0 +1,171 @@
+"""Groups of steps in processes side by side on this machine, which never outlive the one that asked for them."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from ptx.cache import Store
+from ptx.engine import message
+from ptx.engine.build import build_group
+from ptx.engine.step import Step
+from ptx.engine.workers import Answer, Done, Hear, Quiet, Workers, answered, failed, taken
+from ptx.errors import PtxError
+
+Ear = tuple[Any, bytes]  # an address and a key
+# Of libraries that compute on several cores, each to have its share.
+THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS",
+)  # fmt: skip
+IDLE = 300.0  # seconds until a process ends of which nothing more is asked
+
+
+@contextlib.contextmanager
+def processes(store: Store, device: str, jobs: int, hear: Hear) -> Iterator[Workers]:
+    """So many processes; when one is killed, what it was building has failed, and nothing else."""
+    with _heard(hear) as ear, message.writer(store) as writer:
+        workers = _Processes(store, device, jobs, ear, writer)
+        try:
+            yield workers
+        except BaseException:
+            workers.end()
+            raise
+
+
+@dataclass
+class _Begun:
+    number: int
+    steps: Sequence[Step]
+    pool: Any
+
+
+class _Processes:
+    """Each process is a pool of its own, of joblib's loky: when it breaks, it is known what broke it."""
+
+    def __init__(self, store: Store, device: str, jobs: int, ear: Ear, writer: message.Writer) -> None:
+        self.store, self.device, self.jobs, self.ear, self.writer = store, device, jobs, ear, writer
+        self.begun: dict[Future[Answer], _Begun] = {}
+
+    @property
+    def room(self) -> bool:
+        return len(self.begun) < self.jobs
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.begun)
+
+    def begin(self, number: int, steps: Sequence[Step], *, rebuild: bool) -> None:
+        store = self.store
+        call = (number, self.ear, self.writer.message(steps), store.root, store.made_by, self.device, rebuild)
+        with _interrupts_blocked():
+            try:
+                pool = _pool(self.jobs)
+                future = pool.submit(_build, *call)
+            except BrokenProcessPool:  # somebody has killed it while it was idle
+                pool = _new_pool(self.jobs)
+                future = pool.submit(_build, *call)
+        self.begun[future] = _Begun(number, steps, pool)
+
+    def finished(self) -> list[Done]:
+        done, _ = wait(self.begun, return_when=FIRST_COMPLETED)
+        return [self._taken(future, self.begun.pop(future)) for future in done]
+
+    def _taken(self, future: Future[Answer], of: _Begun) -> Done:
+        try:
+            answer = future.result()
+        except BrokenProcessPool:
+            error = PtxError(
+                "a worker process was killed, perhaps because memory ran out",
+                "run the same command again with --jobs 1: it goes on where it stopped",
+            )
+            return of.number, failed(of.steps, error), []
+        _idle.setdefault(self.jobs, []).append(of.pool)
+        return of.number, *taken(answer, of.steps, self.store)
+
+    def end(self) -> None:
+        """Stop what is being built."""
+        for of in self.begun.values():
+            of.pool.shutdown(wait=False, kill_workers=True)
+
+
+_idle: dict[int, list[Any]] = {}  # processes that have nothing to do, by how many share this machine
+
+
+def _pool(jobs: int) -> Any:
+    return _idle[jobs].pop() if _idle.get(jobs) else _new_pool(jobs)
+
+
+def _new_pool(jobs: int) -> Any:
+    from joblib.externals.loky import ProcessPoolExecutor, cpu_count
+
+    threads = str(max(1, cpu_count() // jobs))
+    env = {name: os.environ.get(name, threads) for name in THREADS}
+    return ProcessPoolExecutor(1, timeout=IDLE, initializer=_follow, initargs=(os.getpid(),), env=env)
+
+
+def _build(
+    number: int, ear: Ear, steps: bytes, root: Path, made_by: Mapping[str, str], device: str, rebuild: bool
+) -> Answer:
+    reporter = Quiet()
+    with Client(ear[0], authkey=ear[1]) as line:
+        store = Store(root, reporter.warn, made_by)
+        outcomes = build_group(
+            message.read(steps), store, device, rebuild, reporter, lambda report: line.send((number, report))
+        )
+    return answered(outcomes, reporter.warnings)
+
+
+@contextlib.contextmanager
+def _heard(hear: Hear) -> Iterator[Ear]:
+    """Where worker processes can send a group's number and its reports."""
+    key = os.urandom(16)
+    with Listener(authkey=key) as listener:
+
+        def one(line: Connection) -> None:
+            with contextlib.suppress(EOFError, OSError), line:
+                while True:
+                    hear(*line.recv())
+
+        def every() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with contextlib.suppress(EOFError, AuthenticationError):
+                        threading.Thread(target=one, args=(listener.accept(),), daemon=True).start()
+
+        threading.Thread(target=every, daemon=True).start()
+        yield listener.address, key
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started here never see Ctrl-C and SIGHUP, which a terminal sends to all: their parent ends them."""
+    if os.name == "nt":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _follow(parent: int) -> None:
+    """End this process soon after its parent, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    if os.name != "nt":
+        threading.Thread(target=watch, daemon=True).start()

@@ -21,8 +21,8 @@ def import_prompt(
     file: Annotated[
         str,
         typer.Argument(
-            help="A prompt file, a PEFT adapter's folder, or hf:USER/NAME[@REVISION] of the hub. With {task} in it, as in "
-            "prompts/{task}/prompt_vecs.npy, the files of all tasks of the suite that have one.",
+            help="A prompt file, a PEFT adapter's folder, or hf:USER/NAME[@REVISION] of the hub. With {task} in it, as "
+            "in prompts/{task}/prompt_vecs.npy, the files of all tasks of the suite that have one.",
             show_default=False,
         ),
     ],

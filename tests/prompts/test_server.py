@@ -171,8 +171,9 @@ def reference(folder: str, text: str, layout: str) -> torch.Tensor:
     layer = network.get_input_embeddings()
     width = network.config.hidden_size
     prompt = torch.randn(3, width, generator=torch.Generator().manual_seed(1)) * getattr(layer, "scalar_embed_scale", 1)
-    whole = tokenizer(text if layout == "postfix" else f" {text}")["input_ids"]
-    bare = tokenizer(text if layout == "postfix" else f" {text}", add_special_tokens=False)["input_ids"]
+    if layout == "prefix" and "gemma3" not in folder:  # whose tokenizer writes the space itself
+        text = f" {text}"
+    whole, bare = tokenizer(text)["input_ids"], tokenizer(text, add_special_tokens=False)["input_ids"]
     begin, ids = layer(torch.tensor(whole[: len(whole) - len(bare)], dtype=torch.long)), layer(torch.tensor(bare))
     return torch.cat([begin, ids, prompt] if layout == "postfix" else [begin, prompt, ids])
 

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.folders[repo] = self.server.new / repo
             (self.server.new / repo).mkdir(parents=True)
             (self.server.new / repo / ".gitattributes").write_text("")
-            self.server.private |= {repo} if asked.get("private") else set()
+            self.server.private |= {repo} if asked.get("private") or asked.get("visibility") == "private" else set()
             return self.answer(200, {"url": f"http://127.0.0.1:{self.server.server_port}/{repo}"})
         _, _, _, user, name, what, _ = self.path.split("?")[0].split("/")
         repo = f"{user}/{name}"

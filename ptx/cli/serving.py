@@ -55,7 +55,8 @@ def _side_by_side(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[
         if at not in places:
             places[at] = [row["subject"], str(row["rank"]), *[""] * len(prompts)]
         places[at][2 + prompts.index(row["prompt"])] = f"{row['answer']} {row['probability']:.4f}"
-    return ["subject", "rank", *prompts], [places[at] for at in sorted(places)]
+    called = [Path(name).name if Path(name).exists() else name[:12] for name in prompts]
+    return ["subject", "rank", *called], [places[at] for at in sorted(places)]
 
 
 def request(

@@ -3,7 +3,7 @@
 FOLDER          facts in one of LAMA's layouts (lama.py), or with a suite.toml texts to classify (description.py)
 FILE            facts as JSON, CSV, TSV or Parquet (facts.py), or a TOML file that describes texts to classify
 split:FOLDER    LAMA's own files, a test set, split into train, dev and test facts by a hash of the subject; or a FILE
-sst2:FOLDER     a data set whose description ships with ptx; likewise dbpedia, and both from the hub: sst2:hf:NAME
+sst2:FOLDER     a data set whose description ships with ptx; likewise the other presets, and from the hub: sst2:hf:NAME
 lmeval:FILE.yaml    a task of the lm-evaluation-harness (lmeval.py)
 hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local folder of such files (hub.py)
 none            one task without facts, `any`: for a prompt of which nobody says what it is for

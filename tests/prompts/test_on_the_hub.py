@@ -15,13 +15,18 @@ from conftest import Result
 from foreign import save_safetensors
 from hubs import Hub, environment, serving
 
+# $KEY is what the first command made; NAME=VALUE before a command is set from then on.
 SCRIPT = """
-import json, sys
+import json, os, sys
 from typer.testing import CliRunner
 from ptx.cli import app
+key = ""
 for words in json.loads(sys.argv[1]):
-    done = CliRunner().invoke(app, words)
+    while "=" in words[0]:
+        name, _, os.environ[name] = words.pop(0).partition("=")
+    done = CliRunner().invoke(app, [word.replace("$KEY", key) for word in words])
     print(json.dumps([done.exit_code, done.stdout, done.stderr]))
+    key = key or (json.loads(done.stdout)["key"] if "--json" in words else "")
 """
 
 
@@ -33,10 +38,10 @@ def hub(tmp_path: Path, tiny) -> Iterator[Hub]:
         yield server
 
 
-def ask(hub: Hub, home: Path, *commands: str, offline: bool = False, token: str = Hub.token) -> list[Result]:
+def ask(hub: Hub, home: Path, *commands: str, offline: bool = False) -> list[Result]:
     """What another process says to commands: its libraries read the address of the hub once."""
     words = json.dumps([command.split() for command in commands])
-    own = environment(hub, home / "hf", offline=offline) | ({"HF_TOKEN": token} if token else {})
+    own = environment(hub, home / "hf", offline=offline) | {"HF_TOKEN": Hub.token}
     done = subprocess.run([sys.executable, "-c", SCRIPT, words], env=own, cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [Result(*json.loads(line)) for line in done.stdout.splitlines()]
@@ -61,17 +66,21 @@ def test_to_the_hub_and_back(hub: Hub, key: Any, tiny: Any, suite: str, tmp_path
 
     local, masked = key(tiny["next"], 12), key(tiny["a"], 16)
     prompt = save_safetensors(tmp_path / "again", {"x": torch.ones(3, 12)})
-    of_hub = f"import {prompt} --model org/next --suite {suite} --task R1 --layout prefix --json"
-    (there,) = ask(hub, tmp_path, of_hub)
-    assert there.code == 0, there.err
-    mine = there.lines[0]["key"]
-    pushed = ask(
+    back = "--json --cache-dir other"
+    there, *pushed, adapter, revision, of_masked, of_words = ask(
         hub, tmp_path,
-        f"export {mine} --to peft --push me/adapter --json",
+        f"import {prompt} --model org/next --suite {suite} --task R1 --layout prefix --json",
+        "export $KEY --to peft --push me/adapter --json",
         f"export {masked} --to safetensors --push me/masked --private",
         f"export {local} --to words --push me/words",
         f"export {local} --to peft --push me/local --dry-run",
+        f"import hf:me/adapter {back}",
+        f"import hf:me/adapter@main {back}",
+        f"import hf:me/masked {back}",
+        f"import hf:me/words --model {tiny['b']} {back}",
     )  # fmt: skip
+    assert there.code == 0, there.err
+    mine = there.lines[0]["key"]
     assert [result.code for result in pushed] == [0] * 4, [result.err for result in pushed]
     assert pushed[0].lines == [{"stage": "tune", "key": mine, "path": f"http://127.0.0.1:{hub.server_port}/me/adapter"}]
     assert f"the hub has no model {tiny['a']}: who fetches" in pushed[1].err
@@ -99,33 +108,29 @@ def test_to_the_hub_and_back(hub: Hub, key: Any, tiny: Any, suite: str, tmp_path
     words = ModelCard.load(hub.folders["me/words"] / "README.md")
     assert (words.data.library_name, "`ptx import hf:me/words --model NAME`" in words.text) == ("ptx", True)
 
-    (hub.folders["me/adapter"] / "adapter_model.bin").write_bytes(b"a pickle")
-    hub.asked.clear()
-    commit = hub.commits["me/adapter"]
-    back = ask(
-        hub, tmp_path,
-        "import hf:me/adapter --json --cache-dir other",
-        f"import hf:me/adapter@{commit} --json --cache-dir other",
-        "import hf:me/masked --json --cache-dir other",
-        f"import hf:me/words --model {tiny['b']} --json --cache-dir other",
+    assert [result.code for result in (adapter, revision, of_masked, of_words)] == [0] * 4, (adapter.err, of_masked.err)
+    assert [result.lines[0]["key"] for result in (adapter, revision, of_masked)] == [mine, mine, masked]
+    assert adapter.lines[0]["file"] == "hf:me/adapter"
+    assert (of_words.lines[0]["model"], of_words.lines[0]["task"]) == (tiny["b"], "R1")
+
+    again, other, switched_off = ask(
+        hub, tmp_path, "import hf:me/adapter --json", "import hf:me/other",
+        f"export {local} --to peft --push me/new", offline=True,
     )  # fmt: skip
-    assert [result.code for result in back] == [0] * 4, [result.err for result in back]
-    assert [result.lines[0]["key"] for result in back[:3]] == [mine, mine, masked]
-    assert back[0].lines[0]["file"] == "hf:me/adapter"
-    assert (back[3].lines[0]["model"], back[3].lines[0]["task"]) == (tiny["b"], "R1")
-    assert "adapter_model.bin" not in hub.asked
-    (again,) = ask(hub, tmp_path, "import hf:me/adapter --json", offline=True)
     assert again.lines[0]["reused"]
+    assert "error: me/other is not (completely) in the local cache, and the hub is out of reach" in other.err
+    assert "error: cannot push to me/new: the hub is switched off\nhint: unset HF_HUB_OFFLINE\n" in switched_off.err
+    assert "me/new" not in hub.folders
 
 
 def test_what_cannot_be_pushed(hub: Hub, key: Any, tiny: Any, tmp_path: Path) -> None:
     mine = key(tiny["next"], 12)
     wrong = f"export {mine} --to peft --push"
-    first, name, vllm, both, neither, private, model, again, forced, public = ask(
+    first, name, vllm, both, neither, private, model, again, forced, public, *refused = ask(
         hub, tmp_path, f"{wrong} me/adapter", f"{wrong} adapter", f"export {mine} --to vllm --push me/v",
         f"{wrong} me/adapter --output x", f"export {mine} --to peft", f"export {mine} --to peft --output x --private",
         f"{wrong} org/model", f"{wrong} me/adapter", f"{wrong} me/adapter --force",
-        f"{wrong} me/adapter --force --private",
+        f"{wrong} me/adapter --force --private", f"HF_TOKEN=hf_other {wrong} me/new", f"HF_TOKEN= {wrong} me/new",
     )  # fmt: skip
     assert first.code == 0, first.err
     assert name.err == "error: 'adapter' is no name of a repository on the hub\nhint: write it like --push USER/NAME\n"
@@ -138,15 +143,10 @@ def test_what_cannot_be_pushed(hub: Hub, key: Any, tiny: Any, tmp_path: Path) ->
     assert "add --force to commit on top of them" in again.err
     assert forced.code == 0
     assert (public.code, "error: me/adapter is public already" in public.err) == (1, True)
-    for token, status in (("", 401), ("hf_other", 403)):
-        (refused,) = ask(hub, tmp_path, f"{wrong} me/new", token=token)
-        assert f"error: the hub does not let you write to me/new ({status})" in refused.err
-        assert "hint: run `hf auth login` or set HF_TOKEN" in refused.err
-        assert token == "" or token not in refused.err
-    (offline,) = ask(hub, tmp_path, f"{wrong} me/new", offline=True)
-    assert offline.err == "error: cannot push to me/new: the hub is switched off\nhint: unset HF_HUB_OFFLINE\n" or (
-        offline.err.endswith("error: cannot push to me/new: the hub is switched off\nhint: unset HF_HUB_OFFLINE\n")
-    )
+    for result, status in zip(refused, (403, 401), strict=True):
+        assert f"error: the hub does not let you write to me/new ({status})" in result.err
+        assert "hint: run `hf auth login` or set HF_TOKEN" in result.err
+        assert "hf_other" not in result.err
     assert "me/new" not in hub.folders
 
 
@@ -166,5 +166,3 @@ def test_what_cannot_be_imported(hub: Hub, tmp_path: Path) -> None:
         assert (result.code, "is no prompt on the hub" in result.err) == (2, True)
     assert "error: me/old has no revision 'v9' on the hub" in revision.err
     assert "model.safetensors" not in hub.asked
-    (offline,) = ask(hub, tmp_path, "import hf:me/other", offline=True)
-    assert "error: me/other is not (completely) in the local cache, and the hub is out of reach" in offline.err

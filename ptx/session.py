@@ -144,21 +144,22 @@ class Session:
             self.tell.warn(remark(model))
         if words:
             words = lm.distinct(words)[0]
+        allowed = [labels or words for _, _, labels in asked]
         questions = []
-        for vectors, template, labels in asked:
+        for (vectors, template, _), among in zip(asked, allowed, strict=True):
             rows = lm.rows(template, subjects, prompt_length=len(vectors))
-            questions.append((Questions(rows, labels or words, None), lm.fit(vectors)))
+            questions.append((Questions(rows, among, None), lm.fit(vectors)))
         answers = answer(lm, questions, top=top)
         return [
             {
                 **({"prompt": name} if len(names) > 1 else {}),
                 "subject": subject,
                 "rank": rank,
-                "answer": of.words[place],
+                "answer": among[place],
                 "probability": probability,
             }
             for number, subject in enumerate(subjects)
-            for name, (of, _), found in zip(names, questions, answers, strict=True)
+            for name, among, found in zip(names, allowed, answers, strict=True)
             for rank, (place, probability) in enumerate(
                 zip(found.places[number], found.probabilities[number], strict=True), start=1
             )

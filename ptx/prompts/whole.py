@@ -26,8 +26,7 @@ def whole_inputs(artifact: Artifact, model: Model, subjects: Sequence[str]) -> l
     words, template = load_embeddings(model, "cpu"), input_of(artifact)
     prompt = words.fit(formats.read_prompt(artifact.path / FILE))
     longest = getattr(read_config(model).get_text_config(), "max_position_embeddings", None) or UNBOUNDED
-    size = {"prompt_length": len(prompt), "max_length": longest}
-    made = rows(words.tokenizer, template, subjects, **size, causal=True)
+    made = rows(words.tokenizer, template, subjects, prompt_length=len(prompt), max_length=longest, causal=True)
     words.check_ids({i for row in made for i in row.ids}, template)
     found = []
     for row in made:

@@ -5,7 +5,7 @@ prompt before the text has the accuracy that the harness finds for its adapter. 
 """
 
 import ast
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Function:
     name: str
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]  # where there are no stubs
     pass
 
 
@@ -243,7 +243,7 @@ def _compiled(text: str, path: Path, key: str) -> Callable[[Mapping[str, Any]], 
     return filled
 
 
-def _source(keys: Mapping[str, Any], path: Path, bad: Bad) -> Callable[[str], Iterator[Row]]:
+def _source(keys: Mapping[str, Any], path: Path, bad: Bad) -> Callable[[str], Generator[Row, None, None]]:
     """What reads a split: of local files, which stand where the harness looks or beside the YAML file, or of a data
     set. Raises PtxError."""
     kind, more = keys["dataset_path"], dict(keys.get("dataset_kwargs") or {})
@@ -256,7 +256,7 @@ def _source(keys: Mapping[str, Any], path: Path, bad: Bad) -> Callable[[str], It
         if not isinstance(by_split, dict):
             raise _refused(path, f"dataset_kwargs: data_files of the dataset_path {kind} are missing")
 
-        def of_files(split: str) -> Iterator[Row]:
+        def of_files(split: str) -> Generator[Row, None, None]:
             if split not in by_split:
                 raise _refused(path, f"no split {split!r} in data_files", f"its splits are {', '.join(by_split)}")
             for name in by_split[split] if isinstance(by_split[split], list) else [by_split[split]]:

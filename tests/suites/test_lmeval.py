@@ -22,7 +22,9 @@ KEYS: dict[str, Any] = {
     "doc_to_text": "{{text}}\nMood:", "doc_to_target": "label", "doc_to_choice": ["Peru", "Japan"],
     "metric_list": [{"metric": "acc"}], "metadata": {"version": 1.0},
 }  # fmt: skip
-ROWS = [{"text": f"name{i} word{i}", "label": i % 2, "mood": COUNTRIES[2 - i % 2]} for i in range(20)]
+ROWS: list[dict[str, Any]] = [
+    {"text": f"name{i} word{i}", "label": i % 2, "mood": COUNTRIES[2 - i % 2]} for i in range(20)
+]
 
 
 def write(folder: Path, rows: list[dict[str, Any]] = ROWS, **keys: Any) -> str:
@@ -156,7 +158,7 @@ def test_what_is_refused(tmp_path: Path, keys: dict[str, Any], message: str) -> 
 
 @pytest.mark.parametrize("key", ["process_docs", "process_results", "doc_to_text", "doc_to_target", "doc_to_choice"])
 def test_code_is_never_run(tmp_path: Path, key: str) -> None:
-    suite = write(tmp_path, **{key: None})
+    suite = write(tmp_path, ROWS, **{key: None})
     (tmp_path / "utils.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef it(*args): pass\n")
     whole = (tmp_path / "task.yaml").read_text().removesuffix("}") + f', "{key}": !function utils.it}}'
     (tmp_path / "task.yaml").write_text(whole)

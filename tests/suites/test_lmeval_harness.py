@@ -38,8 +38,9 @@ def by_harness(folder: Path, base: str, *more: str) -> tuple[float, list[str]]:
     model = ",".join([f"pretrained={base}", "dtype=float32", "add_bos_token=False", *more])
     out = folder / f"out{len(more)}"
     command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", model, "--tasks", "moods"]
-    command += ["--include_path", folder, "--device", "cpu", "--batch_size", "8", "--log_samples", "--output_path", out]
-    done = subprocess.run([*map(str, command)], env=own, cwd=folder, capture_output=True, text=True)
+    command += ["--include_path", str(folder), "--device", "cpu", "--batch_size", "8", "--log_samples"]
+    command += ["--output_path", str(out)]
+    done = subprocess.run(command, env=own, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (results,) = out.rglob("results_*.json")
     (samples,) = out.rglob("samples_*.jsonl")

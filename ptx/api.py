@@ -273,18 +273,19 @@ def run(
 
 @command
 def predict(
-    *texts: str, target: str, prompt: File, file: File | None = None, top: int = 5, layout: Layout | None = None,
-    anchors: File = "",
+    *texts: str, target: str, prompt: File | Iterable[File], file: File | None = None, top: int = 5,
+    layout: Layout | None = None, anchors: File = "",
     cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
+    """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file, or each of
+    several."""
     from ptx.suites.lines import subjects_of
 
     subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
     if not subjects:
         raise UsageError("no subjects", 'give them first: predict("Anémone", target=..., prompt=...)')
     session = _session(locals())
-    return _frame(session.predict(target, str(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
+    return _frame(session.predict(target, text_of(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
 
 
 @command

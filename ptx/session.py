@@ -26,7 +26,7 @@ from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
-from ptx.lms.models import Model, absent_will_do, is_here, located, place, resolve
+from ptx.lms.models import Model, absent_will_do, hub_commit, is_here, located, place, resolve
 from ptx.lms.names import named_in, shown
 from ptx.prompts import given, warm
 from ptx.results import sets
@@ -39,6 +39,8 @@ from ptx.stages.tune import TRY, tune_step
 from ptx.suites.asked import named
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ptx.paper.claims import Claim
     from ptx.prompts.inspect import Report
     from ptx.prompts.upgrade import Upgrade
@@ -155,42 +157,87 @@ class Session:
     def predict(
         self, target: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> list[dict[str, Any]]:
-        """The likeliest answers for each subject, or labels for each text, with a prompt of a classification.
+        """The likeliest answers for each subject, or labels for each text, with a prompt of a classification; with
+        several prompts, comma-separated, those of each.
 
         Probabilities are among the allowed words, and sum to one over all of these.
         """
-        from ptx import formats
         from ptx.lms.lm import load_model
+        from ptx.transfer.scoring import Questions, answer
+
+        model, names = resolve(target), given.keys(prompt)
+        asked = [self._asked(name, model, layout) for name in names]
+        words = () if all(labels for _, _, labels in asked) else tuple(self._shared_words(anchors, target))
+        self._check_names([model.name])
+        lm = load_model(model, self.common.device, self.settings.computed(model, "target").get("dtype", FLOAT32))
+        if any(lm.added):
+            self.tell.warn(remark(model))
+        if words:
+            words = lm.distinct(words)[0]
+        allowed = [labels or words for _, _, labels in asked]
+        questions = []
+        for (vectors, template, _), among in zip(asked, allowed, strict=True):
+            rows = lm.rows(template, subjects, prompt_length=len(vectors))
+            questions.append((Questions(rows, among, None), lm.fit(vectors)))
+        answers = answer(lm, questions, top=top)
+        return [
+            {
+                **({"prompt": name} if len(names) > 1 else {}),
+                "subject": subject,
+                "rank": rank,
+                "answer": among[place],
+                "probability": probability,
+            }
+            for number, subject in enumerate(subjects)
+            for name, among, found in zip(names, allowed, answers, strict=True)
+            for rank, (place, probability) in enumerate(
+                zip(found.places[number], found.probabilities[number], strict=True), start=1
+            )
+        ]
+
+    def _asked(self, name: str, model: Model, layout: str | None) -> tuple[Tensor, str, tuple[str, ...]]:
+        """A prompt by key or file for its model: its vectors, the template of its inputs, and the labels of its task
+        that has some."""
+        from ptx import formats
         from ptx.lms.template import LAYOUTS
         from ptx.prompts import brought
         from ptx.stages.tune import FILE
-        from ptx.transfer.scoring import Questions, answer
 
-        model, found = resolve(target), given.find(prompt, self.store)
-        labels: Sequence[str] = ()
+        found = given.find(name, self.store)
         if isinstance(found, Path):
             read = formats.read(found)
             brought.check_alone(read)
             layout = layout or read.layout or "postfix"
             brought.say_read(read, layout, model, self.tell)
-            vectors = brought.in_front(read, model)
-        else:
-            given.check_target(found, model)
-            vectors = formats.read_prompt(found.path / FILE)
-            layout = given.layout_of(found) or layout or "postfix"
-            labels = given.task_of(found).labels
-        allowed = labels or self._shared_words(anchors, target)
-        self._check_names([model.name])
-        lm = load_model(model, self.common.device, self.settings.computed(model, "target").get("dtype", FLOAT32))
-        if any(lm.added):
-            self.tell.warn(remark(model))
-        allowed = labels or lm.distinct(tuple(allowed))[0]
-        rows = lm.rows(LAYOUTS[layout], subjects, prompt_length=len(vectors))
-        (answers,) = answer(lm, [(Questions(rows, tuple(allowed), None), lm.fit(vectors))], top=top)
+            return brought.in_front(read, model), LAYOUTS[layout], ()
+        given.check_target(found, model)
+        task = given.task_of(found)
+        template = LAYOUTS[given.layout_of(found) or layout or "postfix"]
+        return formats.read_prompt(found.path / FILE), task.asked_as(template), task.labels
+
+    def request(
+        self, key: str, subjects: Sequence[str], *, url: str, model: str, max_tokens: int
+    ) -> list[dict[str, Any]]:
+        """What a server writes behind each subject, with a prompt of the cache. Raises PtxError."""
+        from ptx.prompts.record import model_of
+        from ptx.prompts.server import address, completions
+        from ptx.prompts.whole import whole_inputs
+
+        where, found = address(url), given.find(key, self.store)
+        if isinstance(found, Path):
+            hint = f"store it first: `ptx import {found} --model NAME` says its key"
+            raise PtxError(f"{key} is a file, which does not say for sure which model it is for", hint)
+        own = model_of(found)
+        inputs = whole_inputs(found, own, subjects)
+        called = model or hub_commit(own)[0] or own.name
+        if self.common.dry_run:
+            tokens = sum(map(len, inputs))
+            self.tell.message(f"would send {len(inputs)} inputs of {tokens} vectors to {where} for {called}")
+            return []
+        answers = completions(where, called, inputs, max_tokens=max_tokens)
         return [
-            {"subject": subject, "rank": rank, "answer": allowed[place], "probability": probability}
-            for subject, places, probabilities in zip(subjects, answers.places, answers.probabilities, strict=True)
-            for rank, (place, probability) in enumerate(zip(places, probabilities, strict=True), start=1)
+            {"subject": subject, "completion": one.text, "finish_reason": one.finish_reason}
+            for subject, one in zip(subjects, answers, strict=True)
         ]
 
     def inspect(self, prompt: str, model: str, *, top: int) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -25,7 +26,10 @@ def sha1(text: str) -> str:
 
 class Hub(ThreadingHTTPServer):
     """Serves the models in `folders` (id -> folder), their `older` commit if they have one; ids in `gated` are refused;
-    `asked` are the files fetched."""
+    `asked` are the files fetched. With the `token` repositories are made in the folder `new`, and committed to."""
+
+    new: Path
+    token = "hf_may_write"
 
     def __init__(self, folders: dict[str, Path], gated: set[str]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -33,6 +37,8 @@ class Hub(ThreadingHTTPServer):
         self.older: dict[str, Path] = {}
         self.commits: dict[str, str] = {}  # of those whose main is another commit than COMMIT
         self.asked: list[str] = []
+        self.private: set[str] = set()
+        self.validated: list[str] = []  # cards
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,7 +68,9 @@ class Handler(BaseHTTPRequestHandler):
             ]
             return self.answer(200, entries)
         if path.startswith("/api/"):
-            return self.answer(200, {"id": repo, "sha": commit, "siblings": [{"rfilename": name} for name in names]})
+            siblings = [{"rfilename": name} for name in names]
+            about = {"id": repo, "sha": commit, "siblings": siblings, "private": repo in self.server.private}
+            return self.answer(200, about)
         name = path.split(f"/resolve/{commit}/")[1]
         if name not in names:
             return self.answer(404, {}, {"X-Error-Code": "EntryNotFound"})
@@ -73,13 +81,43 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return self.answer(401 if "Authorization" not in self.headers else 403, {"error": "no"})
+        if self.path == "/api/validate-yaml":
+            self.server.validated.append(json.loads(content)["content"])
+            return self.answer(200, {"errors": [], "warnings": []})
+        if self.path == "/api/repos/create":
+            asked = json.loads(content)
+            repo = f"{asked['organization']}/{asked['name']}"
+            if repo in self.server.folders:
+                return self.answer(409, {"error": "exists", "url": repo})
+            self.server.folders[repo] = self.server.new / repo
+            (self.server.new / repo).mkdir(parents=True)
+            (self.server.new / repo / ".gitattributes").write_text("")
+            self.server.private |= {repo} if asked.get("private") or asked.get("visibility") == "private" else set()
+            return self.answer(200, {"url": f"http://127.0.0.1:{self.server.server_port}/{repo}"})
+        _, _, _, user, name, what, _ = self.path.split("?")[0].split("/")
+        repo = f"{user}/{name}"
+        if what == "preupload":
+            modes = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(content)["files"]]
+            return self.answer(200, {"files": [{**mode, "shouldIgnore": False} for mode in modes]})
+        for line in map(json.loads, content.splitlines()):
+            if line["key"] == "file":
+                file = self.server.folders[repo] / line["value"]["path"]
+                file.write_bytes(base64.b64decode(line["value"]["content"]))
+        self.server.commits[repo] = hashlib.sha1(content).hexdigest()
+        where = f"http://127.0.0.1:{self.server.server_port}/{repo}/commit/{self.server.commits[repo]}"
+        return self.answer(200, {"success": True, "commitOid": self.server.commits[repo], "commitUrl": where})
+
     def answer(self, code: int, content: Any, headers: dict[str, str] | None = None) -> None:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(code)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:

@@ -54,7 +54,7 @@ def check(
         out.warn(text)
     rows = list(examine(found, allowed))
     for name, label in [(task.name, word) for task in found.tasks for word in task.labels if word not in allowed]:
-        hint = "choose another word for this label in the suite's TOML file"
+        hint = "choose another word for this label in the suite's file"
         problems.add(PtxError(f"task {name}: the label word {label!r} is not one word of all models", hint))
     out.rows(rows if common.json else summary(rows))
     if common.json:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ptx.cli import origins, prompts, results, transfer
+from ptx.cli import origins, prompts, results, serving, transfer
 from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
 from ptx.cli.models import models, words
@@ -54,7 +54,8 @@ EXAMPLES = (
     ("errors", origins.errors, "KEY KEY2"),
     ("run", results.run, "table3"),
     ("recipe", results.recipe, "table3"),
-    ("predict", prompts.predict, '--target albert-micro --prompt KEY "Anémone"'),
+    ("predict", serving.predict, '--target albert-micro --prompt KEY "Anémone"'),
+    ("request", serving.request, 'KEY "Dante" --url http://localhost:8000'),
     ("models", models, ""),
     ("words", words, "--models bert-micro,roberta-micro good bad excellent"),
     ("suites", suites, "facts"),

@@ -1,28 +1,29 @@
-"""`ptx import`, `export`, `upgrade`, `inspect` and `predict`: finished prompts, from and for anywhere."""
+"""`ptx import`, `export`, `upgrade` and `inspect`: finished prompts, from and for anywhere."""
 
-import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import SAID
-from ptx.cli.transfer import Anchors, PromptOption, Target
 from ptx.config import CommonConfig, Layout, ReadingConfig
-from ptx.errors import PtxError, UsageError
+from ptx.errors import UsageError
 
 Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai", "words"]
 Writable = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai", "words"]
 Kept = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"]  # with a card
+EXPORTED = ("tune", "search", "portable")  # stages; as words alone also the last
 
 
 def import_prompt(
     file: Annotated[
         str,
         typer.Argument(
-            help="A prompt file, or a PEFT adapter's folder. With {task} in it, as in prompts/{task}/prompt_vecs.npy, "
-            "the files of all tasks of the suite that have one.",
+            help="A prompt file, a PEFT adapter's folder, or hf:USER/NAME[@REVISION] of the hub. With {task} in it, as "
+            "in prompts/{task}/prompt_vecs.npy, the files of all tasks of the suite that have one.",
             show_default=False,
         ),
     ],
@@ -63,38 +64,77 @@ def export(
         str, typer.Argument(help="A tuned, transferred or imported prompt's key, or its beginning.", show_default=False)
     ],
     to: Annotated[Writable, typer.Option(help="What to write: a PEFT folder, or one file.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
     common: Annotated[CommonConfig, ("cache_dir", "device", "dtype", "force", "dry_run", *SAID)],
+    output: Annotated[Path | None, typer.Option(help="The file or folder to write.", show_default=False)] = None,
+    push: Annotated[
+        str,
+        typer.Option(
+            help="In place of --output: a repository of the hub, for --to peft, safetensors or words.",
+            metavar="USER/NAME",
+        ),
+    ] = "",
+    private: Annotated[bool, typer.Option("--private", help="With --push: make it a private repository.")] = False,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --to vllm: write the whole input for this subject, the prompt in it; again for others."
+        ),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="With --to vllm: such subjects from a file, one a line.")] = None,
 ) -> None:
-    """Write a prompt for another program, with a card that says where it comes from."""
+    """Write a prompt for another program, with a card that says where it comes from, or upload it to the hub."""
+    from ptx.suites.lines import subjects_of
+
+    if (output is None) == (not push) or (private and not push):
+        raise UsageError(
+            "name an --output, or a repository with --push, which --private goes with", "choose one of them"
+        )
+    command = Command(common)
+    subjects = [*(inputs or []), *(subjects_of(file) if file else [])]
+    if push:
+        address = _push(key, to, command, push, private=private)
+        written, where = address, {"path": address}
+    else:
+        assert output is not None
+        where = _write(key, to, output, command, subjects)
+        written = str(output)
+    if common.dry_run:
+        command.out.message(f"would write {written}")
+        return
+    artifact = command.store.find(key, EXPORTED)
+    head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
+    command.out.rows([{**head, **where}], path="path")
+
+
+def _write(
+    key: str, to: str, output: Path, command: Command, inputs: Sequence[str] = (), repo: str = ""
+) -> dict[str, Any]:
+    """Write it, and say what a reader of the file has to know; where it is, and figures."""
     from ptx.formats import card
     from ptx.prompts.export import export_prompt
 
-    command = Command(common)
+    where = {"path": str(output.absolute())}
     if to == "words":
-        _export_words(key, output, command)
-        return
-    artifact = command.store.find(key, ("tune", "search"))
-    made = export_prompt(artifact, command.store, to, output, force=common.force, dry_run=common.dry_run)
+        return {**where, "format": to, **_words(key, output, command)}
+    artifact, common = command.store.find(key, EXPORTED[:2]), command.common
+    how: dict[str, Any] = {"force": common.force, "dry_run": common.dry_run, "inputs": inputs, "repo": repo}
+    made = export_prompt(artifact, command.store, to, output, **how)
     if to == "peft" and len(made.opening):
         tokens = f"the first of the {len(made.opening) + len(made.prompt)} virtual tokens"
-        inputs = f"what inputs of {made.model.name} begin with"
-        command.out.message(f"{tokens} is {inputs}: give PEFT texts without special tokens, as the card shows")
-    if common.dry_run:
-        command.out.message(f"would write {output}")
-        return
-    head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
-    where = {"path": str(output.absolute()), "card": str(card.beside(output).absolute())}
-    command.out.rows([{**head, **where, "format": to}], path="path")
+        what = f"what inputs of {made.model.name} begin with"
+        command.out.message(f"{tokens} is {what}: give PEFT texts without special tokens, as the card shows")
+    if repo and not made.record.commit:
+        command.out.warn(f"the hub has no model {made.base}: who fetches the prompt has to know which model is meant")
+    return {**where, "card": str(card.beside(output).absolute()), "format": to}
 
 
-def _export_words(key: str, output: Path, command: Command) -> None:
+def _words(key: str, output: Path, command: Command) -> dict[str, float]:
     from ptx.config.dtypes import FLOAT32
     from ptx.prompts.as_words import export_words
     from ptx.prompts.record import model_of
     from ptx.stages import portable
 
-    artifact = command.store.find(key, ("tune", "search", portable.STAGE.name))
+    artifact = command.store.find(key, EXPORTED)
     common, dtype = command.common, FLOAT32
     if artifact.meta["stage"] != portable.STAGE.name:
         dtype = command.session.settings.computed(model_of(artifact), "source").get("dtype", FLOAT32)
@@ -102,12 +142,22 @@ def _export_words(key: str, output: Path, command: Command) -> None:
         artifact, command.store, output, force=common.force, dry_run=common.dry_run, device=common.device, dtype=dtype
     )
     command.out.message(str(made))
-    if common.dry_run:
-        command.out.message(f"would write {output}")
-        return
-    head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
-    figures = {} if made.before is None else {"dev_accuracy": made.before, "as_words": made.after}
-    command.out.rows([{**head, "path": str(output.absolute()), "format": "words", **figures}], path="path")
+    return {} if made.before is None or made.after is None else {"dev_accuracy": made.before, "as_words": made.after}
+
+
+def _push(key: str, to: str, command: Command, repo: str, *, private: bool) -> str:
+    """Upload it; where it is then."""
+    from ptx.prompts import hub
+
+    hub.check_repo(repo)
+    if to not in hub.NAMES:
+        raise UsageError(f"--push takes no --to {to}", f"use --to {', '.join(hub.NAMES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder) / hub.NAMES[to]
+        _write(key, to, where, command, repo=repo)
+        if command.common.dry_run:
+            return f"https://huggingface.co/{repo}"
+        return hub.push(repo, hub.files_of(where, repo), private=private, force=command.common.force)
 
 
 def upgrade(
@@ -204,30 +254,3 @@ def inspect(
         command.out.rows(report.rows)
     else:
         show(report, command.out)
-
-
-def predict(
-    target: Target,
-    prompt: PromptOption,
-    common: Annotated[CommonConfig, ("cache_dir", "device", "dtype", *SAID)],
-    texts: Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Read subjects from a file, one a line.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,
-    layout: Annotated[Layout | None, typer.Option(help="The layout of a prompt file that does not say it.")] = None,
-    anchors: Anchors = "",
-) -> None:
-    """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file."""
-    from ptx.suites.lines import subjects_of
-
-    command = Command(common)
-    subjects = [*(texts or []), *(subjects_of(file) if file else [])]
-    if not subjects or subjects == ["-"]:
-        try:
-            subjects = [line.strip() for line in sys.stdin if line.strip()]
-        except OSError as error:
-            raise PtxError(f"cannot read stdin: {error.strerror}", "give subjects as words, or --file") from None
-        except UnicodeDecodeError as error:
-            raise PtxError(f"stdin is not UTF-8 ({error.reason})", "convert it, with iconv say") from None
-    if not subjects:
-        raise UsageError("no subjects", 'write them behind the options: ptx predict ... "Anémone"')
-    command.out.rows(command.session.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors))

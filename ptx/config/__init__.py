@@ -317,7 +317,7 @@ class SuiteConfig(ReadingConfig):
     suite: str = option(
         "facts",
         "An embedded suite, a folder or file of your own, split:FOLDER or split:FILE (a test set, split by a hash), "
-        "sst2:FOLDER, dbpedia:FOLDER, or hf:NAME.",
+        "sst2:FOLDER and other presets, lmeval:FILE.yaml, or hf:NAME.",
     )
     tasks: str = option("", "Tasks, comma-separated, such as P17,P36; all by default.")
     truncate: bool = option(False, "Cut texts to classify that are longer than the model takes, instead of refusing.")

@@ -12,9 +12,12 @@ from typing import Any
 from ptx.config import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError, first_line
+from ptx.formats.words import Words
+from ptx.lms.models import hub_id, pinned
 from ptx.media import code, counted, markdown, percent
 
 FOLDER_CARD = "README.md"
+HUB_FILE = "prompt.safetensors"  # what the prompt of a repository of the hub is called, whose card is the folder's
 MAX_BYTES = 2**20
 OPEN = {"extra": "ignore"}  # later versions of ptx may write more
 
@@ -106,7 +109,10 @@ class Record:
 
 def beside(path: Path) -> Path:
     """Where the card of a prompt file or folder is."""
-    return path / FOLDER_CARD if path.is_dir() else path.with_name(path.name + ".md")
+    own, folder = path.with_name(path.name + ".md"), path.with_name(FOLDER_CARD)
+    if path.is_dir():
+        return path / FOLDER_CARD
+    return folder if path.name == HUB_FILE and folder.is_file() and not own.is_file() else own
 
 
 def read(path: Path) -> Record | None:
@@ -154,12 +160,30 @@ def render(record: Record, *, usage: str, tags: Sequence[str], base: str | None,
         base_model=base,
         library_name=library,
         tags=["soft-prompt", "prompt-tuning", "ptx", *tags],
+        pipeline_tag="text-generation" if library == "peft" else None,
         model_name=title if results else None,
         eval_results=results or None,
         ptx=record.to_dict(),
     )
     parts = [f"---\n{data.to_yaml()}\n---\n\n# {markdown(title)}", _about(record), usage.strip(), _results(record)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_words(words: Words, repo: str) -> str:
+    """The card of a portable prompt in a repository of the hub: its file has all that ptx reads of it."""
+    from huggingface_hub import ModelCardData
+
+    bases = [base for source in words.models if (base := hub_id(pinned(source.model)[0]))]
+    data = ModelCardData(
+        base_model=bases or None, license=words.license, library_name="ptx", tags=["soft-prompt", "ptx", "words"]
+    )
+    names = markdown(", ".join(source.model for source in words.models))
+    about = (
+        f"{len(words.vectors)} vectors as weighted words, learned on {names}, which any model with these words reads."
+    )
+    use = f"## Use\n\n{code(f'ptx import hf:{repo} --model NAME')} makes vectors of them for a model."
+    title = f"{markdown(words.task)}, a portable soft prompt"
+    return f"---\n{data.to_yaml()}\n---\n\n# {title}\n\n{about}\n\n{use}\n"
 
 
 def _about(record: Record) -> str:

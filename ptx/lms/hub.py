@@ -51,6 +51,12 @@ def fetch_file(repo: str, name: str, revision: str = "") -> Path:
     return file
 
 
+def fetch_prompt(repo: str, names: Sequence[str], revision: str = "") -> Path:
+    """The snapshot's folder with those of these files that a prompt's repository has. Raises PtxError likewise."""
+    folder: Path = _snapshot(repo, names, revision, instead="give a prompt's file or folder")
+    return folder
+
+
 def cached_snapshot(repo: str, revision: str = "") -> Path | None:
     """The snapshot's folder that the local cache has for a branch, a tag or a commit, by default for main."""
     from huggingface_hub import constants
@@ -102,10 +108,11 @@ def _download(repo: str, revision: str) -> str:
 
 
 def _snapshot(
-    repo: str, files: Sequence[str], revision: str, commit: str | None = None, *, dry_run: bool = False
-) -> Any:
+    repo: str, files: Sequence[str], revision: str, commit: str | None = None,
+    *, dry_run: bool = False, instead: str = EMBEDDED,
+) -> Any:  # fmt: skip
     """These files of a model, as far as it has them, with progress on a terminal: their folder, or in a dry run what
-    the hub says of each. `commit` is that of the revision."""
+    the hub says of each. `commit` is that of the revision, `instead` what else the user can do."""
     import huggingface_hub
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -120,18 +127,18 @@ def _snapshot(
         )
         return snapshot if dry_run else Path(snapshot)
     except errors.GatedRepoError:
-        hint = f"accept them at https://huggingface.co/{repo}, then run `hf auth login` or set HF_TOKEN; or {EMBEDDED}"
+        hint = f"accept them at https://huggingface.co/{repo}, then run `hf auth login` or set HF_TOKEN; or {instead}"
         raise PtxError(f"{repo} is gated: the hub gives it only to those who have accepted its terms", hint) from None
     except errors.RepositoryNotFoundError:
-        hint = f"check the name at https://huggingface.co/models; for a private one run `hf auth login`; or {EMBEDDED}"
+        hint = f"check the name at https://huggingface.co/models; for a private one run `hf auth login`; or {instead}"
         raise PtxError(f"the hub has no model {repo}, or it is private", hint) from None
     except errors.RevisionNotFoundError:
         hint = f"choose a branch, tag or commit that https://huggingface.co/{repo}/tree/main shows"
         raise PtxError(f"{repo} has no revision {revision or 'main'!r} on the hub", hint) from None
     except errors.LocalEntryNotFoundError:
-        hint = f"run {_download(repo, revision)} once where there is a network, give a local folder, or {EMBEDDED}"
+        hint = f"run {_download(repo, revision)} once where there is a network, give a local folder, or {instead}"
         if there := [name for name in cached_revisions(repo) if name != (revision or "main")]:
             hint = f"the cache has other revisions, {', '.join(there)}: give {repo}@{there[0]}; or {hint}"
         raise OutOfReach(f"{named} is not (completely) in the local cache, and the hub is out of reach", hint) from None
     except Exception as error:  # the HTTP library's own, a full disk, a damaged cache
-        raise PtxError(f"cannot get {named} from the hub: {first_line(error)}", f"try again, or {EMBEDDED}") from None
+        raise PtxError(f"cannot get {named} from the hub: {first_line(error)}", f"try again, or {instead}") from None

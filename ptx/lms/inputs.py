@@ -67,8 +67,9 @@ def rows(
     before, with_prompt, behind = template.partition("[V]")
     texts = [template]
     if with_prompt:
+        space = lead(tokenizer) if behind.startswith(" ") else ""
         behind = behind.strip(" ")
-        texts = [before.rstrip(" "), f"{lead(tokenizer)}{behind}" if behind else ""]
+        texts = [before.rstrip(" "), f"{space}{behind}" if behind else ""]
     parts = [_spelled(tokenizer, _with_blank(tokenizer, text, blank), subjects) for text in texts]
     fixed = sum(part.head + part.tail for part in parts) + len(begin) + len(end) + prompt_length * bool(with_prompt)
     if (room := max_length - fixed) <= 0:

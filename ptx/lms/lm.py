@@ -130,7 +130,7 @@ class LanguageModel(WordEmbeddings):
                 pieces = self.tokenizer.tokenize(f"{context.before}{word}")
                 spelled = f"{len(pieces)} tokens in {self.name} ({' '.join(pieces)})"
                 where = "" if context == IN_A_SENTENCE else " where the template puts it"
-                hint = "choose another word for this label in the suite's TOML file"
+                hint = "choose another word for this label in the suite's file"
                 raise PtxError(f"task {task.name}: the label word {word!r} is {spelled}{where}", hint)
         return {word: found[word] for word in task.labels}
 
@@ -256,7 +256,7 @@ def fact_rows(
         return PtxError(message, "shorten it, or add --truncate to cut such texts")
 
     return model.rows(
-        template,
+        task.asked_as(template),
         [fact.subject for fact in facts],
         prompt_length=prompt_length,
         refuse=refuse if task.labels and not task.truncate else None,

@@ -1,10 +1,11 @@
 """A prompt of the cache as a file or folder for other programs, with a card; complete when it appears, or not there."""
 
 import dataclasses
+import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.errors import PtxError
+from ptx.errors import PtxError, UsageError
 from ptx.files import put_folder
 from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
@@ -27,6 +28,7 @@ from ptx.lms.models import Model, hub_commit
 from ptx.prompts.imported import vectors_digest
 from ptx.prompts.record import model_of, record_of
 from ptx.prompts.usage import usage
+from ptx.prompts.whole import whole_inputs
 from ptx.stages.tune import FILE
 
 
@@ -41,6 +43,7 @@ class Export:
     base: str
     causal: bool
     opening: Float[Tensor, "b d"]
+    whole: Sequence[tuple[str, Float[Tensor, "_ d"]]] = ()  # subjects, and their inputs with the prompt in them
 
 
 def _to_peft(export: Export) -> tuple[dict[str, bytes], Record]:
@@ -67,10 +70,17 @@ def _to_koboldai(export: Export) -> tuple[bytes, Record]:
     return koboldai.to_bytes(export.prompt, name=name, supported=export.base, description=about), record
 
 
-def _to_vllm(export: Export) -> tuple[bytes, Record]:
+def _to_vllm(export: Export) -> tuple[bytes | dict[str, bytes], Record]:
+    """Whole inputs, if there are any: a file each, and a list of them. vLLM takes tensors as torch.save writes them."""
     if not export.causal:
         raise PtxError(f"vLLM generates text, and {export.model.name} is no causal LM", "use --to safetensors or npy")
-    return torch_files.to_bytes(export.prompt), export.record
+    if not export.whole:
+        return torch_files.to_bytes(export.prompt), export.record
+    names = [f"{number}.pt" for number, _ in enumerate(export.whole, start=1)]
+    lines = [{"file": name, "input": text} for name, (text, _) in zip(names, export.whole, strict=True)]
+    listed = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8")
+    files = {name: torch_files.to_bytes(vectors) for name, (_, vectors) in zip(names, export.whole, strict=True)}
+    return {LISTED: listed, **files}, export.record
 
 
 def _prepends(program: str, export: Export) -> None:
@@ -83,6 +93,7 @@ def _prepends(program: str, export: Export) -> None:
         raise PtxError(why, "tune one with --layout prefix, or use --to safetensors, npy or vllm")
 
 
+LISTED = "inputs.jsonl"
 # Each gives the file's bytes, or those of a folder's files by name, and what the card is to say.
 WRITERS: Mapping[str, Callable[[Export], tuple[bytes | dict[str, bytes], Record]]] = {
     "peft": _to_peft,
@@ -97,9 +108,15 @@ WRITERS: Mapping[str, Callable[[Export], tuple[bytes | dict[str, bytes], Record]
 BEHIND = ("peft", "vllm", "koboldai")
 
 
-def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, force: bool, dry_run: bool) -> Export:
-    """Write a prompt in a foreign format, and its card. Raises PtxError for what the format cannot express, and,
-    unless `force`, where something stands already."""
+def export_prompt(
+    artifact: Artifact, store: Store, to: str, output: Path,
+    *, force: bool, dry_run: bool, inputs: Sequence[str] = (), repo: str = "",
+) -> Export:  # fmt: skip
+    """Write a prompt in a foreign format, and its card; for vLLM, with the `inputs` of these subjects. `repo` is where
+    the card is to say that it is on the hub. Raises PtxError for what the format cannot express, and, unless `force`,
+    where something stands already."""
+    if inputs and to != "vllm":
+        raise UsageError("--inputs and --file go with --to vllm", "leave them out")
     model = model_of(artifact)
     prompt, record = formats.read_prompt(artifact.path / FILE), record_of(artifact, store)
     words = load_embeddings(model, "cpu")
@@ -112,11 +129,15 @@ def export_prompt(artifact: Artifact, store: Store, to: str, output: Path, *, fo
         prompt, opening = prompt * factor, opening * factor
         # What is read back gives the same products, but need not be the same to the last bit itself.
         record = dataclasses.replace(record, factor=factor, sha256=vectors_digest(unscaled(prompt, factor)))
-    export = Export(prompt, record, model, base, causal, opening)
+    whole = [*zip(inputs, whole_inputs(artifact, model, inputs), strict=True)] if inputs and causal else []
+    export = Export(prompt, record, model, base, causal, opening, whole)
     content, record = WRITERS[to](export)
     library = "peft" if to == "peft" else None
-    how = usage(to, record, base, output.name, factor=factor, space=lead(words.tokenizer))
-    page = card.render(record, usage=how, tags=[to], base=hub, library=library).encode("utf-8")
+    tags = [to, f"base_model:adapter:{hub}"] if library and hub else [to]  # as PEFT itself has them
+    space = lead(words.tokenizer) if "[V] [X]" in record.input else ""
+    use = "vllm, inputs" if whole else to
+    how = usage(use, record, base, repo or output.name, factor=factor, space=space, back=f"hf:{repo}" if repo else "")
+    page = card.render(record, usage=how, tags=tags, base=hub, library=library).encode("utf-8")
     where = output / card.FOLDER_CARD if isinstance(content, dict) else output.with_name(output.name + ".md")
     for path in (output, where):
         if os.path.lexists(path) and not force:

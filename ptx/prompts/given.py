@@ -12,6 +12,7 @@ from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.models import Model, resolve
+from ptx.lms.template import LAYOUTS
 from ptx.stages import portable
 from ptx.stages.anchors import shared_words
 from ptx.stages.choice import prompt_step
@@ -89,6 +90,12 @@ def task_of(artifact: Artifact) -> Task:
 def layout_of(artifact: Artifact) -> str | None:
     """The layout that a prompt was made for; a drawn one has none."""
     return tuned_with(artifact.meta["config"]).get("layout")
+
+
+def input_of(artifact: Artifact) -> str:
+    """The template of a prompt's inputs. Raises PtxError if its suite, which says whether texts are asked as written,
+    has gone."""
+    return task_of(artifact).asked_as(LAYOUTS[layout_of(artifact) or "postfix"])
 
 
 def tuned_with(config: Mapping[str, Any]) -> Mapping[str, Any]:

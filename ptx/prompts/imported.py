@@ -25,6 +25,7 @@ from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit, hub_id, local_gguf, pinned, resolve, zoo
+from ptx.prompts import hub
 from ptx.prompts.brought import check_alone, in_front, on_model, say_read
 from ptx.stages import tune
 from ptx.stages.tune import FILE
@@ -54,11 +55,13 @@ def import_steps(
 
     `said` is what the user says of it (see `origin`). Raises PtxError.
     """
-    for name, path in _files(file, task, said["suite"] or "facts"):
+    on_hub = file.startswith(hub.PREFIX) and not Path(file).exists()
+    for name, path in [(task, hub.fetched(file))] if on_hub else _files(file, task, said["suite"] or "facts"):
         found = formats.read(path, format=format, rows=rows)
         agreed = origin(found, task=name, **said)
         say_read(found, agreed.layout, agreed.model, tell)
-        yield import_step(found, agreed)
+        step = import_step(found, agreed)
+        yield dataclasses.replace(step, labels={**step.labels, "file": file}) if on_hub else step
 
 
 def _files(file: str, task: str, suite: str) -> Iterator[tuple[str, Path]]:

@@ -41,6 +41,7 @@ def record_of(artifact: Artifact, store: Store) -> Record:
     ancestors = [artifact] if meta["stage"] == "tune" else _tuned_ancestors(artifact, store)
     tuned = [*{found.key: found for found in ancestors}.values()]  # a choice has them through each of its candidates
     made: dict[str, Any] = {
+        "input": LAYOUTS[layout],
         "method": labels.get("method", "tuned"),
         "train_facts": tuned[0].meta["metrics"].get("facts") if tuned else None,
         "seed": labels.get("seed"),
@@ -55,12 +56,13 @@ def record_of(artifact: Artifact, store: Store) -> Record:
     made |= {name: origin[name] for name in INHERITED if name in origin and not (name == "evaluations" and made[name])}
     with contextlib.suppress(PtxError):  # the user's suite is gone: the card says less
         task = task_of(artifact)
+        made["input"] = task.asked_as(LAYOUTS[layout])
         made |= {"task_label": task.label, "template": task.template, "label_words": list(task.labels)}
     return Record(
         version=__version__, key=artifact.key, suite=labels["suite"], task=labels["task"],
         model=model.name, model_digest=model.digest, tokenizer_digest=model.tokenizer, commit=hub_commit(model)[1],
         vectors=len(prompt), width=prompt.shape[1], sha256=vectors_digest(prompt),
-        layout=layout, input=LAYOUTS[layout],
+        layout=layout,
         records_digest=tuned[0].meta["inputs"]["facts"] if tuned else None,
         **made,
     )  # fmt: skip

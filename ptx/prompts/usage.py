@@ -32,6 +32,25 @@ begin = embed(torch.tensor([i for i in tokenizer("")["input_ids"] if i == tokeni
 text = embed(tokenizer({text}, add_special_tokens=False, return_tensors="pt")["input_ids"][0])
 prompt_embeds = torch.cat([{order}])  # for vllm.LLM(model=..., enable_prompt_embeds=True)
 ```""",
+    "vllm, inputs": """The files hold whole inputs as embeddings, which vLLM takes in place of texts; inputs.jsonl
+says of which subjects.
+
+```python
+import json
+import pathlib
+import torch
+from vllm import LLM, SamplingParams
+{model}
+folder = pathlib.Path({name})
+inputs = [json.loads(line) for line in (folder / "inputs.jsonl").read_text("utf-8").splitlines()]
+asked = [{{"prompt_embeds": torch.load(folder / one["file"], weights_only=True)}} for one in inputs]
+model = LLM({pinned}, enable_prompt_embeds=True)
+for one, answer in zip(inputs, model.generate(asked, SamplingParams(max_tokens=1, temperature=0))):
+    print(one["input"], answer.outputs[0].text)
+```
+
+A server that was started with `--enable-prompt-embeds` takes the base64 of a file as `prompt_embeds` of a completion:
+{request} sends such for any subject.""",
     "optiprompt": "OptiPrompt and PTfer read it as `prompt_vecs.npy` with `--num_vectors {record.vectors}`; the "
     "remaining rows are zeros and not used.",
     "koboldai": "Put it into KoboldAI's `softprompts` folder and choose it there with {base} loaded.",
@@ -45,9 +64,10 @@ NOTES = (
 )
 
 
-def usage(to: str, record: Record, base: str, name: str, *, factor: float, space: str) -> str:
+def usage(to: str, record: Record, base: str, name: str, *, factor: float, space: str, back: str = "") -> str:
     """`base` is the model's name for other programs, `name` that of the file or folder, `factor` what the model's
-    embedding layer multiplies by, `space` what its tokenizer wants before a text in the middle of a sentence."""
+    embedding layer multiplies by, `space` what its tokenizer wants before a text in the middle of a sentence, `back`
+    what ptx is to import, if not `name`."""
     model, pin = f"\nbase = {quoted(base)}", ""
     if record.commit:
         model, pin = f"\nbase, revision = {quoted(base)}, {quoted(record.commit)}", ", revision=revision"
@@ -68,5 +88,9 @@ def usage(to: str, record: Record, base: str, name: str, *, factor: float, space
         begin=f"begin {'with' if space else 'without'} a space",
         text=f'"{space}Dante"' if prefix else '"Dante"',
         order="begin, prompt, text" if prefix else "begin, text, prompt",
+        pinned="base, revision=revision" if record.commit else "base",
+        request=code(f'ptx request {record.key[:12]} "Dante" --url http://localhost:8000'),
     )
-    return f"## Use\n\n{use}\n\nBack into ptx: {code('ptx import ' + shlex.quote(name))}."
+    if to == "vllm, inputs":  # which are no prompt
+        return f"## Use\n\n{use}"
+    return f"## Use\n\n{use}\n\nBack into ptx: {code('ptx import ' + shlex.quote(back or name))}."

@@ -3,7 +3,8 @@
 FOLDER          facts in one of LAMA's layouts (lama.py), or with a suite.toml texts to classify (description.py)
 FILE            facts as JSON, CSV, TSV or Parquet (facts.py), or a TOML file that describes texts to classify
 split:FOLDER    LAMA's own files, a test set, split into train, dev and test facts by a hash of the subject; or a FILE
-sst2:FOLDER     a data set whose description ships with ptx; likewise dbpedia, and both from the hub: sst2:hf:NAME
+sst2:FOLDER     a data set whose description ships with ptx; likewise the other presets, and from the hub: sst2:hf:NAME
+lmeval:FILE.yaml    a task of the lm-evaluation-harness (lmeval.py)
 hf:NAME[:CONFIG]    facts of a data set of the Hugging Face hub, or in a local folder of such files (hub.py)
 none            one task without facts, `any`: for a prompt of which nobody says what it is for
 
@@ -26,6 +27,8 @@ from ptx.suites.facts import Columns, read_file
 from ptx.suites.hub import PREFIX, read_hub_facts
 from ptx.suites.lama import read_folder
 from ptx.suites.lines import Bad, Problems, Remark, refuse, together
+from ptx.suites.lmeval import PREFIX as LMEVAL
+from ptx.suites.lmeval import read_task
 from ptx.suites.task import SPLITS, Fact, Suite, Task
 from ptx.suites.templates import beside, near, read_relations
 from ptx.suites.watched import Seen, certain, differs, looked_at, watching
@@ -123,6 +126,8 @@ def _tasks(name: str, bad: Bad, columns: Columns) -> Iterable[Task]:
             return [read_classification(PRESETS[prefix], Path(), rest.removeprefix(PREFIX), bad)]
         folder = _folder(name, Path(rest) if rest else distributed_folder(prefix), prefix)
         return [read_classification(PRESETS[prefix], folder, bad=bad)]
+    if name.startswith(LMEVAL):
+        return [read_task(Path(name.removeprefix(LMEVAL)).absolute(), bad)]
     if name.startswith(PREFIX):
         return read_hub_facts(rest, bad, columns)
     if name.startswith(SPLIT) and os.path.isfile(rest):

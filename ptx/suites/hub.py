@@ -11,7 +11,7 @@ from typing import Any
 
 from ptx.errors import PtxError, first_line
 from ptx.suites.asked import parted
-from ptx.suites.facts import SPLIT_NAMES, USUAL, Columns, tasks_of
+from ptx.suites.facts import SPLIT_NAMES, SPLIT_OF, USUAL, Columns, tasks_of
 from ptx.suites.folders import files_in
 from ptx.suites.lines import Bad, refuse
 from ptx.suites.rows import Row
@@ -50,7 +50,9 @@ class Dataset:
 
     def find(self, split: str) -> str | None:
         """What the data set calls a split, or None."""
-        return next((name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.splits), None)
+        return next(
+            (name for name in (split, *SPLIT_NAMES.get(SPLIT_OF.get(split, split), ())) if name in self.splits), None
+        )
 
 
 def asks_hub(suite: str) -> bool:

@@ -51,8 +51,13 @@ class Task:
     splits: Mapping[str, tuple[Fact, ...]]
     labels: tuple[str, ...] = ()  # classification: the label words, to which predictions are restricted
     truncate: bool = False  # texts longer than the model takes are cut instead of refused
+    as_written: bool = False  # its texts are whole inputs of another program, before which no space is put
     strict: bool = False  # an object that is no allowed word is an error; changes no result, so no part of the digest
     repeated: Mapping[str, int] = field(default_factory=dict)  # by split: lines left out as repetitions of others
+
+    def asked_as(self, template: str) -> str:
+        """The template of its inputs: before a text that is asked as written stands no space."""
+        return template.replace("[V] [X]", "[V][X]") if self.as_written else template
 
     def digest(self, *splits: str) -> str:
         """Identifies the records of some splits and what is done with them; the task's name and title do not matter."""
@@ -61,6 +66,8 @@ class Task:
         records: dict[str, object] = {split: [fact.record for fact in self.splits[split]] for split in splits}
         if self.labels or self.truncate:  # left out otherwise: facts keep the digests of caches that are in use
             records |= {"labels": list(self.labels), "truncate": self.truncate}
+        if self.as_written:
+            records["as_written"] = True
         self._digests[splits] = digest(records)
         return self._digests[splits]
 

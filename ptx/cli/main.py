@@ -7,6 +7,7 @@ import typer
 from ptx.cli import prompts, results, transfer
 from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
+from ptx.cli.doctor import doctor
 from ptx.cli.models import models, words
 from ptx.cli.options import Group, expand
 from ptx.cli.report import report
@@ -17,7 +18,6 @@ app = typer.Typer(
     help="Move soft prompts between language models, without labels, gradients or a trained projector.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -58,6 +58,7 @@ EXAMPLES = (
     ("import", prompts.import_prompt, "prompt_vecs.npy --model bert-base --task P17"),
     ("export", prompts.export, "KEY --to peft --output adapter"),
     ("upgrade", prompts.upgrade, "adapter --to MODEL --check 0.6"),
+    ("doctor", doctor, ""),
 )
 COMMANDS = {name: expand(command) for name, command, _ in EXAMPLES}
 for name, _, example in EXAMPLES:

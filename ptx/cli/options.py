@@ -14,6 +14,7 @@ import typer
 import typer.core
 
 from ptx.cli import interrupts
+from ptx.cli.completion import completed
 from ptx.cli.output import Output, discard_stdout
 from ptx.config.settings import check_text, configured, of_configs, variable
 from ptx.errors import PtxError, UsageError
@@ -29,6 +30,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
     for parameter in inspect.signature(command).parameters.values():
         config = hints[parameter.name]
         if not dataclasses.is_dataclass(config):
+            completed(parameter.name, config)
             parameters.append(parameter.replace(annotation=config))
             continue
         assert isinstance(config, type)
@@ -59,7 +61,9 @@ def _parameter(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.
         rich_help_panel=f"{panel.capitalize()} options",
     )  # fmt: skip
     by_name = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
+    option = inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
+    completed(field.name, option.annotation)
+    return option
 
 
 class Group(typer.core.TyperGroup):

@@ -12,9 +12,13 @@ Behind each may stand how it is to be read: FILE?columns=subject=country,object=
 
 import functools
 import os
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from ptx.errors import PtxError, shown
 from ptx.files import changed, here
@@ -160,3 +164,13 @@ def _folder(name: str, path: Path, prefix: str) -> Path:
         hint = f"use {prefix}:FOLDER" + (f" or {SPLIT}FILE" if prefix == SPLIT[:-1] else "")
         raise PtxError(f"the suite {name!r} needs a folder, and {path} is none", hint)
     return path.absolute()
+
+
+class _Room(ModuleType):
+    """`ptx.suites(...)` is the command of that name: the function of ptx.api, and this room, have one name."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return import_module("ptx.api").suites(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -163,7 +163,7 @@ def transfer(device: str) -> Iterator[Finding]:
 
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        common = CommonConfig(cache_dir=Path(folder), device=device, quiet=True)
+        common = CommonConfig(cache_dir=folder, device=device, quiet=True)
         session = Session(
             common, _Silent(), SuiteConfig(tasks="P30", limit=32),
             tune=TuneConfig(epochs=1, patience=0),

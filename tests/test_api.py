@@ -43,7 +43,7 @@ def test_calls_and_commands_share_their_artifacts(ptx, tiny, suite, settings, ca
     options = ["--anchors", shared, "--top-k", "30"]
     found = ["--weights", "2,1", "--ridge", "0.1", "--no-normalize"]
     for frame, command in [
-        (api.anchors(models=list(tiny.values()), count=50, order="rank"),
+        (api.anchors(models=list(tiny.values()), count=50, order="rank", upstream=True),
          ["anchors", "--models", names, "--count", "50", "--order", "rank", "--json"]),
         (api.tune(upstream=True, model=tiny["a"], init="random", init_scale=0.5, **settings),
          ["tune", "--model", tiny["a"], "--init", "random", "--init-scale", "0.5", *common]),

@@ -56,7 +56,7 @@ def _of_sheet(sheet: "Sheet") -> "pd.DataFrame":
     import pandas as pd
 
     columns = [_column([row[n].text for row in sheet.rows]) for n in range(len(sheet.header))]
-    rows = pd.MultiIndex.from_arrays(columns[: sheet.labels], names=sheet.header[: sheet.labels])
+    rows = pd.MultiIndex.from_arrays(columns[: sheet.labels], names=[*sheet.header[: sheet.labels]])
     values = dict(enumerate(columns[sheet.labels :]))  # two models may have one name
     made = pd.DataFrame(values, index=rows if sheet.labels > 1 else rows.get_level_values(0))
     return made.set_axis(list(sheet.header[sheet.labels :]), axis="columns")

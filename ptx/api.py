@@ -14,7 +14,7 @@ printed without `progress=True`. Calls from several threads are made one after t
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
 from ptx.config.settings import text_of
@@ -39,8 +39,8 @@ Names = str | Iterable[str]  # one, several in a list, or several with commas be
 File = str | Path
 if TYPE_CHECKING:
     Facts = File | pd.DataFrame
-    Lm = str | tuple[Any, Any]  # a name, or a model of transformers with its tokenizer
-    Lms = Lm | Iterable[Lm]
+    Lm: TypeAlias = Any  # a name, or a model of transformers with its tokenizer: (model, tokenizer)
+    Lms: TypeAlias = Any
 else:  # the functions themselves get names (notebooks/memory.py)
     Facts, Lm, Lms = File, str, Names
 

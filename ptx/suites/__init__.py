@@ -12,17 +12,14 @@ Behind each may stand how it is to be read: FILE?columns=subject=country,object=
 
 import functools
 import os
-import sys
 import unicodedata
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from ptx.errors import PtxError, shown
 from ptx.files import changed, here
 from ptx.media import one_line
+from ptx.notebooks.rooms import answers
 from ptx.suites.asked import as_asked, columns_of, parted
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
 from ptx.suites.doubts import sensible
@@ -166,11 +163,4 @@ def _folder(name: str, path: Path, prefix: str) -> Path:
     return path.absolute()
 
 
-class _Room(ModuleType):
-    """`ptx.suites(...)` is the command of that name: the function of ptx.api, and this room, have one name."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return import_module("ptx.api").suites(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Room
+answers(__name__, "ptx.api")  # `ptx.suites("facts")` is a command, too

@@ -55,7 +55,7 @@ def test_the_example_runs_and_shows_what_is_written(tmp_path: Path) -> None:
         assert re.sub(r"[-\d. ]+", " ", now) == re.sub(r"[-\d. ]+", " ", then)
         assert all(map(close, numbers(now), numbers(then))), f"{then}\n{now}"
         compared += len(numbers(then))
-    assert compared > 20
+    assert compared >= 20
     assert not [*folder.iterdir()]  # nothing is left in the reader's folder
 
 

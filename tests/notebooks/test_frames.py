@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -114,11 +115,13 @@ def test_frames_plot_themselves(ptx, tiny, settings) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
     scores = api.eval(sources=[tiny["a"]], target=tiny["b"], **settings)
-    bars = api.table().plot.barh()
+    bars: Any = api.table().plot.barh()
     assert sorted(bar.get_width() for bar in bars.patches) == sorted(api.table().to_numpy().ravel())
-    (line,) = api.table(curve=True).droplevel("epoch").plot().lines
+    lines: Any = api.table(curve=True).droplevel("epoch").plot()
+    (line,) = lines.lines
     assert [*line.get_xdata()] == [0, 2]
-    by_task = scores.plot.bar(x="task", y=["accuracy", "floor"])
+    plot: Any = scores.plot
+    by_task = plot.bar(x="task", y=["accuracy", "floor"])
     assert [bar.get_height() for bar in by_task.patches] == [*scores.accuracy, *scores.floor]
     matplotlib.pyplot.close("all")
 

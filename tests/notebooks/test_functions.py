@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-import ptx as package
+import ptx as library
 from ptx import api
 
+package: Any = library  # rooms that can be called are no functions to a type checker
 pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* has not learned:UserWarning")
 
 
@@ -48,7 +50,7 @@ def test_mistakes_with_the_cache_come_with_a_hint(ptx) -> None:
         (lambda: package.cache.show("zz"), "artifact zz in", "ptx cache ls"),
         (lambda: package.cache.ls(stage="tun"), "unknown stage 'tun'", "choose one of anchors, tune"),
         (lambda: package.cache.gc(max_size="much"), "--max-size 'much' is no size", "500MB"),
-        (lambda: package.cache.ls(stages="tune"), "cache ls has no option 'stages'", "stage"),  # type: ignore[call-arg]
+        (lambda: package.cache.ls(stages="tune"), "cache ls has no option 'stages'", "stage"),
     ):
         with pytest.raises(api.PtxError, match=message) as raised:
             call()
@@ -81,7 +83,7 @@ def test_suites_and_words_are_the_commands(ptx, tiny, suite) -> None:
 
 @pytest.mark.parametrize("to", ["npy", "safetensors", "optiprompt", "vllm"])
 def test_what_is_exported_is_loaded_with_what_is_known_of_it(ptx, tuned, tmp_path, to: str) -> None:
-    row = package.export(tuned.key[0], to=to, output=tmp_path / "out").iloc[0]  # type: ignore[arg-type]
+    row = package.export(tuned.key[0], to=to, output=tmp_path / "out").iloc[0]
     assert Path(row.path).is_file()
     prompt, record = package.load_prompt(row.path)
     mine, known = package.load_prompt(tuned.key[0])
@@ -90,7 +92,7 @@ def test_what_is_exported_is_loaded_with_what_is_known_of_it(ptx, tuned, tmp_pat
     assert {name: record[name] for name in known} == known
     assert (known["task"], known["layout"], known["vectors"]) == ("R1", "postfix", len(prompt))
     with pytest.raises(api.PtxError, match="exists already"):
-        package.export(tuned.key[0], to=to, output=tmp_path / "out")  # type: ignore[arg-type]
+        package.export(tuned.key[0], to=to, output=tmp_path / "out")
 
 
 def test_a_file_without_a_card_says_less_and_words_need_a_model(ptx, tuned, tiny, tmp_path) -> None:

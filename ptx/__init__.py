@@ -3,9 +3,11 @@
 The commands are functions here too: `ptx.search(sources=["bert-micro"], target="roberta-micro")` (see ptx.api).
 """
 
+from importlib import import_module
 from typing import Any
 
-# Looked up when used, so that `import ptx` is quick. No module may have one of these names.
+# Looked up when used, so that `import ptx` is quick. No module may have one of these names; `suites` and `cache`, which
+# are rooms, see to it themselves.
 FUNCTIONS = (
     "tune",
     "anchors",
@@ -22,7 +24,11 @@ FUNCTIONS = (
     "upgrade",
     "why",
     "wrong_answers",
+    "words",
+    "export",
+    "load_prompt",
 )
+ROOMS = ("cache", "suites")
 
 
 def __getattr__(name: str) -> Any:
@@ -33,6 +39,8 @@ def __getattr__(name: str) -> Any:
             return version("ptx-prompts")
         except PackageNotFoundError:  # a source tree that is not installed
             return "0+unknown"
+    if name in ROOMS:
+        return import_module(f"ptx.{name}")
     if name in FUNCTIONS or name == "PtxError":
         from ptx import api
 
@@ -41,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return ["PtxError", "__version__", *FUNCTIONS]
+    return ["PtxError", "__version__", *FUNCTIONS, *ROOMS]

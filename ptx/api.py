@@ -5,27 +5,23 @@
 A function takes the options of the command of its name as Python values: a list where the command takes commas, a
 number, a Path, True or False. What is not given comes from PTX_* variables, ptx.toml, or the defaults that the
 signature shows, so that a call and a command with the same settings share their artifacts. Frames hold what `--json`
-prints: for the stages a row for every artifact touched, upstream ones included. Mistakes raise PtxError, with its hint
-as a note; nothing is printed without `progress=True`. Calls from several threads are made one after the other.
+prints, what matters first: for the stages a row for every artifact that was asked for, and with `upstream=True` (or
+`dry_run=True`) behind these one for every other that they need. `suite` takes a frame of facts too, and where a model
+is named, (model, tokenizer) of transformers will do. Mistakes raise PtxError, with its hint as a note; nothing is
+printed without `progress=True`. Calls from several threads are made one after the other.
 """
 
-import functools
-import inspect as python_inspect
-import threading
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
 from ptx.config.lists import text_of
-from ptx.config.said import call
-from ptx.config.settings import looked_up
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.media import one_line
+from ptx.notebooks.calls import CALL, GIVEN, WARNED, command
+from ptx.notebooks.frames import frame, grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,63 +31,34 @@ if TYPE_CHECKING:
     from ptx.session import Session
 
 __all__ = [
-    "PtxError", "anchors", "encode", "eval", "inspect", "models", "predict", "prompt", "report", "run", "search",
-    "table", "tune", "upgrade", "why", "wrong_answers",
+    "PtxError", "anchors", "encode", "eval", "export", "inspect", "load_prompt", "models", "predict", "prompt",
+    "report", "run", "search", "suites", "table", "tune", "upgrade", "why", "words", "wrong_answers",
 ]  # fmt: skip
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Names = str | Iterable[str]  # one, several in a list, or several with commas between them
 File = str | Path
 Seeds = int | str | Iterable[int]
-FIRST = ("stage", "model", "sources", "target", "method", "suite", "task")  # columns, where a frame has them
+if TYPE_CHECKING:
+    Facts = File | pd.DataFrame
+    Lm: TypeAlias = Any  # a name, or a model of transformers with its tokenizer: (model, tokenizer)
+    Lms: TypeAlias = Any
+else:  # the functions themselves get names (notebooks/memory.py)
+    Facts, Lm, Lms = File, str, Names
 
-
-# PyTorch's default type, what transformers changes while it loads a model, and imports under way are one for the whole
-# process. A call uses all cores by itself.
-TURN = threading.RLock()
-# Of the call under way: which options were given, warnings for the caller's line, and how it was written.
-GIVEN: ContextVar[frozenset[str]] = ContextVar("given")
-WARNED: ContextVar[list[str]] = ContextVar("warned")
-CALL: ContextVar[str] = ContextVar("call")
-
-
-def command(function: Callable[P, R]) -> Callable[P, R]:
-    """What is not given is looked up and everything checked before the function sees it; mistakes come with a hint."""
-    signature = python_inspect.signature(function)
-
-    @functools.wraps(function)
-    def called(*args: Any, **options: Any) -> Any:
-        warned: list[str] = []
-        tokens = GIVEN.set(frozenset(options)), WARNED.set(warned), CALL.set(call(function.__name__, args, options))
-        try:
-            commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
-            with TURN:
-                return function(*args, **looked_up(function.__name__, signature, args, options, commands))
-        except PtxError as error:
-            error.add_note(f"hint: {error.hint}")
-            raise error from None
-        finally:
-            GIVEN.reset(tokens[0])
-            WARNED.reset(tokens[1])
-            CALL.reset(tokens[2])
-            for text in warned:
-                warnings.warn(text, stacklevel=2)  # the caller's line
-
-    return called
+CELL = ("suite", "method", "sources", "target", "task")  # what names a cell
 
 
 @command
 def tune(
-    *, model: str = "", models: Names = "", space: Literal["vectors", "words"] = "vectors", anchors: File = "",
+    *, model: Lm = "", models: Lms = "", space: Literal["vectors", "words"] = "vectors", anchors: File = "",
     seeds: Seeds = "",
-    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    suite: Facts = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
     warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Tune one soft prompt per task on a model (Eq. 2), or on several as weighted words (`space="words"`), for any."""
     given = model, names_in(text_of(models)), space, str(anchors)
@@ -100,8 +67,9 @@ def tune(
 
 @command
 def anchors(
-    *, models: Names, count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
-    cache_dir: File = "cache", seed: int = 0, force: bool = False, dry_run: bool = False, progress: bool = False,
+    *, models: Lms, count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
+    cache_dir: File = "cache", seed: int = 0, force: bool = False, dry_run: bool = False, upstream: bool = False,
+    progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
     return _built(locals(), lambda session: session.anchors(names_in(text_of(models))))
@@ -109,8 +77,8 @@ def anchors(
 
 @command
 def encode(
-    *, model: str = "", prompt: Names = "", anchors: File = "", words_of: Names = "", seeds: Seeds = "",
-    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    *, model: Lm = "", prompt: Names = "", anchors: File = "", words_of: Names = "", seeds: Seeds = "",
+    suite: Facts = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
@@ -118,7 +86,7 @@ def encode(
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write a model's prompts, or finished ones by key, as similarities to the anchors (Eq. 3)."""
     words = names_in(text_of(words_of))
@@ -127,9 +95,9 @@ def encode(
 
 @command
 def search(
-    *, target: str, sources: Names = "", method: str = "relative", prompt: Names = "", anchors: File = "",
+    *, target: Lm, sources: Lms = "", method: str = "relative", prompt: Names = "", anchors: File = "",
     words_of: Names = "", seeds: Seeds = "",
-    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    suite: Facts = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
@@ -142,7 +110,7 @@ def search(
     length: float = 0.5, map: Literal["relative", "top-k"] = "relative", texts: File = "", inputs: File = "train",
     candidates: Names = "", trust: float = 1.0, distil_steps: int = 36, forecast: bool = False,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the target's prompts with the sources' relative representation (Eq. 5 to 7), or by another `method`:
     direct, text, discretize, hubs, neighbours, omp, procrustes, linear, projector, residual, auto, distil or portable;
@@ -153,9 +121,9 @@ def search(
 
 @command
 def eval(
-    *, target: str, sources: Names = "", method: str | None = None, prompt: Names = "", anchors: File = "",
+    *, target: Lm, sources: Lms = "", method: str | None = None, prompt: Names = "", anchors: File = "",
     words_of: Names = "", seeds: Seeds = "",
-    suite: File = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
+    suite: Facts = "facts", columns: Names = "", template: str = "", limit: int | None = None, tasks: Names = "",
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
@@ -167,9 +135,9 @@ def eval(
     normalize: bool = True, words: int | None = None, temperature: float = 0.05, centre: bool = True,
     length: float = 0.5, map: Literal["relative", "top-k"] = "relative", texts: File = "", inputs: File = "train",
     candidates: Names = "", trust: float = 1.0, distil_steps: int = 36, forecast: bool = False,
-    split: Literal["train", "dev", "test"] = "test", on: File = "",
+    split: Literal["train", "dev", "test"] = "test", on: Facts = "",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Score prompts on a target: accuracy (P@1) per task. `method` is relative with sources, else tuned; or one of
     `search`, or manual.
@@ -186,19 +154,22 @@ def table(
     *, paper: int | str = "", compare: bool = False, models: Literal["zoo", "paper"] | None = None,
     seeds: Seeds = "", by: Literal["method", "task"] = "method",
     split: Literal["train", "dev", "test"] = "test", keys: bool = False, curve: bool = False,
+    figure: str = "", long: bool = False,
     cache_dir: File = "cache", seed: int = 0, dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """The evaluations in the cache, a row for each cell; builds none.
+    """The evaluations in the cache as the terminal shows them, in percent; builds none.
 
-    `paper` is a table of the paper (1 to 6) or "claims", over `seeds` or all in the cache; `keys` adds those of the
-    evaluations behind each cell; `curve` is dev accuracy against gradient steps.
+    Of the tables with several grids, `figure` is the one to have: micro (the default), macro, matching_loss, ...; with
+    `long`, a row for each cell has all of them, unrounded, and with `keys` those of the evaluations behind it. `paper`
+    is a table of the paper (1 to 6) or "claims", over `seeds` or all in the cache; `curve` is dev accuracy against
+    gradient steps.
     """
     session = _session(locals())
     if paper == "claims":
-        return _frame([claim.record() for claim in session.claims(models, text_of(seeds))[0]])
+        return frame([claim.record() for claim in session.claims(models, text_of(seeds))[0]])
     asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": text_of(seeds)}
     shown = session.table(paper=str(paper), by=by, split=split, curve=curve, keys=keys, **asked)
-    return _frame(shown.records())
+    return frame(shown.records(), CELL) if long else grid(shown.pages, figure)
 
 
 @command
@@ -215,14 +186,14 @@ def report(
         write_whole(Path(output), page(gathered).encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise PtxError(f"cannot write {output}: {error.strerror}", "choose another output") from None
-    return _frame([gathered.row(Path(output))])
+    return frame([gathered.row(Path(output))])
 
 
 @command
 def why(key: File, *, cache_dir: File = "cache", progress: bool = False) -> "pd.DataFrame":
     """How a number came about: an artifact, and all that it was made from (deeper by `depth`), with settings, figures,
     seconds, date, and the command line or call behind each."""
-    return _frame([*_session(locals()).why(str(key)).flat()])
+    return frame([*_session(locals()).why(str(key)).flat()])
 
 
 @command
@@ -232,18 +203,18 @@ def wrong_answers(
     """What an evaluation answers wrongly, or two of the same facts side by side: the command `errors`, whose name a
     module of the package has. The counts are in the frame's `attrs`."""
     found = _session(locals()).wrong(str(key), str(other))
-    frame = _frame(found.rows[:limit])
-    frame.attrs |= {"facts": found.facts, **found.counts}
-    return frame
+    answers = frame(found.rows[:limit])
+    answers.attrs |= {"facts": found.facts, **found.counts}
+    return answers
 
 
 @command
 def run(
     *names: File, models: Literal["zoo", "paper"] | None = None, seeds: Seeds = "", jobs: int = 0,
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
-    dry_run: bool = False, progress: bool = False,
+    dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
-    """Run whole grids, by a recipe's name (`ptx recipe` lists them) or TOML file: their artifacts, then their cells.
+    """Run whole grids, by a recipe's name (`ptx recipe` lists them) or TOML file: a row for each of their cells.
 
     With several `seeds`, cells are means over them. `jobs` are processes side by side; 0 is one a core for embedded
     models, else one.
@@ -256,6 +227,7 @@ def run(
 
     session = _session(locals())
     drawn = seeds_of(text_of(seeds))
+    cells: list[Mapping[str, Any]] = []
     rows: list[Mapping[str, Any]] = []
     failures: list[PtxError] = []
     recipes = load_recipes([str(name) for name in names], models)
@@ -265,15 +237,15 @@ def run(
         made_by = session.store.made_by
         ran = running.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn, made_by=made_by)
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
-        rows += ran.shown.records() if ran.shown else []
+        cells += ran.shown.records() if ran.shown else []
         failures += ran.failures
     raise_last(failures, _warn)
-    return _frame(rows)
+    return frame([*cells, *(rows if upstream or dry_run else ())], CELL)
 
 
 @command
 def predict(
-    *texts: str, target: str, prompt: File | Iterable[File], file: File | None = None, top: int = 5,
+    *texts: str, target: Lm, prompt: File | Iterable[File], file: File | None = None, top: int = 5,
     layout: Layout | None = None, anchors: File = "",
     cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -285,12 +257,12 @@ def predict(
     if not subjects:
         raise UsageError("no subjects", 'give them first: predict("Anémone", target=..., prompt=...)')
     session = _session(locals())
-    return _frame(session.predict(target, text_of(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
+    return frame(session.predict(target, text_of(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
 
 
 @command
 def upgrade(
-    adapter: File, *, to: str, base: str = "", task: str = "", suite: File = "", columns: Names = "",
+    adapter: File, *, to: Lm, base: Lm = "", task: str = "", suite: Facts = "", columns: Names = "",
     template: str = "", limit: int | None = None, inputs: File = "", texts: File = "", candidates: Names = "",
     gradients: bool = False,
     format: Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"] | None = None,
@@ -312,17 +284,17 @@ def upgrade(
     if done.doubt is not None:
         raise done.doubt
     if dry_run:
-        return _frame([row_of(outcome, session.store, dry_run=True) for outcome in done.built.outcomes])
-    return _frame([done.row])
+        return frame([row_of(outcome, session.store, dry_run=True) for outcome in done.built.outcomes])
+    return frame([done.row])
 
 
 @command
 def inspect(
-    prompt: File, *, model: str = "", top: int = 5,
+    prompt: File, *, model: Lm = "", top: int = 5,
     cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Read a soft prompt: the words nearest to each vector, and for a transferred one before and after."""
-    return _frame(_session(locals()).inspect(str(prompt), model, top=top).rows)
+    return frame(_session(locals()).inspect(str(prompt), model, top=top).rows)
 
 
 @command
@@ -330,7 +302,73 @@ def models(*, progress: bool = False) -> "pd.DataFrame":
     """The models that ship with ptx and the aliases of the paper's models."""
     from ptx.lms.catalogue import catalogue
 
-    return _frame(catalogue())
+    return frame(catalogue())
+
+
+@command
+def suites(
+    suite: Facts = "", *, columns: Names = "", template: str = "", limit: int | None = None, cache_dir: File = "cache",
+    progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """The tasks of a suite with their facts, by split, and templates; without a name, of the embedded ones."""
+    from ptx.config import ReadingConfig
+    from ptx.suites.listing import listing
+
+    rows, remarks = listing(str(suite), ReadingConfig(text_of(columns), template, limit))
+    for text in remarks:
+        WARNED.get().append(one_line(text))
+    return frame(rows)
+
+
+@command
+def words(*labels: str, models: Lms, cache_dir: File = "cache", progress: bool = False) -> "pd.DataFrame":
+    """Which words are one token in every model, as answers and label words must be: for each model "yes", the tokens
+    that a word is, or which other word is the same token."""
+    from ptx.lms.spelling import one_token
+
+    return frame(one_token(names_in(text_of(models)), labels), ("word",))
+
+
+@command
+def export(
+    key: File, *, to: Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai", "words"], output: File,
+    cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", force: bool = False,
+    dry_run: bool = False, progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """Write a prompt for another program, with a card that says where it comes from; a row with the paths."""
+    from ptx.formats import card
+    from ptx.prompts.export import export_prompt
+
+    session, output = _session(locals()), Path(output)
+    if to == "words":
+        return frame([_exported_as_words(session, str(key), output)])
+    artifact = session.store.find(str(key), ("tune", "search"))
+    export_prompt(artifact, session.store, to, output, force=force, dry_run=dry_run)
+    where = {"path": str(output.absolute()), "card": str(card.beside(output).absolute()), "format": to}
+    return frame([{"stage": artifact.meta["stage"], "key": artifact.key, **where}])
+
+
+class Loaded(NamedTuple):
+    """A prompt [m, d], and what its file or its artifact says of it: model, task, layout and the rest of its card."""
+
+    prompt: "Tensor"
+    record: dict[str, Any]
+
+
+@command
+def load_prompt(
+    named: File, *, model: Lm = "", format: str = "auto", rows: int | None = None, cache_dir: File = "cache",
+    progress: bool = False,
+) -> Loaded:  # fmt: skip
+    """The soft prompt of a key, or in a file of any format that `ptx import` knows, and what is known of it.
+
+    `model` is the one that it is for, where that decides what the vectors are: words are none without it, and programs
+    that feed vectors behind the embedding layer write its factor into them.
+    """
+    from ptx.prompts.loaded import load
+
+    session = _session(locals())
+    return Loaded(*load(str(named), session.store, session.tell, model=model, format=format, rows=rows))
 
 
 @command
@@ -350,15 +388,38 @@ def prompt(named: File, *, cache_dir: File = "cache", progress: bool = False) ->
     return formats.vectors_in(read)
 
 
+def _exported_as_words(session: "Session", key: str, output: Path) -> dict[str, Any]:
+    from ptx.config.dtypes import FLOAT32
+    from ptx.prompts.as_words import export_words
+    from ptx.prompts.record import model_of
+    from ptx.stages import portable
+
+    artifact, common, dtype = session.store.find(key, ("tune", "search", portable.STAGE.name)), session.common, FLOAT32
+    if artifact.meta["stage"] != portable.STAGE.name:
+        dtype = session.settings.computed(model_of(artifact), "source").get("dtype", FLOAT32)
+    how: dict[str, Any] = {"force": common.force, "dry_run": common.dry_run, "device": common.device, "dtype": dtype}
+    made = export_words(artifact, session.store, output, **how)
+    session.tell.message(str(made))
+    figures = {} if made.before is None else {"dev_accuracy": made.before, "as_words": made.after}
+    row = {"stage": artifact.meta["stage"], "key": artifact.key, "path": str(output.absolute()), "format": "words"}
+    return {**row, **figures}
+
+
 def _built(values: Mapping[str, Any], act: Callable[["Session"], "Built"]) -> "pd.DataFrame":
-    """What a session built, as rows; a failure is raised, the last of several."""
+    """What was asked for of a session as rows, and what it needs if that is asked for too; a failure is raised, the
+    last of several."""
     from ptx.engine.build import row_of
 
     session = _session(values)
     built = act(session)
     session.tell.message(built.summary)
     raise_last(built.errors, _warn)
-    return _frame([row_of(outcome, session.store, dry_run=session.common.dry_run) for outcome in built.outcomes])
+    goals = {goal.key for goal in built.goals}
+    shown = [outcome for outcome in built.outcomes if outcome.step.key in goals]
+    if values["upstream"] or values["dry_run"]:
+        shown += [outcome for outcome in built.outcomes if outcome.step.key not in goals]
+    rows = [row_of(outcome, session.store, dry_run=session.common.dry_run) for outcome in shown]
+    return frame(rows, built.goals[0].stage.columns)
 
 
 def _warn(error: PtxError) -> None:
@@ -383,16 +444,3 @@ def _session(values: Mapping[str, Any]) -> "Session":
     listener = Listener(quiet=not values["progress"])
     seeds, made_by = text_of(values.get("seeds", "")), {"command": CALL.get()}
     return Session(config(CommonConfig), listener, config(SuiteConfig), seeds=seeds, made_by=made_by, **stages)
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
-    """Rows of different stages in one frame: whole numbers stay whole where some rows have none."""
-    import pandas as pd
-
-    frame = pd.DataFrame(rows)
-    for name in frame.columns:
-        values = [row[name] for row in rows if row.get(name) is not None]
-        if len(values) < len(rows) and all(type(value) is int for value in values):
-            frame[name] = frame[name].astype("Int64")
-    first = [name for name in FIRST if name in frame.columns]
-    return frame[first + [name for name in frame.columns if name not in first]]

@@ -1,5 +1,7 @@
 """What a user can cause: every error says what is wrong and what to run next."""
 
+import itertools
+import os
 from collections.abc import Callable, Sequence
 
 from ptx.media import one_line
@@ -16,6 +18,17 @@ class PtxError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and Jupyter show in place of a traceback: the caller's line, what is wrong, what helps."""
+        import traceback
+
+        own = os.path.dirname(__file__) + os.sep
+        frames = traceback.extract_tb(self.__traceback__)
+        theirs = list(itertools.takewhile(lambda frame: not frame.filename.startswith(own), frames))
+        lines = "".join(traceback.format_list(theirs[-1:])).rstrip().splitlines()
+        notes = [note for note in getattr(self, "__notes__", ()) if note != f"hint: {self.hint}"]
+        return [*lines, f"{type(self).__name__}: {self.message}", *notes, f"hint: {self.hint}"]
 
 
 class UsageError(PtxError):

@@ -43,20 +43,21 @@ def test_calls_and_commands_share_their_artifacts(ptx, tiny, suite, settings, ca
     options = ["--anchors", shared, "--top-k", "30"]
     found = ["--weights", "2,1", "--ridge", "0.1", "--no-normalize"]
     for frame, command in [
-        (api.anchors(models=list(tiny.values()), count=50, order="rank"),
+        (api.anchors(models=list(tiny.values()), count=50, order="rank", upstream=True),
          ["anchors", "--models", names, "--count", "50", "--order", "rank", "--json"]),
-        (api.tune(model=tiny["a"], init="random", init_scale=0.5, **settings),
+        (api.tune(upstream=True, model=tiny["a"], init="random", init_scale=0.5, **settings),
          ["tune", "--model", tiny["a"], "--init", "random", "--init-scale", "0.5", *common]),
-        (api.encode(model=tiny["a"], **more, **settings), ["encode", "--model", tiny["a"], *options, *common]),
-        (api.search(**searched, **settings), ["search", *flags, *options, *found, *common]),
-        (api.eval(**searched, split="dev", **settings),
+        (api.encode(model=tiny["a"], upstream=True, **more, **settings),
+         ["encode", "--model", tiny["a"], *options, *common]),
+        (api.search(upstream=True, **searched, **settings), ["search", *flags, *options, *found, *common]),
+        (api.eval(upstream=True, **searched, split="dev", **settings),
          ["eval", *flags, *options, *found, "--split", "dev", *common]),
     ]:  # fmt: skip
         lines = ptx(*command).lines
         assert all(line["reused"] for line in lines), command
-        assert frame.key.tolist() == [line["key"] for line in lines]
+        assert dict(zip(frame.key, frame.path, strict=True)) == {line["key"]: line["path"] for line in lines}
+        assert len(frame) == len(lines)
         assert set(frame.columns) == {name for line in lines for name in line}
-        assert (frame.path == [line["path"] for line in lines]).all()
     assert capsys.readouterr() == ("", "")
 
 
@@ -77,10 +78,10 @@ def test_from_a_frame_to_prompts_and_on(ptx, tiny, settings) -> None:
     answers = api.predict("name1", "name2", target=tiny["b"], prompt=keys.iloc[0], top=2)
     assert answers.subject.tolist() == ["name1", "name1", "name2", "name2"]
     assert isinstance(api.table(), pd.DataFrame)
-    assert api.table().micro.tolist() == [row.get("micro") for row in ptx("table", "--json").lines]
-    assert {"steps", "dev_accuracy", "init"} <= set(api.table(curve=True).columns)
+    assert api.table(long=True).micro.tolist() == [row.get("micro") for row in ptx("table", "--json").lines]
+    assert {"steps", "dev_accuracy", "init"} <= set(api.table(curve=True, long=True).columns)
     with pytest.raises(api.PtxError, match="has no soft prompt"):
-        api.prompt(found.key[0])  # of the anchors
+        api.prompt(api.anchors(models=[tiny["a"]]).key[0])
 
 
 def test_a_recipe_from_python(ptx, tiny, suite, tmp_path) -> None:
@@ -89,21 +90,20 @@ def test_a_recipe_from_python(ptx, tiny, suite, tmp_path) -> None:
         f'suite = "{suite}"\nsources = [["{tiny["a"]}"]]\ntargets = ["{tiny["b"]}"]\nmethods = ["relative"]\n'
         "[tune]\nepochs = 1\n"
     )
-    frame = api.run(recipe)
+    frame = api.run(recipe, upstream=True)
     again = ptx("run", recipe, "--json").lines
     assert all(line["reused"] for line in again)
-    assert frame.key.tolist() == [line["key"] for line in again]
+    assert sorted(frame.key) == sorted(line["key"] for line in again)
 
 
 def test_a_dry_run_and_the_types_of_columns(ptx, tiny, settings) -> None:
     planned = api.search(sources=tiny["a"], target=tiny["b"], dry_run=True, **settings)
     assert set(planned.cache) == {"miss"}
     assert not Path("cache").exists()
-    found = api.search(sources=tiny["a"], target=tiny["b"], **settings)
+    found = api.search(sources=tiny["a"], target=tiny["b"], upstream=True, **settings)
     assert planned.key.tolist() == found.key.tolist()
     assert found.facts.dtype == "Int64"
     assert found.matching_loss.dtype == "float64"
-    assert list(found.columns[:2]) == ["stage", "model"]
 
 
 def test_defaults_are_those_of_the_commands() -> None:
@@ -189,7 +189,7 @@ def test_the_example_in_the_readme_runs(ptx, capsys) -> None:
     exec(compile(block, "README.md", "exec"), names)
     assert isinstance(names["found"], pd.DataFrame)
     assert names["prompt"].shape == (5, 128)
-    assert (names["scores"].stage == "eval").any()
+    assert (names["scores"].stage == "eval").all()
 
 
 def test_the_package_offers_the_functions_whatever_is_imported() -> None:

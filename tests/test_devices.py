@@ -89,7 +89,7 @@ def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         lm._load_embeddings.cache_clear()
 
     def evaluate(**options: Any) -> pd.DataFrame:
-        options = PAPER | options | {"suite": suite, "tasks": ["R1"], "epochs": 1, "top_k": 6}
+        options = PAPER | options | {"suite": suite, "tasks": ["R1"], "epochs": 1, "top_k": 6, "upstream": True}
         forget()
         here = ptx.eval(cache_dir=tmp_path / "here", **options)
         forget()

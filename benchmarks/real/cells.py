@@ -124,7 +124,7 @@ def _evaluated(
         frame = ptx.eval(
             target=place.models[cell.target], method=cell.method, suite=place.suite, tasks=[c.task for c in cells],
             split=cell.split, anchors=place.anchors, cache_dir=place.cache, device=place.device, dry_run=dry_run,
-            **options,
+            upstream=True, **options,
         )  # fmt: skip
     for text in dict.fromkeys(str(warning.message) for warning in warned):
         tell(f"{cell} {cell.row} {cell.task}: {text}")

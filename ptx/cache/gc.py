@@ -16,6 +16,7 @@ from ptx.cache.problems import unwritable
 from ptx.cache.store import Store, everything, hidden, models_beside, versions_of
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
+from ptx.notebooks.rooms import answers
 
 DAY = 24 * 3600.0
 TUNED = ("tune", "portable")  # what costs the most
@@ -182,3 +183,6 @@ def owned(store: Store) -> list[Path]:
 
 def needed(store: Store, gone: Mapping[Path, leases.State]) -> set[tuple[str, str]]:
     return leases.in_use(store.root, gone) | leases.in_use(models_beside(store).root, gone)
+
+
+answers(__name__, "ptx.cache.functions")  # `ptx.cache.gc()` is a command, too

@@ -7,6 +7,7 @@ import typer
 from ptx.cli import origins, prompts, results, serving, transfer
 from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
+from ptx.cli.doctor import doctor
 from ptx.cli.models import models, words
 from ptx.cli.options import Group, expand, help_alone
 from ptx.cli.report import report
@@ -18,7 +19,6 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -63,6 +63,7 @@ EXAMPLES = (
     ("import", prompts.import_prompt, "prompt_vecs.npy --model bert-base --task P17"),
     ("export", prompts.export, "KEY --to peft --output adapter"),
     ("upgrade", prompts.upgrade, "adapter --to MODEL --check 0.6"),
+    ("doctor", doctor, ""),
 )
 COMMANDS = {name: expand(command) for name, command, _ in EXAMPLES}
 for name, _, example in EXAMPLES:

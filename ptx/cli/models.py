@@ -7,7 +7,6 @@ import typer
 from ptx.cli.command import Command
 from ptx.cli.options import Printing
 from ptx.config import names_in
-from ptx.errors import UsageError
 
 
 def models(common: Printing) -> None:
@@ -26,17 +25,11 @@ def words(
 
     For each model "yes", the tokens that a word is, or which other word is the same token.
     """
-    from ptx.lms.embeddings import tokenizer_of
-    from ptx.lms.models import located, resolve
+    from ptx.lms.models import located
     from ptx.lms.names import shown
-    from ptx.transfer.words import spellings
+    from ptx.lms.spelling import one_token
 
-    if not (names := list(dict.fromkeys(names_in(models)))):
-        raise UsageError("--models names no model", "write it like --models bert-micro,roberta-micro")
-    asked = list(dict.fromkeys(labels))
-    found = {name: spellings(tokenizer_of(resolve(name, tokenizer_only=True)), asked) for name in names}
-    rows = [{"word": word, **{name: own[word] for name, own in found.items()}} for word in asked]
-    good = {row["word"]: all(row[name] == "yes" for name in names) for row in rows}
-    rows = [{**row, "all": "yes" if good[row["word"]] else "no"} for row in rows]
+    names = names_in(models)
+    rows = one_token(names, labels)
     headers = {} if common.json else shown(map(located, names))
     Command(common).out.rows([{headers.get(located(name), name): row[name] for name in row} for row in rows])

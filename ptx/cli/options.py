@@ -15,6 +15,7 @@ import typer.core
 
 from ptx.cli import interrupts
 from ptx.cli.command import LINE
+from ptx.cli.completion import completed
 from ptx.cli.output import Output, discard_stdout
 from ptx.config import CommonConfig
 from ptx.config.settings import check_text, configured, of_configs, variable
@@ -39,6 +40,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
         if typing.get_origin(config) is Annotated and dataclasses.is_dataclass(typing.get_args(config)[0]):
             config, only = typing.get_args(config)
         if not dataclasses.is_dataclass(config):
+            completed(parameter.name, config)
             parameters.append(parameter.replace(annotation=config))
             continue
         assert isinstance(config, type)
@@ -69,7 +71,9 @@ def _parameter(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.
         rich_help_panel=f"{panel.capitalize()} options",
     )  # fmt: skip
     by_name = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
+    option = inspect.Parameter(field.name, by_name, default=field.default, annotation=Annotated[kind, info])
+    completed(field.name, option.annotation)
+    return option
 
 
 def help_alone(context: typer.Context) -> None:

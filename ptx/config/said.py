@@ -28,9 +28,10 @@ def call(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> str:
 def _spelled(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
-    if isinstance(value, str | PathLike) or hasattr(value, "__len__"):
+    plain = str | PathLike | int | float
+    if isinstance(value, plain) or (isinstance(value, list | tuple) and all(isinstance(of, plain) for of in value)):
         return quoted(text_of(value))
-    return "..."  # it can be read once only
+    return "..."  # it can be read once only, or is in memory
 
 
 def _kept(text: str) -> str:

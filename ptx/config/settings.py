@@ -132,7 +132,7 @@ def looked_up(
     try:
         signature.bind_partial(*args, **options)
     except TypeError as error:
-        raise UsageError(f"{name}: {error}", f"see help(ptx.{name})") from None
+        raise UsageError(f"{name}: {error}", f"see help(ptx.{name.replace(' ', '.')})") from None
     given = {option: value for option, value in options.items() if value is not None}
     variables = {option: value for option in of_configs() if (value := os.environ.get(variable(option)))}
     settings = configured(commands).get(name, {}) | variables | given
@@ -148,6 +148,8 @@ def looked_up(
                 values[option] = TypeAdapter(parameter.annotation).validate_python(value)
             except ValidationError as error:
                 raise UsageError(f"Invalid value for {flag}: {value!r} ({error.errors()[-1]['msg']})", hint) from None
+        elif option in given:  # an argument, by its name
+            values[option] = given[option]
         elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
             raise UsageError(f"Missing option {flag}", hint)
     return values

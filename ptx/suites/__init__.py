@@ -20,6 +20,7 @@ from pathlib import Path
 from ptx.errors import PtxError, shown
 from ptx.files import changed, here
 from ptx.media import one_line
+from ptx.notebooks.rooms import answers
 from ptx.suites.asked import as_asked, columns_of, parted
 from ptx.suites.classification import PRESETS, distributed_folder, read_classification
 from ptx.suites.doubts import sensible
@@ -165,3 +166,6 @@ def _folder(name: str, path: Path, prefix: str) -> Path:
         hint = f"use {prefix}:FOLDER" + (f" or {SPLIT}FILE" if prefix == SPLIT[:-1] else "")
         raise PtxError(f"the suite {name!r} needs a folder, and {path} is none", hint)
     return path.absolute()
+
+
+answers(__name__, "ptx.api")  # `ptx.suites("facts")` is a command, too

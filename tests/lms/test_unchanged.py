@@ -199,7 +199,7 @@ def test_a_name_is_looked_up_in_the_folder_of_today(here: Path, suite: str, monk
         monkeypatch.chdir(here / f"in {name}")
         for words, given in (("words.txt", "France Japan"), ("inputs.txt", "name1")):
             Path(words).write_text(given if name == "m" else given + " Peru")
-        found = library.eval(target="model", method="manual", suite="tasks", anchors="words.txt")
+        found = library.eval(target="model", method="manual", suite="tasks", anchors="words.txt", upstream=True)
         counted.append([*found[found.stage == "eval"].facts + found[found.stage == "eval"].dropped])
         assert [*found[found.stage == "anchors"]["count"]] == [2 if name == "m" else 3]
         assert resolve("model").digest == resolve(str(here / name)).digest

@@ -130,7 +130,7 @@ def test_names_from_outside_stay_text(made) -> None:
 def test_every_number_of_the_frame_and_every_key(made, cached) -> None:
     """A cell says what `ptx.table` does, to the last digit for sorting, and leads to its evaluations."""
     _, page = made
-    frame = api.table(cache_dir=cached[0])
+    frame = api.table(cache_dir=cached[0], long=True)
     exact = {float(attrs["data-value"]) for attrs in page.all("td") if "data-value" in attrs}
     for name in ("micro", "macro", "forecast", "matching_loss", "search_loss"):
         assert {*frame[name].dropna()} <= exact, name
@@ -145,7 +145,7 @@ def test_every_number_of_the_frame_and_every_key(made, cached) -> None:
 def test_the_best_transfer_from_another_model_is_marked(made, cached, tiny) -> None:
     _, page = made
     header, *rows = page.table("P@1 in %, mean of tasks")
-    frame = api.table(cache_dir=cached[0])
+    frame = api.table(cache_dir=cached[0], long=True)
     first = frame[frame.settings == frame.settings.iloc[0]]
     for column, target in enumerate(header[2:], start=2):
         moved = first[(first.target == target) & (first.sources != "") & (first.sources != target)]
@@ -160,14 +160,14 @@ def test_a_heat_map_and_relations_in_numbers_that_colours_only_repeat(made, cach
     _, page = made
     title = next(a["aria-label"] for a in page.all("div") if "from sources (rows)" in a.get("aria-label", ""))
     header, *rows = page.table(title)
-    frame = api.table(cache_dir=cached[0])
+    frame = api.table(cache_dir=cached[0], long=True)
     assert {row[0] for row in rows} >= {"a", "b"}
     for name, *cells in rows[:2]:
         for target, cell in zip(header[1:], cells, strict=True):
             shown = {f"{100 * value:.1f}" for value in frame[(frame.sources == name) & (frame.target == target)].micro}
             assert not cell or cell in shown
     assert all(re.fullmatch(r"--v:[01]\.\d+", a["style"]) for a in page.all("td") if "style" in a)
-    by_task = api.table(cache_dir=cached[0], by="task")
+    by_task = api.table(cache_dir=cached[0], by="task", long=True)
     header, *rows = page.table("Accuracy by relation, P@1 in %")
     assert {*header[3:]} == {"R1", "R3", HOSTILE}
     for method, sources, target, *cells in rows:

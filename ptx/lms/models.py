@@ -123,9 +123,9 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
 
     Raises PtxError for a name that means nothing, or a folder without the files of a model.
     """
-    name = located(name)
+    asked, name = name, located(name)
     if file := gguf_file(name):
-        folder, key = gguf.dequantised(name, file)
+        folder, key = gguf.dequantised(asked, file)
         return Model(name, str(folder), key, digest({"gguf": key, "part": "tokenizer"}))
     if name in zoo() or is_folder(name):
         folder = ZOO_FOLDER / name if name in zoo() else Path(name).absolute()

@@ -308,8 +308,6 @@ eval --target roberta-micro --tasks P103 --method manual
 = eval --target roberta-micro --tasks P103 --method manual --seed 1 --layout prefix --epochs 2
 = eval --target roberta-micro --tasks P103 --method manual --count 100
 = eval --sources bert-micro --target roberta-micro --tasks P103 --method manual --seeds 0,1
-eval --target roberta-micro --tasks P103 --method manual --words-of bert-micro,roberta-micro
-= eval --target roberta-micro --tasks P103 --method manual --words-of roberta-micro,bert-micro
 eval --target roberta-micro --tasks P103 --method manual --dtype bfloat16
 eval --target roberta-micro --tasks P103 --method manual --split dev
 eval --target roberta-micro --tasks P103 --method manual --on ./tasks
@@ -449,6 +447,7 @@ search --sources bert-micro --target roberta-micro --tasks P103 --anchors $FEW -
 eval --sources bert-micro --target roberta-micro --tasks P103 --anchors $WORDS --solver adam --select dev
 eval --sources bert-micro --target roberta-micro --tasks P103 --anchors $FEW
 eval --target roberta-micro --tasks P103 --method manual --anchors $FEW
+= eval --target roberta-micro --tasks P103 --method manual --words-of roberta-micro,bert-micro
 
 # Warm starts.
 tune --model bert-micro --tasks P138 --init $TUNED

@@ -43,7 +43,7 @@ def check_installed() -> None:
     except ImportError:
         raise PtxError(
             "--backend dask needs the package distributed",
-            "pip install 'ptx-prompts[cluster]', here and on all workers",
+            "run `pip install 'distributed>=2026.8'` here and on all workers",
         ) from None
 
 
@@ -92,7 +92,8 @@ class Cluster:
         self.suspects: list[_Begun] = []
         self._done: queue.Queue[Any] = queue.Queue()
         self._names = itertools.count()
-        self._looked, self._workers, self._lonely = 0.0, {}, False
+        self._workers: dict[str, Any] = {}
+        self._looked, self._lonely = 0.0, False
 
     def check(self) -> None:
         """Raises PtxError if a worker has no ptx, or does not see the cache under the path that it has here."""

@@ -64,7 +64,9 @@ def failed(steps: Sequence[Step], error: PtxError) -> list[Outcome]:
 
 def answered(outcomes: Sequence[Outcome], warnings: Sequence[str]) -> Answer:
     """What became of a group, as short as it can be said."""
-    return [(o.step.key, o.artifact and o.artifact.meta, o.reused, o.error) for o in outcomes], [*warnings]
+    return [(o.step.key, None if o.artifact is None else o.artifact.meta, o.reused, o.error) for o in outcomes], [
+        *warnings
+    ]
 
 
 def taken(answer: Answer, steps: Sequence[Step], store: Store) -> tuple[list[Outcome], list[str]]:

@@ -153,7 +153,7 @@ class Cluster:
             self._check_scheduler()
             if not self._look() and not self._lonely:
                 self._lonely = True
-                self.warn(f"no worker is left at {self.address}; waiting for one: dask worker {self.address}")
+                self.warn(f"there is no worker at {self.address}; waiting for one: dask worker {self.address}")
             return []
         self._check_scheduler()
         return self._taken(future, self.begun.pop(future.key))

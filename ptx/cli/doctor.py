@@ -1,13 +1,15 @@
 """`ptx doctor`: is everything in order here?"""
 
 import os
+from typing import Annotated
 
 from ptx.cli.command import Command
+from ptx.cli.options import SAID
 from ptx.config import CommonConfig
 from ptx.errors import PtxError
 
 
-def doctor(common: CommonConfig) -> None:
+def doctor(common: Annotated[CommonConfig, ("cache_dir", "device", *SAID)]) -> None:
     """Say what is installed, where it computes, how the cache is, and whether a small transfer comes out right.
 
     Exit code 1 if something is broken; what is merely missing (an extra) is said with how to get it.

@@ -43,7 +43,7 @@ def check_installed() -> None:
     except ImportError:
         raise PtxError(
             "--backend dask needs the package distributed",
-            "pip install 'ptx-prompts[cluster]', here and on all workers",
+            "run `pip install 'distributed>=2026.8'` here and on all workers",
         ) from None
 
 
@@ -153,7 +153,7 @@ class Cluster:
             self._check_scheduler()
             if not self._look() and not self._lonely:
                 self._lonely = True
-                self.warn(f"no worker is left at {self.address}; waiting for one: dask worker {self.address}")
+                self.warn(f"there is no worker at {self.address}; waiting for one: dask worker {self.address}")
             return []
         self._check_scheduler()
         return self._taken(future, self.begun.pop(future.key))

@@ -64,7 +64,7 @@ class Pipeline:
         present = self._present(steps)
         needed = _needed(goals, present, force)
         if not needed:
-            status.forget(self.store, self.name)
+            status.forget(self.store, self.name)  # what failed before is there by now
             return [Outcome(step, artifact, True) for step in steps if (artifact := present[step.key])]
         with self._cluster() as cluster:
             meter, before = self.meter([step for step in steps if step.key in needed])

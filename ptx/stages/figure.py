@@ -2,4 +2,4 @@
 
 from ptx.engine.step import Stage
 
-STAGE = Stage("figure", version=1)
+STAGE = Stage("figure", version=2)

@@ -147,4 +147,4 @@ def test_no_scheduler_and_no_shared_folder_are_said_before_anything_runs(ptx, tm
     missing = ptx("run", "demo", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1")
     assert (missing.code, missing.out) == (1, "")
     assert "--backend dask needs the package distributed" in missing.err
-    assert "pip install 'ptx-prompts[cluster]'" in missing.err
+    assert "run `pip install 'distributed>=2026.8'` here" in missing.err

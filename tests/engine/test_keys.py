@@ -122,7 +122,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     SearchConfig: {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
         "normalize": False, "words": 16, "temperature": 0.1, "centre": False, "length": 1.0, "map": "top-k",
-        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True, "trust": "0.25",
+        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True, "trust": 0.25,
         "distil_steps": 12,
     },
     EvalConfig: {"split": "dev"},
@@ -177,7 +177,7 @@ def test_what_distil_depends_on_is_in_its_key(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     (tmp_path / "texts.txt").write_text("lies in\n")
     changes: list[dict[str, Any]] = [
-        {}, {"candidates": "residual"}, {"inputs": "words"}, {"trust": "1"}, {"trust": "0", "candidates": "residual"},
+        {}, {"candidates": "residual"}, {"inputs": "words"}, {"trust": 0.5}, {"trust": 0.0, "candidates": "residual"},
         {"texts": "texts.txt", "candidates": "residual"}, {"weights": "2,1"},
     ]  # fmt: skip
 
@@ -186,8 +186,8 @@ def test_what_distil_depends_on_is_in_its_key(tmp_path: Path, monkeypatch: pytes
 
     keys = [key(more) for more in changes]
     assert len({*keys}) == len(keys)
-    none = {"trust": "0", "candidates": "residual"}
-    for same in ({**none, "trust": "0.0"}, {**none, "texts": "texts.txt"}):
+    none = {"trust": 0.0, "candidates": "residual"}
+    for same in ({**none, "trust": 0}, {**none, "texts": "texts.txt"}):
         assert key(same) == keys[4]
 
 

@@ -313,6 +313,7 @@ COMMON: dict[tuple[str, ...], set[str]] = {
     **dict.fromkeys([("cache", "rm"), ("cache", "gc")], READ | {"dry_run"}),
     **dict.fromkeys([("inspect",), ("report",)], READ | {"device"}),
     ("anchors",): BUILT, ("table",): READ | {"seed", "dtype"}, ("predict",): READ | {"device", "dtype"},
+    ("request",): READ, ("doctor",): READ | {"device"},
     ("import",): BUILT - {"seed"}, ("export",): EVERY - {"seed", "list"},
     ("data", "fetch"): SAID | {"force", "dry_run"},
 }  # fmt: skip

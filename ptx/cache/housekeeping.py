@@ -28,14 +28,21 @@ def listing(
 
 
 def _is_of(meta: Mapping[str, Any], models: Sequence[str], tasks: Sequence[str], methods: Sequence[str]) -> bool:
+    if not (models or tasks or methods):
+        return True
     labels = meta.get("labels")
     if not isinstance(labels, dict):  # damaged
-        return not (models or tasks or methods)
-    names = [labels.get("model"), labels.get("target"), *labels.get("sources", ()), *labels.get("models", ())]
-    called = {str(name) for name in names if name} | {Path(str(name)).name for name in names if name}
+        return False
+    fields = (labels.get(name) for name in ("model", "target", "sources", "models"))
+    names = [name for own in fields for name in (own if isinstance(own, list) else [own]) if isinstance(name, str)]
+    called = {*names, *(Path(name).name for name in names)}
     return all(
         not wanted or {*wanted} & own
-        for wanted, own in ((models, called), (tasks, {labels.get("task")}), (methods, {labels.get("method")}))
+        for wanted, own in (
+            (models, called),
+            (tasks, {str(labels.get("task"))}),
+            (methods, {str(labels.get("method"))}),
+        )
     )
 
 

@@ -94,7 +94,8 @@ class Command:
             columns = [*(name for name in columns if name not in same), "key"]
             self.out.rows([{name: figures.get(name) for name in columns} for figures in goals])
             if "accuracy" in columns:
-                self.out.data("\n" + "\n".join(_averages(built.done, sets)))
+                width = layout.terminal_width()
+                self.out.data("\n" + "\n".join(layout.folded(line, width) for line in _averages(built.done, sets)))
         if not self.common.dry_run:
             self.out.message(f"{built.summary}; cache: {self.store.root}")
 

@@ -54,7 +54,7 @@ def test_columns_by_prompt(ptx: Any, tiny: Any, prompts: list[str]) -> None:
     for number, (subject, rank) in enumerate((s, r) for s in ("name1", "word2 name2", "name1") for r in (1, 2, 3)):
         there = [row for row in rows if (row["subject"], row["rank"]) == (subject, rank)]
         shown = [next((row for row in there if row["prompt"] == prompt), None) for prompt in prompts[1:3]]
-        cells = [word for row in shown if row for word in (row["answer"], f"{row['probability']:.4f}")]
+        cells = [word for row in shown if row for word in (row["answer"], f"{100 * row['probability']:.1f}")]
         assert lines[number].split() == [*subject.split(), str(rank), *cells]
     assert "name1" in ptx(*asked, "--prompt", ",".join(prompts[1:3]), "-q").out
 

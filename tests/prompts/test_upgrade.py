@@ -130,7 +130,7 @@ def test_the_card_says_from_what_how_and_with_which_accuracy(ptx, suite, base, a
     done = ptx("upgrade", adapter, "--to", target, "--suite", suite, "--task", "R1", *QUICK, "--json")
     (line,) = done.lines
     assert Path(line["path"]) == tmp_path / "adapter-for-new"
-    assert "agreement 1.000 on 24 inputs (its source's accuracy is not known)" in " ".join(done.err.split())
+    assert "agreement 100.0 % on 24 inputs (its source's accuracy is not known)" in " ".join(done.err.split())
     assert "between decoders" not in done.err  # of ways that are only tried there is no need to warn
     record = card.read(tmp_path / "adapter-for-new")
     assert record is not None

@@ -91,7 +91,8 @@ def test_baselines_are_among_every_set_that_the_cache_has(ptx: Ptx, scored: Ptx,
     assert [line["key"] for line in found if line["reused"]] == [alone["key"]]
     shown = ptx("eval", "--method", "manual", "--target", models["c"], "--suite", alone["suite"], "--tasks", "R1")
     lines = shown.out.splitlines()
-    assert lines[0].split()[:5] == ["sources", "target", "method", "task", "words"]
+    assert lines[0] == "target c, method manual"
+    assert lines[2].split()[:2] == ["task", "words"]
     said = {line.split(":")[0] for line in lines if line.startswith("words of ")}
     assert said == {"words of c", "words of a, c", "words of b, c"}
     assert "answers: words of c; and of " in " ".join(shown.err.split())

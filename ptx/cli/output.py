@@ -1,11 +1,13 @@
 """The only printer: data on stdout, progress and messages on stderr."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,11 +16,13 @@ from rich.tree import Tree
 
 from ptx.cli import plan
 from ptx.cli.progress import download_bar, watched
-from ptx.engine.ahead import Ahead
-from ptx.engine.meter import Meter
 from ptx.errors import PtxError
 from ptx.media import one_line, percent, terminal
 from ptx.results import layout
+
+if TYPE_CHECKING:
+    from ptx.engine.ahead import Ahead
+    from ptx.engine.meter import Meter
 
 # Figures that are shares between 0 and 1: in percent for people, as they are in JSON and CSV.
 SHARES = {

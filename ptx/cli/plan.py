@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ptx.engine.ahead import Ahead
 from ptx.media import counted
+
+if TYPE_CHECKING:
+    from ptx.engine.ahead import Ahead
 
 LONG = 60.0  # seconds of a run that is told before it begins
 MOST = 40  # rows of a list that nobody asked for

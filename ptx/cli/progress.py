@@ -1,15 +1,19 @@
 """How far a run is, on stderr: two lines on a terminal, anywhere else a plain one now and then. And downloads."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ptx.cli import interrupts
-from ptx.engine.meter import Meter
+
+if TYPE_CHECKING:
+    from ptx.engine.meter import Meter
 
 MINUTE, QUICK = 60.0, 10.0  # seconds between plain lines, and between those of epochs that are shorter
 BAR = 10

@@ -213,7 +213,7 @@ def python(*args: str) -> str:
     return done.stdout
 
 
-HEAVY = "print(*sorted({'torch', 'transformers', 'pandas'} & sys.modules.keys()))"
+HEAVY = "print(*sorted({'torch', 'transformers', 'pandas', 'ptx.cache', 'ptx.suites', 'ptx.lms'} & sys.modules.keys()))"
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -47,7 +47,7 @@ def test_a_label_word_of_several_tokens(ptx, tiny, tmp_path) -> None:
     result = ptx("tune", "--model", tiny["a"], "--suite", suite, *FAST)
     assert result.code == 1
     assert "task moods: the label word 'Atlantis' is 8 tokens" in result.err
-    assert "suite's TOML file" in result.err
+    assert "suite's file" in result.err
 
 
 def test_a_text_that_is_too_long(ptx, tiny, tmp_path) -> None:

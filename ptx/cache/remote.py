@@ -9,13 +9,13 @@ known locally only: two machines may build the same thing, of which the first is
 
 import functools
 import hashlib
-import inspect
 import json
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from shutil import rmtree
 from types import MappingProxyType
@@ -34,6 +34,7 @@ AT_ONCE = 16  # artifacts that are fetched side by side
 SHA256 = re.compile("[0-9a-f]{64}")
 LOGIN = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 LOCAL = "work in a local folder meanwhile: --cache-dir FOLDER"
+OLDEST = [2025, 7]  # s3fs
 T = TypeVar("T")
 Warn = Callable[[str], None]
 
@@ -90,9 +91,9 @@ class Bucket:
             ) from None
         if not root.strip("/"):
             raise UsageError(f"{shown(self.address)} names no bucket", "write it like s3://bucket/folder")
-        if "mode" not in inspect.signature(getattr(system, "_pipe_file", system.pipe_file)).parameters:
-            what = f"{shown(self.address)}: {type(system).__module__} cannot create a file only if there is none"
-            raise PtxError(what, "run `pip install 's3fs>=2025.7'`, or for other stores a later version of its package")
+        if type(system).__module__.startswith("s3fs") and _s3fs() < OLDEST:
+            what = "this s3fs cannot be relied on to create a file only if there is none"
+            raise PtxError(what, "run `pip install 's3fs>=2025.7'`")
         return system, root
 
     def _at(self, *parts: str) -> str:
@@ -288,6 +289,10 @@ class RemoteStore(Store):
 def shown(address: str) -> str:
     """Without who logs in with what."""
     return LOGIN.sub("***", address)
+
+
+def _s3fs() -> list[int]:
+    return [int(part) for part in version("s3fs").split(".")[:2]]
 
 
 def _problem(address: str, error: Exception) -> PtxError:

@@ -257,7 +257,7 @@ class RemoteStore(Store):
             return self._appear(partial, final, meta, replacing)
         except Damaged as problem:
             self.bucket.damaged.add((stage, key))
-            self.warn(f"damaged {stage} {key[:12]} in {shown(self.where)} ({problem}); it counts as missing")
+            self.warn(f"damaged {stage} {key[:12]} in {shown(self.bucket.address)} ({problem}); it counts as missing")
             return None
         except OSError as error:
             raise unwritable(self.root, error) from None

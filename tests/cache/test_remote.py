@@ -22,7 +22,7 @@ from ptx.errors import PtxError, UsageError
 KEY = "ab" * 16
 
 
-class Stub(MemoryFileSystem):
+class Stub(MemoryFileSystem):  # type: ignore[misc]
     """Creates what is not there at once, as S3 does; `before` is called with each path that is read or written."""
 
     protocol = "stub"
@@ -111,7 +111,7 @@ def put(store: Store, content: bytes = b"1", stage: str = "tune", key: str = KEY
 
 def content(store: Store, stage: str = "tune", key: str = KEY) -> bytes | None:
     found = store.read(stage, key)
-    return found and (found.path / "x").read_bytes()
+    return (found.path / "x").read_bytes() if found else None
 
 
 def test_what_one_machine_builds_another_one_has(bucket, machine) -> None:
@@ -210,7 +210,7 @@ def test_a_damaged_entry_counts_as_missing_and_is_mended(fault, stub, machine) -
     system = Stub()
     entry, thing = f"/bucket/ptx/v1/tune/{KEY}/meta.json", next(path for path in system.store if "/objects/" in path)
     meta = json.loads(system.cat_file(entry))
-    said = {
+    said: dict[str, Any] = {
         "meta": {**meta, "version": 2},
         "other entry": {**meta, "key": "cd" * 16},
         "outside": {**meta, "payload": {"../../x": meta["payload"]["x"]}},

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ptx import remarks
-from ptx.cache import Store
+from ptx.cache.remote import store_at
 from ptx.config import CommonConfig, SearchConfig, SuiteConfig, listed, seeds_of
 from ptx.config.dtypes import FLOAT32, dtypes
 from ptx.config.nearby import word_models
@@ -60,7 +60,7 @@ class Session:
         self.common = common
         self.seeds = seeds_of(seeds)  # of --seeds, which comes before --seed
         self.tell = reporter
-        self.store = Store(Path(common.cache_dir), reporter.warn, made_by)
+        self.store = store_at(common.cache_dir, reporter.warn, made_by)
         gguf.keep_in(self.store, reporter.message)
         absent_will_do(common.dry_run)
         suite = suite or SuiteConfig()

@@ -60,6 +60,6 @@ def gc(
 
 
 def _store(cache_dir: File) -> "Store":
-    from ptx.cache.store import Store
+    from ptx.cache.remote import store_at
 
-    return Store(Path(cache_dir), WARNED.get().append)
+    return store_at(cache_dir, WARNED.get().append)

@@ -10,6 +10,7 @@ from typing import Any
 from ptx.cache.store import STAGES, Store, everything
 from ptx.cache.verify import damage
 from ptx.errors import UsageError
+from ptx.media import counted
 
 
 def check_stage(stage: str) -> None:
@@ -69,6 +70,16 @@ def _problem(folder: Path) -> str | None:
         return damage(folder)
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
+
+
+def remarks(store: Store) -> list[str]:
+    """What to say where the cache is an object store's: the above, and removing, is about the copies that are here."""
+    if store.where == store.root:
+        return []
+    here = {(folder.parent.name, folder.name) for folder in store.folders()}
+    more = len({(stage, key) for stage in STAGES for key in store.keys(stage)} - here)
+    what = f"{store.root} has copies; nothing is removed from the object store, by whose own tools that can be done"
+    return [what, f"{counted(more, 'more artifact')} there, fetched when needed"]
 
 
 def foreign(store: Store) -> list[str]:

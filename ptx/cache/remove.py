@@ -61,7 +61,7 @@ def with_dependents(first: Sequence[Entry], store: Store) -> list[Entry]:
     """These entries, and behind them all that was made from them, directly or not. Unverified: a damaged entry is no
     reason to keep what it came from."""
     children: dict[Entry, list[Entry]] = {}
-    for folder in store.entries():
+    for folder in store.folders():
         meta = unverified(folder) or {}
         with contextlib.suppress(TypeError, KeyError, AttributeError):
             for parent in meta.get("parents", ()):

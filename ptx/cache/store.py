@@ -14,7 +14,7 @@ import platform
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -74,6 +74,7 @@ class Store:
         self, root: Path, warn: Callable[[str], None] = lambda message: None, made_by: Meta = MappingProxyType({})
     ) -> None:
         self.root = root.absolute()
+        self.where: str | Path = self.root  # as another process opens it (see remote.py)
         self.warn = warn
         self.made_by = dict(made_by)
         self._stuck: set[Path] = set()  # damaged entries that could not be set aside: one warning each
@@ -82,7 +83,11 @@ class Store:
         return self.root / "v1" / stage / key
 
     def read(self, stage: str, key: str) -> Artifact | None:
-        """The verified entry, or None. A damaged one is moved to `damaged/` with one warning.
+        """The verified entry, or None: wherever the cache is (see remote.py), it is here then."""
+        return self.here(stage, key)
+
+    def here(self, stage: str, key: str) -> Artifact | None:
+        """The verified entry of this folder, or None. A damaged one is moved to `damaged/` with one warning.
 
         Its folder's time says when it was used last. Raises PtxError if it is there but cannot be read.
         """
@@ -165,7 +170,7 @@ class Store:
                 else:
                     fsync(final.parent)
                     return Artifact(final, full)
-                there = self.read(final.parent.name, final.name)
+                there = self.here(final.parent.name, final.name)
                 if there is not None:
                     to_go = replacing is not None and there.meta["sha256"] == replacing.meta["sha256"]
                     if not to_go or _says(there.meta) == _says(full):
@@ -191,8 +196,19 @@ class Store:
                 raise unwritable(self.root, error) from None
             yield
 
+    def keys(self, stage: str) -> list[str]:
+        """Of all entries of a stage, wherever they are."""
+        return [folder.name for folder in self.folders(stage)]
+
     def entries(self, stage: str | None = None) -> Iterator[Path]:
         """Folders of all entries, unverified, in a fixed order. Raises PtxError if they cannot be listed."""
+        return self.folders(stage)
+
+    def bring(self, entries: Iterable[tuple[str, str]]) -> None:
+        """Have those entries (stage, key) here that are elsewhere, before they are read one by one."""
+
+    def folders(self, stage: str | None = None) -> Iterator[Path]:
+        """The same of the entries that are here."""
         for name in [stage] if stage else STAGES:
             try:
                 names = sorted(os.listdir(self.root / "v1" / name))
@@ -212,10 +228,10 @@ class Store:
                 raise PtxError(f"{text} is damaged ({problem})", "run `ptx cache verify`") from None
             except OSError as error:
                 raise unreadable(path, error) from None
-        found = [entry for stage in stages for entry in self.entries(stage) if text and entry.name.startswith(text)]
+        found = [(stage, key) for stage in stages for key in self.keys(stage) if text and key.startswith(text)]
         if len(found) > 1:
             raise PtxError(f"{text} is the beginning of {len(found)} keys", "give more of the key; see `ptx cache ls`")
-        artifact = self.read(found[0].parent.name, found[0].name) if found else None
+        artifact = self.read(*found[0]) if found else None
         if artifact is None:
             raise PtxError(f"no {' or '.join(stages)} artifact {text} in {self.root}", "run `ptx cache ls`")
         return artifact
@@ -235,8 +251,8 @@ def models_beside(store: Store) -> Store:
 
 
 def everything(store: Store, stage: str = "") -> list[Path]:
-    """Folders of all artifacts, or of one stage's; without a stage, of the models beside them too."""
-    return [*store.entries(stage or None), *(() if stage else models_beside(store).entries(MODELS))]
+    """Folders of all artifacts that are here, or of one stage's; without a stage, of the models beside them too."""
+    return [*store.folders(stage or None), *(() if stage else models_beside(store).folders(MODELS))]
 
 
 def hidden(final: Path) -> Path:

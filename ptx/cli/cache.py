@@ -33,6 +33,7 @@ def ls(
         del row["path"]
     command.out.rows(rows, path="path")
     command.out.message(f"{counted(len(rows), 'artifact')}, {megabytes(sum(row['bytes'] for row in rows))}")
+    _name_remote(command)
     _name_foreign(command)
 
 
@@ -57,6 +58,7 @@ def rm(
     command.out.rows([{"path": str(path)} for path in paths], path="path")
     verb = "would remove" if common.dry_run else "removed"
     command.out.message(f"{verb} {counted(len(paths), 'artifact')}, {megabytes(size)}, of {command.store.root}")
+    _name_remote(command)
 
 
 def megabytes(size: int) -> str:
@@ -96,6 +98,7 @@ def verify(common: Reading) -> None:
     if common.json:
         command.out.json({"artifacts": count, "damaged": 0})
     command.out.message(f"{counted(count, 'artifact')}, all intact, in {command.store.root}")
+    _name_remote(command)
 
 
 @cache_app.command(epilog="Example:  ptx cache gc --older-than 30 --dry-run")
@@ -140,7 +143,15 @@ def gc(
         command.out.message(f"kept {found.newer} of a newer version of ptx")
     if found.over:
         command.out.message(f"what is kept is {megabytes(found.over)} more than {max_size}")
+    _name_remote(command)
     _name_foreign(command)
+
+
+def _name_remote(command: Command) -> None:
+    from ptx.cache.housekeeping import remarks
+
+    for text in remarks(command.store):
+        command.out.message(text)
 
 
 def _name_foreign(command: Command) -> None:

@@ -65,7 +65,9 @@ def _recipes(ctx: typer.Context) -> list[str]:
 
 def _keys(*stages: str) -> Callable[[typer.Context], list[str]]:
     def found(ctx: typer.Context) -> list[str]:
-        root = Path(ctx.params.get("cache_dir") or os.environ.get("PTX_CACHE_DIR") or "cache", "v1")
+        from ptx.cache.remote import folder_of
+
+        root = folder_of(ctx.params.get("cache_dir") or os.environ.get("PTX_CACHE_DIR") or "cache") / "v1"
         folders = [root / stage for stage in stages] or sorted(root.glob("*"))
         return [key[:12] for folder in folders for key in sorted(os.listdir(folder)) if not key.startswith(".")]
 

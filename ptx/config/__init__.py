@@ -328,7 +328,7 @@ class SuiteConfig(ReadingConfig):
 class CommonConfig:
     """What commands take, each what it uses; none of it but the seed and a dtype other than float32 is in a key."""
 
-    cache_dir: str = option("cache", "Where artifacts are kept.")
+    cache_dir: str = option("cache", "Where artifacts are kept: a folder, or s3://...")
     seed: int = option(0, "Seed of everything that is drawn at random.")
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
     dtype: str = option(

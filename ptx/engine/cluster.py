@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import STAGES, Store
+from ptx.cache.remote import store_at
 from ptx.engine import message
 from ptx.engine.build import build_group
 from ptx.engine.meter import Report
@@ -131,7 +132,7 @@ class Cluster:
     def _begin(self, of: _Begun) -> None:
         stage, content = of.steps[0].stage, self.writer.message(of.steps)
         future = self.client.submit(
-            build_there, of.number, content, self.store.root, self.store.made_by, self.device, of.rebuild, self.topic,
+            build_there, of.number, content, self.store.where, self.store.made_by, self.device, of.rebuild, self.topic,
             key=f"{stage.name}-{self.topic}-{next(self._names)}", pure=False, priority=-STAGES.index(stage.name),
             resources=self._resources(stage.on_device),
         )  # fmt: skip
@@ -218,13 +219,13 @@ _one = threading.Lock()  # a process builds one group at a time, however many th
 
 
 def build_there(
-    number: int, steps: bytes, root: Path, made_by: Mapping[str, str], device: str, rebuild: bool, topic: str
+    number: int, steps: bytes, where: str | Path, made_by: Mapping[str, str], device: str, rebuild: bool, topic: str
 ) -> Answer:
     """On a worker: build a group."""
     from distributed import get_worker
 
     worker, reporter = get_worker(), Quiet()
-    store = Store(root, reporter.warn, made_by)
+    store = store_at(where, reporter.warn, made_by, reached=True)
     with _one:
         group = message.read(steps)
         for parent in {parent.key: parent for step in group for parent in step.parents if not parent.stored}.values():

@@ -88,7 +88,7 @@ class Pipeline:
         folders = [
             folder
             for stage in dict.fromkeys(step.stage.name for step in needed)
-            for folder in itertools.islice(self.store.entries(stage), SEEN)
+            for folder in itertools.islice(self.store.folders(stage), SEEN)
         ]
         known = earlier(map(meta_of, folders), socket.gethostname())
         sizes: dict[str, list[int]] = {}
@@ -154,6 +154,7 @@ class Pipeline:
 
     def _present(self, steps: Sequence[Step]) -> dict[str, Artifact | None]:
         """Usable artifacts of steps given in the order of the stages: fresh, and not made from stale ones."""
+        self.store.bring((step.stage.name, step.key) for step in steps if step.stored is None)
         present: dict[str, Artifact | None] = {}
         stale: set[str] = set()
         for step in steps:

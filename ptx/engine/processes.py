@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Store
+from ptx.cache.remote import store_at
 from ptx.engine import message
 from ptx.engine.build import build_group
 from ptx.engine.step import Step
@@ -66,7 +67,7 @@ class _Processes:
 
     def begin(self, number: int, steps: Sequence[Step], *, rebuild: bool) -> None:
         store = self.store
-        call = (number, self.ear, self.writer.message(steps), store.root, store.made_by, self.device, rebuild)
+        call = (number, self.ear, self.writer.message(steps), store.where, store.made_by, self.device, rebuild)
         with _interrupts_blocked():
             try:
                 pool = _pool(self.jobs)
@@ -114,11 +115,11 @@ def _new_pool(jobs: int) -> Any:
 
 
 def _build(
-    number: int, ear: Ear, steps: bytes, root: Path, made_by: Mapping[str, str], device: str, rebuild: bool
+    number: int, ear: Ear, steps: bytes, where: str | Path, made_by: Mapping[str, str], device: str, rebuild: bool
 ) -> Answer:
     reporter = Quiet()
     with Client(ear[0], authkey=ear[1]) as line:
-        store = Store(root, reporter.warn, made_by)
+        store = store_at(where, reporter.warn, made_by, reached=True)
         outcomes = build_group(
             message.read(steps), store, device, rebuild, reporter, lambda report: line.send((number, report))
         )

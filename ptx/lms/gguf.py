@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import MODELS, Store, digest, leases, models_beside
+from ptx.cache.remote import folder_of
 from ptx.errors import PtxError, first_line
 from ptx.files import State, changed, digest_of, state
 
@@ -68,7 +69,7 @@ def dequantised(name: str, file: Path) -> tuple[Path, str]:
         if stream.read(4) != MAGIC:
             raise PtxError(f"{name} is no GGUF file: it does not begin like one", "fetch it again")
     key = key_of(file)
-    store, tell = KEPT.get((Store(Path(os.environ.get("PTX_CACHE_DIR", "cache"), "models")), lambda text: None))
+    store, tell = KEPT.get((Store(folder_of(os.environ.get("PTX_CACHE_DIR", "cache")) / "models"), lambda text: None))
     folder = store.folder(MODELS, key)
     if not intact(folder, store.warn):
         _make(name, file, key, store, tell)

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from ptx.config.said import call
@@ -69,6 +68,7 @@ def _ready(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments and keyword arguments as the function takes them. Raises PtxError."""
+    from ptx.cache.remote import folder_of
     from ptx.notebooks import memory
 
     commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
@@ -78,6 +78,6 @@ def _ready(
     held = {option: value for option, value in options.items() if memory.holds(option, value)}
     settings = looked_up(name, signature, args, options | dict.fromkeys(held, "in memory"), commands)
     if held:
-        root = Path(settings.get("cache_dir", signature.parameters["cache_dir"].default))
+        root = folder_of(settings.get("cache_dir", signature.parameters["cache_dir"].default))
         settings |= {option: memory.saved(value, root) for option, value in held.items()}
     return args, settings

@@ -84,7 +84,7 @@ def _instead(split: str, store: Store) -> str:
     counts = {other: len(collect.collect(store, split=other)) for other in SPLITS if other != split}
     if others := [f"{count} on {other} (`ptx table --split {other}`)" for other, count in counts.items() if count]:
         return f"there are evaluations {' and '.join(others)}; `ptx eval --split {split}` makes more"
-    prompts = [f"{count} of {stage}" for stage in PROMPTS if (count := sum(1 for _ in store.entries(stage)))]
+    prompts = [f"{count} of {stage}" for stage in PROMPTS if (count := len(store.keys(stage)))]
     return f"there are prompts ({', '.join(prompts)}), which `ptx eval` scores" if prompts else "run `ptx run demo`"
 
 

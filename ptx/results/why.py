@@ -69,7 +69,8 @@ def _short(value: Any) -> str:
 
 def lineage(artifact: Artifact, store: Store) -> Node:
     """An artifact with all that it was made from; what is met again is not told of twice."""
-    return _node(artifact, Store(artifact.path.parents[2], store.warn), set())
+    root = artifact.path.parents[2]
+    return _node(artifact, store if root == store.root else Store(root, store.warn), set())
 
 
 def _node(artifact: Artifact, store: Store, seen: set[str]) -> Node:

@@ -70,7 +70,9 @@ def test_a_table_is_the_one_of_the_terminal_in_numbers(ptx, tiny, settings) -> N
         assert [*found.index.names] == ["method", "sources"]
         assert all(kind == "float64" for kind in found.dtypes)
         numbers = [f"{value:.{3 if 'loss' in figure else 1}f}" for row in found.to_numpy() for value in row]
-        printed = shown[shown.index({"micro": "mean of tasks", "macro": "pooled facts", "matching_loss": "Matching"}[figure]) :]
+        printed = shown[
+            shown.index({"micro": "mean of tasks", "macro": "pooled facts", "matching_loss": "Matching"}[figure]) :
+        ]
         lines = [line for line in printed.splitlines()[2 : 4 + len(found)] if re.search(r"\d$", line)]
         assert [number for number in numbers if number != "nan"] == re.findall(r" (\d+\.\d+)", "\n".join(lines))
     assert api.table().equals(api.table(figure="micro"))

@@ -187,6 +187,18 @@ def test_commands_build_nothing_that_another_machine_has_built(ptx, tiny, suite,
     assert not any(path.name.startswith("s3") for path in tmp_path.iterdir())
 
 
+def test_worker_processes_upload_what_they_build(ptx, tiny, suite, bucket, tmp_path, monkeypatch) -> None:
+    (tmp_path / "grid.toml").write_text(
+        f'suite = "{suite}"\nmethods = ["tuned", "direct"]\ntune = {{ epochs = 1 }}\n'
+        f'sources = [["{tiny["a"]}"]]\ntargets = ["{tiny["b"]}"]\n'
+    )
+    for name in ("one", "two"):
+        monkeypatch.setenv("PTX_REMOTE_CACHE", str(tmp_path / name))
+        ended = ptx("run", "grid.toml", "--jobs", 2, "--cache-dir", f"s3://{bucket}/x")
+        assert ended.code == 0, ended.err
+        assert ("built nothing" in ended.err) == (name == "two"), ended.err
+
+
 def test_meta_json_is_last_and_half_an_artifact_is_none(stub, machine, monkeypatch) -> None:
     def killed(what: str, path: str) -> None:
         if what == "write" and path.endswith("meta.json"):

@@ -14,7 +14,8 @@ import pytest
 from conftest import PAPER_TUNING, one_file
 from fsspec.implementations.memory import MemoryFileSystem
 
-from ptx.cache import Artifact, Store, digest, file_digest, remote
+from ptx.cache import Artifact, Store, digest, file_digest
+from ptx.cache import bucket as bucket_of
 from ptx.cache.gc import collect_garbage
 from ptx.cache.remote import folder_of, store_at
 from ptx.errors import PtxError, UsageError
@@ -58,7 +59,7 @@ def stub(monkeypatch) -> type[Stub]:
     for name, value in {"store": {}, "pseudo_dirs": [""], "written": []}.items():
         monkeypatch.setattr(Stub, name, value)
     monkeypatch.setattr(Stub, "before", Stub.before)
-    monkeypatch.setattr(remote, "FRESH", 0.0)
+    monkeypatch.setattr(bucket_of, "FRESH", 0.0)
     return Stub
 
 
@@ -142,7 +143,7 @@ def test_a_list_is_refreshed_before_it_is_believed(bucket, machine, monkeypatch)
     assert list(other.entries("tune")) == []
     put(machine("one", where + "/p"))
     assert other.read("tune", KEY) is None  # a moment is believed
-    monkeypatch.setattr(remote, "FRESH", 0.0)
+    monkeypatch.setattr(bucket_of, "FRESH", 0.0)
     assert content(other) == b"1"
 
 
@@ -185,6 +186,18 @@ def test_commands_build_nothing_that_another_machine_has_built(ptx, tiny, suite,
         assert "nothing is removed from the object store" in ended.err
         assert "more artifacts there" in ended.err
     assert not any(path.name.startswith("s3") for path in tmp_path.iterdir())
+
+
+def test_worker_processes_upload_what_they_build(ptx, tiny, suite, bucket, tmp_path, monkeypatch) -> None:
+    (tmp_path / "grid.toml").write_text(
+        f'suite = "{suite}"\nmethods = ["tuned", "direct"]\ntune = {{ epochs = 1 }}\n'
+        f'sources = [["{tiny["a"]}"]]\ntargets = ["{tiny["b"]}"]\n'
+    )
+    for name in ("one", "two"):
+        monkeypatch.setenv("PTX_REMOTE_CACHE", str(tmp_path / name))
+        ended = ptx("run", "grid.toml", "--jobs", 2, "--cache-dir", f"s3://{bucket}/x")
+        assert ended.code == 0, ended.err
+        assert ("built nothing" in ended.err) == (name == "two"), ended.err
 
 
 def test_meta_json_is_last_and_half_an_artifact_is_none(stub, machine, monkeypatch) -> None:
@@ -321,7 +334,7 @@ def test_a_network_that_comes_back_is_used_again(stub, machine, monkeypatch) -> 
     monkeypatch.setattr(Stub, "before", staticmethod(lambda what, path: 1 / 0))
     put(one)
     monkeypatch.setattr(Stub, "before", staticmethod(lambda what, path: None))
-    monkeypatch.setattr(remote, "PAUSE", 0.0)
+    monkeypatch.setattr(bucket_of, "PAUSE", 0.0)
     assert content(one) == b"1"
     assert content(machine("two")) == b"1"
     assert len(warned) == 1
@@ -361,7 +374,6 @@ def test_gc_removes_copies_only(stub, machine) -> None:
     assert len(collect_garbage(one, {"search": 2}).paths) == 1
     assert list(one.folders()) == []
     assert content(one, "search") == b"1"
-    assert not hasattr(remote.Bucket, "remove")
 
 
 def test_errors_say_what_to_do(bucket, machine, monkeypatch) -> None:
@@ -379,7 +391,7 @@ def test_errors_say_what_to_do(bucket, machine, monkeypatch) -> None:
     assert said("s3://")[0] == "s3:// names no bucket"
     assert said("file:///tmp/x") == ("file:///tmp/x is a local folder", "give its path alone: --cache-dir FOLDER")
     with monkeypatch.context() as patched:
-        patched.setattr(remote, "version", lambda package: "2025.5.1")
+        patched.setattr(bucket_of, "version", lambda package: "2025.5.1")
         assert said(f"s3://{bucket}") == (
             "this s3fs cannot be relied on to create a file only if there is none", "run `pip install 's3fs>=2025.7'`",
         )  # fmt: skip

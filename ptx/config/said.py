@@ -10,6 +10,7 @@ from ptx.config.lists import text_of
 from ptx.media import quoted
 
 LONGEST = 2000  # letters
+PLAIN = (str, PathLike, int, float)
 # Who logs in with what in an address, what stands behind its question mark (signatures), and the hub's tokens.
 SECRET = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s?'\"]+=[^\s'\"]+|\b(?:hf|api)_\w{6,}")
 
@@ -28,8 +29,7 @@ def call(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> str:
 def _spelled(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
-    plain = str | PathLike | int | float
-    if isinstance(value, plain) or (isinstance(value, list | tuple) and all(isinstance(of, plain) for of in value)):
+    if isinstance(value, PLAIN) or (isinstance(value, list | tuple) and all(isinstance(of, PLAIN) for of in value)):
         return quoted(text_of(value))
     return "..."  # it can be read once only, or is in memory
 

@@ -144,10 +144,9 @@ WRONG = {
     "gpu": "none of auto, cpu", "cuda:x": "none of auto, cpu", "": "none of auto, cpu",
 }  # fmt: skip
 COMMANDS = [
-    ["tune", "--model", "bert-micro"], ["anchors", "--models", "bert-micro"], ["encode", "--model", "bert-micro"],
+    ["tune", "--model", "bert-micro"], ["encode", "--model", "bert-micro"],
     ["search", "--sources", "bert-micro", "--target", "bert-mini"], ["eval", "--target", "bert-micro"],
-    ["run", "table3"], ["predict", "--target", "bert-micro", "--prompt", "abc", "Peru"],
-    ["inspect", "abc"], ["import", "abc.npy", "--model", "bert-micro"], ["table"],
+    ["run", "table3"], ["predict", "--target", "bert-micro", "--prompt", "abc", "Peru"], ["inspect", "abc"],
 ]  # fmt: skip
 
 

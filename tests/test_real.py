@@ -274,7 +274,11 @@ def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(
     assert "Left out, with their usable train facts: P30 (" in text
     assert published.sources[0].sha256 in text
     made = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    assert set(made) == {"README.md", "table.csv", "tuned.png", "tuned.svg", "gap.png", "gap.svg"}
+    assert set(made) == {
+        "README.md",
+        "table.csv",
+        *(f"{name}.{kind}" for name in ("tuned", "gap") for kind in ("png", "svg", "pdf")),
+    }
 
     again = Counted()
     assert real.main([*args, "--output", str(tmp_path / "two")], each=again, sources=published.sources) == 0

@@ -46,8 +46,9 @@ def test_commands_expand_seeds_as_tasks(ptx: Ptx, tiny: dict[str, str], common: 
     encoded = ptx("encode", "--model", tiny["a"], *common, "--seeds", "2,0", "--json").at("encode")
     assert len({line["key"] for line in encoded}) == 4
     shown = ptx("tune", "--model", tiny["a"], *common, "--seeds", "2,0").out.splitlines()
-    assert shown[0].split()[:3] == ["model", "task", "seed"]
-    assert [line.split()[2] for line in shown[1:5]] == ["2", "2", "0", "0"]
+    assert shown[0] == "model a"
+    assert shown[2].split()[:2] == ["task", "seed"]
+    assert [line.split()[1] for line in shown[3:7]] == ["2", "2", "0", "0"]
     wrong = ptx("search", "--prompt", both[0]["key"], "--target", tiny["b"], "--seeds", "0,1")
     assert wrong.code == 2
     assert "--prompt names prompts that have seeds of their own" in wrong.err
@@ -67,7 +68,8 @@ def test_means_and_deviations_over_seeds(
     middle, spread = mean(by_seed), statistics.stdev(by_seed)
     assert spread > 0
     printed = ptx(*random, "--seeds", "0,1,2").out.splitlines()[-1]
-    assert printed.startswith(f"2 tasks, 16 facts: micro (mean of tasks) {middle:.4f} ± {spread:.4f}, macro")
+    whole = f"{100 * middle:.1f} ± {100 * spread:.1f}"
+    assert printed.startswith(f"2 tasks, 16 facts: P@1 in %: mean of tasks {whole}, pooled facts ")
     assert printed.endswith("; ± over n = 3 seeds")
     cell = f"{100 * middle:.1f} ± {100 * spread:.1f}"
     caption = "± is the sample standard deviation over n = 3 seeds of the mean over tasks, and no interval over tasks"
@@ -82,7 +84,7 @@ def test_means_and_deviations_over_seeds(
     rows = {
         "csv": list(csv.DictReader(io.StringIO(ptx("table", "--format", "csv").out))),
         "json": json.loads(ptx("table", "--format", "json").out),
-        "frame": api.table().to_dict("records"),
+        "frame": api.table(long=True).to_dict("records"),
     }
     for records in rows.values():
         (row,) = [row for row in records if row["method"] == "random"]

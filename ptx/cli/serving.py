@@ -40,7 +40,7 @@ def predict(
     subjects = _subjects(texts, file, "predict")
     rows = command.session.predict(target, prompt, subjects, top=top, layout=layout, anchors=anchors)
     if common.json or common.quiet or not any("prompt" in row for row in rows):
-        command.out.rows(rows)
+        command.out.rows(rows, path="answer")
     else:
         command.out.columns(*_side_by_side(rows))
 

@@ -62,7 +62,7 @@ def test_an_alias_is_a_name_wherever_models_are_named(
     meta = json.loads((Path(line["path"]) / "meta.json").read_bytes())
     assert meta["labels"]["target"] == str(here / "run2" / "final")
     told = ptx("eval", "--sources", "mine,../run1/final", "--target", "../run2/final", *common, *cache)
-    assert told.out.splitlines()[1].split()[:2] == ["mine+run1/final", "run2/final"]
+    assert told.out.splitlines()[0] == "sources mine+run1/final, target run2/final, method relative"
     assert str(here) not in told.out
     monkeypatch.chdir(here)
     for args in (
@@ -93,11 +93,13 @@ def test_one_last_name_of_two_models_in_a_table(ptx: Ptx, here: Path, suite: str
         assert "run2/final" in out
         assert "mine" in out
         assert str(here) not in out
-    assert {*api.table().target} == {"run1/final", "run2/final", "mine"}
+    assert {*api.table(long=True).target} == {"run1/final", "run2/final", "mine"}
     alone = ptx("eval", "--target", "run1/final", *common)
-    assert alone.out.splitlines()[1].split()[0] == "final"
+    assert (
+        alone.out.splitlines()[0] == "target run1/final, method manual"
+    )  # as one of two among those whose words answer
     os.remove(here / "pyproject.toml")  # the table that was kept named an alias
-    assert {*api.table().target} == {"run1/final", "run2/final", "narrow"}
+    assert {*api.table(long=True).target} == {"run1/final", "run2/final", "narrow"}
 
 
 def test_a_recipe_names_folders_beside_it(ptx: Ptx, here: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> None:

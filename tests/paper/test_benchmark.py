@@ -104,7 +104,11 @@ def test_a_recipe_that_shows_it(ptx, tiny: dict[str, str], suite: str, tmp_path:
     result = ptx("run", str(recipe), "--output", str(tmp_path / "figures"))
     assert result.code == 0, result.err
     assert "share of the gap" in result.out
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"benchmark.png", "benchmark.svg"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "benchmark.png",
+        "benchmark.svg",
+        "benchmark.pdf",
+    }
     again = ptx("run", str(recipe), "--json")
     rows = {row["method"]: row for row in again.lines if row["stage"] == "figure"}
     assert set(rows) == {"manual", "text", "relative", "auto", "tuned"}

@@ -181,7 +181,8 @@ def test_a_spreadsheets_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
 def test_an_unknown_suite_and_an_unfit_folder(tmp_path: Path) -> None:
     with pytest.raises(PtxError, match="unknown suite 'nothing'") as raised:
         load_suite("nothing")
-    assert raised.value.hint.startswith("use facts, topics, dbpedia, sst2, or the path of a folder or file of facts")
+    assert raised.value.hint.startswith("use facts, topics, ag_news, boolq, cb, dbpedia, ")
+    assert ", or the path of a folder or file of facts or texts, or hf:NAME of the hub" in raised.value.hint
     with pytest.raises(PtxError, match=r"holds no <task>/train.jsonl"):
         load_suite(str(tmp_path))
 

@@ -132,8 +132,9 @@ def relations(found: Results, model: str) -> str:
 
 
 def settings(found: Results) -> str:
-    """The settings of the tunings and the versions that made them, each once."""
-    used = dict.fromkeys(json.dumps(tuning.settings, sort_keys=True) for tuning in found.tunings.values())
+    """The settings of the tunings, without the texts of each relation, and the versions that made them, each once."""
+    alike = ({n: v for n, v in tuning.settings.items() if n != "texts"} for tuning in found.tunings.values())
+    used = dict.fromkeys(json.dumps(own, sort_keys=True) for own in alike)
     versions = dict.fromkeys(", ".join(f"{n} {v}" for n, v in sorted(tuning.versions.items()))
                              for tuning in found.tunings.values())  # fmt: skip
     return "Tuning: " + "; ".join(f"`{text}`" for text in used) + f". Made by {'; '.join(versions)}."

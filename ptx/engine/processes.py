@@ -23,6 +23,8 @@ from ptx.engine.workers import Answer, Done, Hear, Quiet, Workers, answered, fai
 from ptx.errors import PtxError
 
 Ear = tuple[Any, bytes]  # an address and a key
+Kind = tuple[int, frozenset[tuple[str, str]]]  # how many processes share this machine, and what they read of where
+READ = ("PTX_", "HF_", "AWS_", "FSSPEC_", "CUDA_", "XDG_", "HOME")  # how such variables begin
 # Of libraries that compute on several cores, each to have its share.
 THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -48,6 +50,7 @@ class _Begun:
     number: int
     steps: Sequence[Step]
     pool: Any
+    kind: Kind
 
 
 class _Processes:
@@ -70,12 +73,13 @@ class _Processes:
         call = (number, self.ear, self.writer.message(steps), store.where, store.made_by, self.device, rebuild)
         with _interrupts_blocked():
             try:
-                pool = _pool(self.jobs)
+                kind = _kind(self.jobs)
+                pool = _pool(kind)
                 future = pool.submit(_build, *call)
             except BrokenProcessPool:  # somebody has killed it while it was idle
                 pool = _new_pool(self.jobs)
                 future = pool.submit(_build, *call)
-        self.begun[future] = _Begun(number, steps, pool)
+        self.begun[future] = _Begun(number, steps, pool, kind)
 
     def finished(self) -> list[Done]:
         done, _ = wait(self.begun, return_when=FIRST_COMPLETED)
@@ -90,7 +94,7 @@ class _Processes:
                 "run the same command again with --jobs 1: it goes on where it stopped",
             )
             return of.number, failed(of.steps, error), []
-        _idle.setdefault(self.jobs, []).append(of.pool)
+        _idle.setdefault(of.kind, []).append(of.pool)
         return of.number, *taken(answer, of.steps, self.store)
 
     def end(self) -> None:
@@ -99,11 +103,16 @@ class _Processes:
             of.pool.shutdown(wait=False, kill_workers=True)
 
 
-_idle: dict[int, list[Any]] = {}  # processes that have nothing to do, by how many share this machine
+_idle: dict[Kind, list[Any]] = {}  # processes that have nothing to do
 
 
-def _pool(jobs: int) -> Any:
-    return _idle[jobs].pop() if _idle.get(jobs) else _new_pool(jobs)
+def _kind(jobs: int) -> Kind:
+    """A process keeps the environment that it began with: where another one is wanted, it is of no use."""
+    return jobs, frozenset((name, value) for name, value in os.environ.items() if name.startswith(READ))
+
+
+def _pool(kind: Kind) -> Any:
+    return _idle[kind].pop() if _idle.get(kind) else _new_pool(kind[0])
 
 
 def _new_pool(jobs: int) -> Any:

@@ -138,7 +138,7 @@ def cache(store: Store) -> Iterator[Finding]:
     if others := foreign(store):
         yield Finding("other versions", "ok", f"left alone: {', '.join(others)}")
     busy = [path.stem for path in sorted(store.root.glob("locks/*.lock")) if not is_free(path)]
-    runs = [path for path in sorted(store.root.glob("runs/[!.]*")) if leases.alive(path)]
+    runs = [path for path in sorted(store.root.glob("runs/[!.]*")) if leases.may_live(path, True)]
     locks = f"; locked: {', '.join(busy)}" if busy else ""
     yield Finding("runs", "ok", f"{len(runs)} at work in it{locks}")
 
@@ -159,13 +159,14 @@ def transfer(device: str) -> Iterator[Finding]:
         SuiteConfig,
         TuneConfig,
     )  # fmt: skip
+    from ptx.engine.workers import Quiet
     from ptx.session import Session
 
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         common = CommonConfig(cache_dir=folder, device=device, quiet=True)
         session = Session(
-            common, _Silent(), SuiteConfig(tasks="P30", limit=32),
+            common, Quiet(), SuiteConfig(tasks="P30", limit=32),
             tune=TuneConfig(epochs=1, patience=0),
             anchors=AnchorsConfig(), encode=EncodeConfig(top_k="all"), search=SearchConfig(),
             eval=EvalConfig(),
@@ -181,16 +182,3 @@ def transfer(device: str) -> Iterator[Finding]:
     same = loss < LOSS and after > before - FACTS and before > scores["tuned"]["floor"]
     how = f"a prompt has P@1 {before:.2f}, carried over to its own model {after:.2f} (matching loss {abs(loss):.1g})"
     yield Finding("self-test", "ok" if same else "broken", f"{how}, in {seconds:.1f} s")
-
-
-class _Silent:
-    """Who is told nothing."""
-
-    def watch(self, meter: Any, before: Any) -> Any:
-        import contextlib
-
-        return contextlib.nullcontext()
-
-    def message(self, text: str) -> None: ...
-    def detail(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...

@@ -100,11 +100,6 @@ def may_live(path: Path, heard: bool) -> bool:
     return _runs(path) if _is_here(path) else heard
 
 
-def alive(path: Path) -> bool:
-    """Whether the process of a lease runs, as far as that can be told at once: of another machine it may."""
-    return not _is_here(path) or _runs(path)
-
-
 def _owner_of(path: Path) -> str:
     """Of .<key>.<id>.<owner> or, of a run, <id>.<owner>."""
     return path.name.split(".", 3 if path.name.startswith(".") else 1)[-1]

@@ -12,17 +12,14 @@ from typing import Any
 
 import typer
 
+KINDS = (str, Path, list[str], list[str] | None)  # of options that are completed
+
 
 def completed(name: str, annotation: Any) -> None:
     """Let the shell complete an option or argument of this name, if there is something to complete it with."""
     if (names := NAMES.get(name)) and typing.get_origin(annotation) is typing.Annotated:
         info = annotation.__metadata__[0]
-        if getattr(info, "autocompletion", "") is None and annotation.__origin__ in (
-            str,
-            Path,
-            list[str],
-            list[str] | None,
-        ):
+        if getattr(info, "autocompletion", "") is None and annotation.__origin__ in KINDS:
             info.autocompletion = _after_commas(names)
 
 

@@ -67,8 +67,7 @@ def _several(outcomes: Sequence[Outcome]) -> Remarks:
     for name, what in (("several", "several tokens, whose mean they become"), ("unknown", "unknown and left out")):
         words: dict[str, dict[str, None]] = {}
         for artifact in (o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"):
-            labels, found = artifact.meta["labels"], artifact.meta["metrics"].get(name, ())
-            words.setdefault(short(labels["target"]), {}).update(dict.fromkeys(found))
-        yield from (
-            (f"words that are {what}, on {t}: {len(of)} ({some([*of])})", False) for t, of in words.items() if of
-        )
+            if found := artifact.meta["metrics"].get(name):
+                words.setdefault(artifact.meta["labels"]["target"], {}).update(dict.fromkeys(found))
+        for target, of in words.items():
+            yield f"words that are {what}, on {short(target)}: {len(of)} ({some([*of])})", False

@@ -97,10 +97,10 @@ class Output:
         if not self.quiet:
             self._say(escape(one_line(text)))
 
-    def detail(self, text: str) -> None:
-        """A message that `-v` asks for."""
+    def detail(self, *parts: object) -> None:
+        """A message that `-v` asks for, put into words only then: there are thousands."""
         if self.verbose:
-            self.message(text)
+            self.message(" ".join(map(str, parts)))
 
     def warn(self, text: str) -> None:
         self._say(f"[yellow]warning:[/] {escape(one_line(text))}")

@@ -53,7 +53,7 @@ class Pipeline:
                 outcomes = [*as_asked(self._run(goals, steps, force), goals)]
             for outcome in outcomes:
                 if outcome.reused:
-                    self.reporter.detail(f"found {outcome}")
+                    self.reporter.detail("found", outcome)
             return outcomes
         present = self._present(steps)
         needed = _needed(goals, present, force)

@@ -52,15 +52,14 @@ def _names_of(artifact: Artifact) -> dict[str, Any]:
 
 
 def _doubt(artifact: Artifact) -> str:
-    labels, figures = _names_of(artifact), artifact.meta["metrics"]
-    if "agreement" not in figures:
+    figures = artifact.meta["metrics"]
+    if "agreement" not in figures or figures["agreement"] >= LEAST and "forecast" not in figures or _travels(artifact):
         return ""
+    labels = _names_of(artifact)
     what = f"the prompt for {labels['task']} does not travel to {labels['target']}: "
     what += f"it answers as its source on {figures['agreement']:.1%} of the inputs"
     if "forecast" not in figures:
-        return what if figures["agreement"] < LEAST else ""
-    if _travels(artifact):
-        return ""
+        return what
     expected = f"{figures['forecast']:.1%} is to be expected, no more than always the same answer gives"
     return f"{what}; {expected} ({figures['majority_there']:.1%})"
 

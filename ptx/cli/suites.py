@@ -8,6 +8,7 @@ import typer
 from ptx.cli.command import Command
 from ptx.cli.options import Printing
 from ptx.config import ReadingConfig
+from ptx.media import counted
 
 
 def suites(
@@ -27,6 +28,8 @@ def suites(
 
 def _shown(row: Mapping[str, Any], suite: str) -> dict[str, Any]:
     """As much as fits on a line."""
-    left_out = {"title", "own_templates", "labels", *(["suite"] if suite else [])}
-    own = f" (and {row['own_templates']} of facts of their own)" if row["own_templates"] else ""
-    return {name: value for name, value in row.items() if name not in left_out} | {"template": row["template"] + own}
+    left_out = {"title", "own_templates", "labels", "paraphrases", *(["suite"] if suite else [])}
+    more = [counted(n, "paraphrase")] if (n := len(row["paraphrases"])) else []
+    more += [f"{n} of facts of their own"] if (n := row["own_templates"]) else []
+    template = row["template"] + (f" (and {', '.join(more)})" if more else "")
+    return {name: value for name, value in row.items() if name not in left_out} | {"template": template}

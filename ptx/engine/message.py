@@ -4,6 +4,7 @@ are written once a run into a folder of the cache, which all workers see; no mes
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import io
@@ -99,14 +100,15 @@ def _task(path: str) -> Task:
         split: tuple(Fact(s, o, where, template, tuple(others)) for s, o, where, template, others in rows)
         for split, rows in said.pop("splits").items()
     }
-    return Task(splits=facts, labels=tuple(said.pop("labels")), **said)
+    own = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return Task(splits=facts, **own)
 
 
 def _record(task: Task) -> bytes:
+    """Every field of a task, so that none is another in a worker."""
     rows = {
         split: [[f.subject, f.object, f.where, f.template, f.others] for f in facts]
         for split, facts in task.splits.items()
     }
-    said = {"name": task.name, "label": task.label, "template": task.template, "labels": task.labels}
-    more = {"truncate": task.truncate, "strict": task.strict, "repeated": dict(task.repeated)}
-    return json.dumps({**said, **more, "splits": rows}, ensure_ascii=True).encode("ascii")
+    said = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+    return json.dumps({**said, "repeated": dict(task.repeated), "splits": rows}, ensure_ascii=True).encode("ascii")

@@ -48,6 +48,7 @@ class Choice:
     chosen: str
     agreement: float
     inputs: int
+    kappa: float | None = None
     forecast: float | None = None
     forecast_low: float | None = None
     forecast_high: float | None = None
@@ -85,6 +86,7 @@ class Record:
     train_facts: int | None = None
     seed: int | None = None
     dev_accuracy: float | None = None
+    majority: float | None = None  # the dev accuracy of always the most frequent answer
     matching_loss: float | None = None
     evaluations: Sequence[Mapping[str, Any]] = ()
     sources: Sequence[Mapping[str, Any]] = ()
@@ -203,8 +205,8 @@ def _about(record: Record) -> str:
     if record.choice:
         start = "Before these steps, of" if record.method == "distil" else "Of"
         lines.append(
-            f"{start} all ways that were compared {code(record.choice['chosen'])} agrees most with the source: on "
-            f"{record.choice['agreement']:.1%} of {record.choice['inputs']} inputs without labels."
+            f"{start} all ways that were compared {code(record.choice['chosen'])} agrees most with the source, beyond "
+            f"chance: on {record.choice['agreement']:.1%} of {record.choice['inputs']} inputs without labels."
         )
     if record.label_words:
         lines.append(f"The answer is one of: {markdown(', '.join(record.label_words))}.")

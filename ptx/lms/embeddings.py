@@ -222,17 +222,16 @@ def one_token_words(
     words = list(words)
     if not words:
         return {}
-    only_ids = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
     before, behind = context
     opening: list[int] = []
     if context == IN_A_SENTENCE:
         before = lead(tokenizer)
     else:
         before = STAND_IN + before if before[:1].isspace() else before
-        opening = tokenizer([before.removesuffix(" ")], **only_ids)["input_ids"][0] if before else []
+        opening = _encoded(tokenizer, [before.removesuffix(" ")])[0] if before else []
     texts = [f"{before}{word}{behind}" for word in words]
     parts = (texts[i : i + TOGETHER] for i in range(0, len(texts), TOGETHER))
-    encoded = itertools.chain.from_iterable(tokenizer(part, **only_ids)["input_ids"] for part in parts)
+    encoded = itertools.chain.from_iterable(_encoded(tokenizer, part) for part in parts)
     special, begun = special_ids(tokenizer), len(opening)
     found = {
         word: ids[begun]
@@ -246,6 +245,17 @@ def one_token_words(
         for (word, i), token in zip(found.items(), tokens, strict=True)
         if (text := spelled(tokenizer, token)) == word or folded(text) == folded(word)
     }
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of each text alone: at first as anyone reads texts, which tells the tokenizer beneath neither to pad nor
+    to cut; then by that itself, since all else that is told of a text takes most of the time."""
+    only_ids = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    if not tokenizer.is_fast:
+        return tokenizer(list(texts), **only_ids)["input_ids"]
+    first = tokenizer(list(texts[:1]), **only_ids)["input_ids"]
+    others = tokenizer.backend_tokenizer.encode_batch_fast(list(texts[1:]), add_special_tokens=False)
+    return [*first, *(of.ids for of in others)]
 
 
 def vocabulary_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:

@@ -21,7 +21,8 @@ from ptx.transfer.forecast import forecast
 
 # What the card of an imported prompt said about its making stays true.
 INHERITED = (
-    "method", "train_facts", "seed", "dev_accuracy", "matching_loss", "evaluations", "sources", "choice", "settings",
+    "method", "train_facts", "seed", "dev_accuracy", "majority", "matching_loss", "evaluations", "sources", "choice",
+    "settings",
 )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ def record_of(artifact: Artifact, store: Store) -> Record:
         "train_facts": tuned[0].meta["metrics"].get("facts") if tuned else None,
         "seed": labels.get("seed"),
         "dev_accuracy": meta["metrics"].get("dev_accuracy"),
+        "majority": meta["metrics"].get("majority"),
         "matching_loss": meta["metrics"].get("matching_loss"),
         "evaluations": _evaluations(artifact, store),
         "sources": [] if tuned == [artifact] else [named for source in tuned for named in _sources(source)],
@@ -79,7 +81,8 @@ def choice_of(artifact: Artifact, tuned: Sequence[Artifact], store: Store) -> di
     if found and "forecast" not in found and len(origins) == 1 and "dev_accuracy" in origins[0]:
         with contextlib.suppress(PtxError):  # as above
             facts = len(task_of(artifact).splits["dev"])
-            told = forecast(found["agreement"], found["inputs"], origins[0]["dev_accuracy"], facts)
+            agreed = found["agreement"], found["kappa"], found["inputs"]
+            told = forecast(*agreed, origins[0]["dev_accuracy"], origins[0].get("majority", 0.0), facts)
             found |= {"forecast": told.accuracy, "forecast_low": told.low, "forecast_high": told.high}
     return found
 

@@ -25,6 +25,7 @@ from ptx.stages.settings import Settings
 from ptx.suites import Task
 
 OWN = ("select", "weights", "texts", "inputs", "candidates", "forecast")  # of the whole choice, not of a candidate
+BY = "kappa"  # what agreement is measured by, in keys: the share itself was it once
 Variant = tuple[str, Mapping[str, Any]]  # a method, and settings that differ from those asked for
 
 
@@ -70,7 +71,7 @@ def _choice(
         labels["weights"] = weights
     answers, ordered = weighted_answers(tuned, task, words, settings)
     own: dict[str, Any] = {"method": name, "layout": settings.tune.layout, "weights": ordered}
-    own |= {how: True} if how else {"candidates": settings.search.candidates or "all"}
+    own |= {"by": BY, **({how: True} if how else {"candidates": settings.search.candidates or "all"})}
     own |= {**settings.computed(target, "target"), **framed(target)}
     parents = (*found.values(), *answers)
     group = (target.digest, "answered", words.key, own.get("dtype", FLOAT32))

@@ -14,7 +14,7 @@ from ptx.lms.names import named_in, written
 from ptx.media import percent
 from ptx.stages.methods import method_named
 
-LEAST = 0.2  # agreement below which a prompt is said not to travel, where no accuracy is known
+LEAST = 0.2  # kappa below which a prompt is said not to travel, where no accuracy is known
 
 
 def told(
@@ -53,21 +53,23 @@ def _names_of(artifact: Artifact) -> dict[str, Any]:
 
 def _doubt(artifact: Artifact) -> str:
     figures = artifact.meta["metrics"]
-    if "agreement" not in figures or figures["agreement"] >= LEAST and "forecast" not in figures or _travels(artifact):
+    if "agreement" not in figures or _travels(artifact):
         return ""
     labels = _names_of(artifact)
     what = f"the prompt for {labels['task']} does not travel to {labels['target']}: "
     what += f"it answers as its source on {figures['agreement']:.1%} of the inputs"
     if "forecast" not in figures:
-        return what
+        return f"{what} (kappa {figures['kappa']:.2f})"
     expected = f"{figures['forecast']:.1%} is to be expected, no more than always the same answer gives"
     return f"{what}; {expected} ({figures['majority_there']:.1%})"
 
 
 def _travels(artifact: Artifact) -> bool:
-    """Whether more is to be expected than always the same answer gives."""
+    """Whether more is to be expected than always the same answer gives, or, where nothing is, it agrees enough."""
     figures = artifact.meta["metrics"]
-    return bool(figures.get("forecast", 0.0) > figures.get("majority_there", 1.0))
+    if "forecast" not in figures:
+        return bool(figures["kappa"] >= LEAST)
+    return bool(figures["forecast"] > figures.get("majority_there", 1.0))
 
 
 def _answers(artifact: Artifact) -> set[str]:
@@ -79,16 +81,14 @@ def _instead(artifact: Artifact, alike: Sequence[Artifact]) -> str:
     """What would do better, as far as it is known: a text here, and of other models the nearest one."""
     labels, figures = artifact.meta["labels"], artifact.meta["metrics"]
     here = [of for of in alike if of.meta["inputs"]["target"] == artifact.meta["inputs"]["target"]]
-    compared = [of.meta["metrics"].get("agreements", {}) for of in here if _answers(of) == _answers(artifact)]
+    compared = [of.meta["metrics"].get("kappas", {}) for of in here if _answers(of) == _answers(artifact)]
     texts = [(of["text"], "a text (--method text)") for of in compared if "text" in of]
-    if "text" in figures:
-        texts.append(
-            (figures.get("text_agreement", 0.0), f"the text {figures['text']!r} (--method residual --length 0)")
-        )
+    if "text_kappa" in figures:
+        texts.append((figures["text_kappa"], f"the text {figures['text']!r} (--method residual --length 0)"))
     better = []
-    if texts and (best := max(texts))[0] > figures["agreement"]:
-        better.append(f"{best[1]} would do better, with {best[0]:.1%}")
-    if there := [of for of in alike if of not in here and _travels(of)]:
+    if texts and (best := max(texts))[0] > figures["kappa"]:
+        better.append(f"{best[1]} would do better, with a kappa of {best[0]:.2f} instead of {figures['kappa']:.2f}")
+    if there := [of for of in alike if of not in here and "forecast" in of.meta["metrics"] and _travels(of)]:
         nearest = max(there, key=lambda of: (of.meta["metrics"]["forecast"], of.key))
         expected = f"{nearest.meta['metrics']['forecast']:.1%} is to be expected"
         shown = f"{_names_of(nearest)['target']}, where {expected}"

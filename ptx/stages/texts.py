@@ -40,9 +40,11 @@ def texts_of(task: Task, settings: Settings) -> list[str]:
 
 
 def wordings_of(task: Task) -> list[str]:
-    """The texts of a task's manual template, and of its title where it has one; none without a template."""
+    """The texts of a task's manual template, of its title where it has one, and of its paraphrases; none without a
+    template."""
     title = "" if task.labels or task.label == task.name else task.label
-    return wordings(task.template, title) if task.template else []
+    found = wordings(task.template, title) if task.template else []
+    return list(dict.fromkeys([*found, *(text for other in task.paraphrases for text in wordings(other))]))
 
 
 def started_from(tuned: Step) -> list[str]:

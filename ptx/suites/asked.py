@@ -76,7 +76,7 @@ def as_asked(task: Task, reading: ReadingConfig) -> Task:
     """A task with the template that it is to have, and at most so many facts of each split."""
     splits = dict(task.splits)
     if reading.template:
-        task = dataclasses.replace(task, template=reading.template)
+        task = dataclasses.replace(task, template=reading.template, paraphrases=())
         for split, facts in splits.items():
             if any(fact.template for fact in facts):
                 splits[split] = tuple(dict.fromkeys(dataclasses.replace(fact, template=None) for fact in facts))

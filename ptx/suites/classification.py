@@ -58,7 +58,9 @@ def read_classification(description: Path, folder: Path, dataset: str = "", bad:
             if path.is_file() and form_of(path) in FORMATS and not path.name.startswith("."):
                 bad(Remark(str(path), f"{LEFT_OUT}, since {description} does not name it in files"))
     facts = {s: tuple(spread(found, limits[s]) if s in limits else found) for s, found in splits.items()}
-    return Task(name, keys.title or name, keys.template, facts, labels=tuple(dict.fromkeys(keys.bare.values())))
+    first, *others = keys.templates
+    labels = tuple(dict.fromkeys(keys.bare.values()))
+    return Task(name, keys.title or name, first, facts, labels=labels, paraphrases=tuple(others))
 
 
 def distributed_folder(preset: str) -> Path:

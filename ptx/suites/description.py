@@ -11,6 +11,7 @@ from typing import Any
 from ptx.config.validation import read_toml, validated
 from ptx.errors import PtxError
 from ptx.suites.lines import text_lines
+from ptx.suites.task import check_template
 
 Texts = tuple[str, ...]
 ONLY_THESE = {"extra": "forbid"}
@@ -55,7 +56,11 @@ class Keys:
     """A classification suite of ptx."""
 
     __pydantic_config__ = ONLY_THESE
-    template: str = key('manual prompt, as "[X] All in all , it was [Y] ."; causal LMs need [Y] at the end')
+    template: str | Texts = key(
+        'manual prompt, as "[X] All in all , it was [Y] ."; causal LMs need [Y] at the end. Of a list it is the first; '
+        "the words of all are texts that a prompt may start from",
+        min_length=1,
+    )
     text: str | Texts = key("a column or several, which are joined by a space", min_length=1)
     label: str = key("the column of the label")
     words: dict[str, str] | Texts = key("label = word, or a list of words, one a label")
@@ -73,9 +78,8 @@ class Keys:
     folder: str = key("presets only: what the folder of the data is called where it is distributed", "")
 
     def __post_init__(self) -> None:
-        if self.template.count("[X]") != 1 or self.template.count("[Y]") != 1:
-            hint = 'write it like "[X] All in all , it was [Y] ."'
-            raise PtxError(f"the template {self.template!r} needs one [X] and one [Y]", hint)
+        for text in self.templates:
+            check_template(text)
         if self.dev_share is not None and self.files.dev:
             raise PtxError("both dev_share and files.dev", "leave one of them out")
         for column in [*self.texts, self.label] if self.columns else ():
@@ -95,6 +99,10 @@ class Keys:
             raise PtxError(f"{odd} goes with a list of words", "name the labels in words, or make it a list")
         if self.names and len(names := set(self.names)) != len(owners):
             raise PtxError(f"{len(names)} names for {len(owners)} words", "name each label once, in their order")
+
+    @property
+    def templates(self) -> Texts:
+        return (self.template,) if isinstance(self.template, str) else self.template
 
     @property
     def texts(self) -> Texts:

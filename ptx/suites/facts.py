@@ -164,9 +164,10 @@ def make_task(name: str, placed: Iterable[tuple[str, Fact]], relation: Row | Non
     with another one keep that.
     """
     placed = list(placed)
-    title, usual = name, None
+    title, usual, paraphrases = name, None, list[str]()
     if relation is not None:
-        title, usual = relation.optional("label") or name, relation.optional("template")
+        usual, *paraphrases = relation.any_texts("template") or [None]
+        title = relation.optional("label") or name
     template = next((fact.template for _, fact in placed if fact.template), usual)
     every: dict[str, list[Fact]] = {split: [] for split in SPLITS}
     for split, fact in split_up(placed):
@@ -175,7 +176,7 @@ def make_task(name: str, placed: Iterable[tuple[str, Fact]], relation: Row | Non
         every[split].append(fact if own == fact.template else replace(fact, template=own))
     once = {split: tuple(dict.fromkeys(facts)) for split, facts in every.items()}
     repeated = {split: len(every[split]) - len(once[split]) for split in SPLITS}
-    return Task(name, title, template, once, repeated=repeated)
+    return Task(name, title, template, once, repeated=repeated, paraphrases=tuple(paraphrases))
 
 
 def fact_of(row: Row, columns: Columns = USUAL) -> Fact:

@@ -19,5 +19,6 @@ def listing(suite: str, reading: ReadingConfig) -> tuple[list[dict[str, Any]], S
             own = {fact.template for facts in task.splits.values() for fact in facts if fact.template}
             counts = {split: len(facts) for split, facts in task.splits.items()}
             more = {"title": task.label, "own_templates": len(own), "labels": [*task.labels]}
+            more |= {"paraphrases": [*task.paraphrases]}
             rows.append({"suite": found.name, "task": task.name, **counts, "template": task.template or "", **more})
     return rows, remarks

@@ -53,6 +53,10 @@ class Row:
         """A column's text, or None where it is absent, null or empty."""
         return self.text(column).strip() or None if self.values.get(column) is not None else None
 
+    def any_texts(self, column: str) -> list[str]:
+        """A column's texts as `texts` reads them; none where it is absent, null or empty."""
+        return self.texts(column) if self.values.get(column) not in (None, "", []) else []
+
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.cache import digest
-from ptx.errors import PtxError
+from ptx.errors import PtxError, shown
 from ptx.suites.lines import Remark
 
 SPLITS = ("train", "dev", "test")
@@ -43,7 +43,8 @@ class Fact:
 
 @dataclass(frozen=True)
 class Task:
-    """One relation or classification. `template` is the manual prompt, None if the user gave none."""
+    """One relation or classification. `template` is the manual prompt, None if the user gave none; its `paraphrases`
+    are templates whose words a prompt may start from as well."""
 
     name: str
     label: str  # a title for people
@@ -54,6 +55,7 @@ class Task:
     as_written: bool = False  # its texts are whole inputs of another program, before which no space is put
     strict: bool = False  # an object that is no allowed word is an error; changes no result, so no part of the digest
     repeated: Mapping[str, int] = field(default_factory=dict)  # by split: lines left out as repetitions of others
+    paraphrases: tuple[str, ...] = ()
 
     def asked_as(self, template: str) -> str:
         """The template of its inputs: before a text that is asked as written stands no space."""
@@ -99,6 +101,13 @@ def check_task_name(name: str, where: str) -> None:
     if odd or name in ("", ".", "..") or len(name) > 200:
         message = f"{where}: the task name {name[:60]!r} is empty, too long, or holds a slash or control character"
         raise PtxError(message, "choose a short name without these")
+
+
+def check_template(text: str, where: str = "") -> None:
+    """Raise PtxError for a text without one [X] and one [Y]."""
+    if not text.count("[X]") == text.count("[Y]") == 1:
+        what = f"{where}the template {shown(text)!r} needs one [X] and one [Y]"
+        raise PtxError(what, 'write it like "[X] lies in [Y] ." or "[X] All in all , it was [Y] ."')
 
 
 def share(text: str) -> float:

@@ -12,6 +12,7 @@ from ptx.suites.folders import LEFT_OUT
 from ptx.suites.lines import Bad, Remark, refuse
 from ptx.suites.reading import FORMATS, form_of, read_rows, stem_of
 from ptx.suites.rows import Row, each
+from ptx.suites.task import check_template
 from ptx.suites.watched import looked_at
 
 RELATIONS = "relations.jsonl"
@@ -85,5 +86,7 @@ def _add(there: dict[str, Row], rows: Iterable[tuple[str, Row]], file: Path, bad
 
 def _named(row: Row) -> tuple[str, Row]:
     """A relation's name and row, whose other texts are known to be readable."""
-    name, _, _ = row.text("relation"), row.optional("label"), row.optional("template")
+    name, _, texts = row.text("relation"), row.optional("label"), row.any_texts("template")
+    for text in texts[1:]:
+        check_template(text, f"{row.where}: ")
     return name, row

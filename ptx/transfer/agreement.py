@@ -1,10 +1,12 @@
 """Agreement: how often a model with a candidate prompt answers unlabelled inputs as the sources do with theirs.
 
-It needs no label: of several candidates it tells the one that does what the source's prompt does. n inputs, k words
-that may answer, of which b are kept. Of equals the first counts everywhere: of words the more frequent one (shared
-words are in that order), of candidates the one named first.
+It needs no label: of several candidates it tells the one that does what the source's prompt does, beyond what chance
+gives to two that answer independently, each as often as it does. A source that mostly says "London" agrees by chance
+with whatever always says so. n inputs, k words that may answer, of which b are kept. Of equals the first counts
+everywhere: of words the more frequent one (shared words are in that order), of candidates the one named first.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +48,15 @@ def agreement(candidate: Sequence[int], source: Sequence[int]) -> float:
     return sum(one == other for one, other in zip(candidate, source, strict=True)) / len(source)
 
 
-def most_agreeing(agreements: Sequence[float]) -> int:
-    """The number of the candidate that is kept, the first of equals."""
-    return max(range(len(agreements)), key=lambda i: (agreements[i], -i))
+def kappa(candidate: Sequence[int], source: Sequence[int]) -> float:
+    """(a - e) / (1 - e), of the agreement a and what chance would give, e: 1 where all is the same, 0 by chance, and
+    where both say always the same word. Cohen, "A coefficient of agreement for nominal scales" (1960)."""
+    n, counts = len(source), Counter(source)
+    chance = sum(times * counts[word] for word, times in Counter(candidate).items()) / n**2
+    return (agreement(candidate, source) - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def most_agreeing(candidates: Sequence[Sequence[int]], source: Sequence[int]) -> int:
+    """The number of the candidate that is kept: the highest kappa, of equals the most agreement, then the first."""
+    scores = [(kappa(of, source), agreement(of, source)) for of in candidates]
+    return max(range(len(scores)), key=lambda i: (scores[i], -i))

@@ -1,13 +1,16 @@
 """What accuracy to expect of a moved prompt, told from how often the target answers as its sources do.
 
-With a the agreement, p the sources' accuracy and q the target's: two models differ in accuracy by no more than they
-differ in answers, so |q - p| <= 1 - a. Within that two rules are at hand. Models of like accuracy agree about as often
-as they are right, q = a (Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err each by
-itself agree where both are right, a = p q (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled Data",
-2014). The estimate is their geometric mean, f a / sqrt(p). f is 1 unless several sources tell it: between two of them
-agreement and accuracies are known. The range goes from a p (the target is right only where it agrees, and agreement
-has nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs
-like those that were answered.
+With a the agreement, k what of it is beyond chance (kappa, agreement.py), p the sources' accuracy, m that of always the
+most frequent answer, and q the target's: two models differ in accuracy by no more than they differ in answers, so
+|q - p| <= 1 - a. Within that two rules are at hand, both for what is beyond chance, of which accuracies have
+p' = (p - m) / (1 - m), and q' likewise. Models of like accuracy agree about as often as they are right, q' = k (Baek,
+Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err each by itself agree where both are
+right, k = p' q' (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled Data", 2014). The estimate is their
+geometric mean, q' = k / sqrt(p'); what answers by chance is right on a share between 0 and m, of which half is taken:
+q = m / 2 + (1 - m) q', times f. f is 1 unless several sources tell it: between two of them kappa and accuracies are
+known. The range goes from k p (the target is right only where it agrees beyond chance, and agreement has nothing to do
+with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs like those that
+were answered.
 """
 
 import math
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 
 Z = 1.96  # of a normal distribution: 95% lie within
 FACTORS = (0.5, 2.0)  # a calibration by a few pairs says no more than this
+LEAST = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,22 +40,30 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return max(0.0, (middle - width) / below), min(1.0, (middle + width) / below)
 
 
-def forecast(agreement: float, inputs: int, accuracy: float, facts: int, factor: float = 1.0) -> Forecast:
-    """From an agreement on so many inputs with sources of this accuracy on so many labelled facts of their own."""
+def forecast(
+    agreement: float, kappa: float, inputs: int, accuracy: float, majority: float, facts: int, factor: float = 1.0
+) -> Forecast:
+    """From an agreement on so many inputs with sources of this accuracy on so many labelled facts of their own, of
+    which the most frequent answer has `majority`."""
     (a_low, a_high), (p_low, p_high) = wilson(agreement, inputs), wilson(accuracy, facts)
-    low = min(factor, 1.0) * a_low * p_low
+    chance = (agreement - kappa) / (1 - kappa) if kappa < 1 else 0.0
+    k_low = max(0.0, (a_low - chance) / (1 - chance)) if chance < 1 else 0.0
+    low = min(factor, 1.0) * k_low * p_low
     high = min(1.0, max(factor, 1.0) * a_high / max(p_low, 1e-9), p_high + 1 - a_low)
-    expected = min(factor * estimate(agreement, accuracy), accuracy + 1 - agreement)
+    differ = 1 - agreement
+    expected = min(max(factor * estimate(kappa, accuracy, majority), accuracy - differ), accuracy + differ)
     return Forecast(min(max(expected, low), high), low, high)
 
 
-def estimate(agreement: float, accuracy: float) -> float:
-    """a / sqrt(p), which may be above 1."""
-    return agreement / math.sqrt(max(accuracy, 1e-9))
+def estimate(kappa: float, accuracy: float, majority: float) -> float:
+    """m / 2 + (1 - m) k / sqrt(p'), which may be above 1. Of sources that are hardly better than always the same answer
+    p' tells nothing: it is taken for at least `LEAST`."""
+    beyond = max((accuracy - majority) / max(1 - majority, 1e-9), LEAST)
+    return majority / 2 + (1 - majority) * max(kappa, 0.0) / math.sqrt(beyond)
 
 
-def calibration(pairs: Sequence[tuple[float, float, float]]) -> float:
-    """f, from pairs of sources: their agreement, the accuracy of the one, and that of the other, which is told from it.
-    1 where no pair agrees at all."""
-    told = [other / estimate(agreement, one) for agreement, one, other in pairs if agreement > 0]
+def calibration(pairs: Sequence[tuple[float, float, float]], majority: float) -> float:
+    """f, from pairs of sources: their kappa, the accuracy of the one, and that of the other, which is told from it.
+    1 where no pair agrees beyond chance."""
+    told = [other / estimate(kappa, one, majority) for kappa, one, other in pairs if kappa > 0]
     return min(max(math.fsum(told) / len(told), FACTORS[0]), FACTORS[1]) if told else 1.0

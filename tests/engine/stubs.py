@@ -63,4 +63,7 @@ class Told:
     def message(self, text: str) -> None:
         self.texts.append(text)
 
-    detail = warn = message
+    warn = message
+
+    def detail(self, *parts: object) -> None:
+        self.message(" ".join(map(str, parts)))

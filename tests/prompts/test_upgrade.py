@@ -137,12 +137,12 @@ def test_the_card_says_from_what_how_and_with_which_accuracy(ptx, suite, base, a
     (source,) = record.sources
     assert (source["model"], source["model_digest"]) == (base, resolve(base).digest)
     assert (record.model, record.model_digest, record.method) == (target, resolve(target).digest, "auto")
-    assert record.choice == {"chosen": "direct", "agreement": line["agreement"], "inputs": 24}
+    assert record.choice == {"chosen": "direct", "agreement": line["agreement"], "kappa": line["kappa"], "inputs": 24}
     assert [(of["split"], of["accuracy"]) for of in record.evaluations] == [("test", line["accuracy"])]
     page = Path(line["card"]).read_text()
     assert f"Transferred from {base} by the method `auto`, without training on {target}." in page
     assert f"prompt {source['key'][:12]} for {base}, whose files have the digest {resolve(base).digest[:12]}" in page
-    assert "`direct` agrees most with the source: on 100.0% of 24 inputs without labels" in page
+    assert "`direct` agrees most with the source, beyond chance: on 100.0% of 24 inputs without labels" in page
     again = ptx("upgrade", adapter, "--to", target, "--suite", suite, "--task", "R1", *QUICK)
     assert again.code == 1
     assert "adapter-for-new exists already" in again.err
@@ -169,7 +169,7 @@ def test_a_key_and_a_card_know_the_accuracy_at_home(ptx, suite, base, tmp_path) 
         assert record.sources[0]["model_digest"] == resolve(base).digest
         assert f"| {100 * rows[-1]['forecast']:.1f} % (" in (tmp_path / f"out{n}" / "README.md").read_text()
         assert "accuracy to expect" in done.err
-    expected = forecast(rows[0]["agreement"], 24, line["dev_accuracy"], 8)
+    expected = forecast(rows[0]["agreement"], rows[0]["kappa"], 24, line["dev_accuracy"], line["majority"], 8)
     for row in rows:
         figures = row["forecast"], row["forecast_low"], row["forecast_high"]
         assert figures == pytest.approx((expected.accuracy, expected.low, expected.high))

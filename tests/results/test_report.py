@@ -284,8 +284,8 @@ def test_sorting(tmp_path) -> None:
 
 @pytest.fixture
 def browser(made, tmp_path):
-    """The report in a headless Chromium of a width, in light or dark, with or without JavaScript; at the end nothing may
-    have been said in its console, and no other file have been asked for."""
+    """The report in a headless Chromium of a width, in light or dark, with or without JavaScript; at the end its
+    console is empty, and no other file has been asked for."""
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
@@ -350,7 +350,7 @@ def test_a_browser_searches_and_opens_what_a_cell_leads_to(browser) -> None:
     link = page.locator("table.sortable td a").first
     part = page.locator(f"details{link.get_attribute('href')}")
     link.click()  # a search hides it, and it is closed
-    assert part.is_visible()
+    part.wait_for()  # until it is visible
     assert part.locator("dl").is_visible()
     page.get_by_label("Search the transfers").fill("")
     assert all(part.is_visible() for part in parts.all())
@@ -365,7 +365,8 @@ def test_a_browser_shows_it_at_two_widths_light_and_dark(browser, width, tmp_pat
         for part in page.locator("details").all():
             part.evaluate("part => part.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        seen[dark] = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+        style = page.evaluate_handle("getComputedStyle(document.body)")
+        seen[dark] = style.evaluate("of => [of.color, of.backgroundColor]")
         page.screenshot(path=tmp_path / f"{width}-{dark}.png")
         assert (tmp_path / f"{width}-{dark}.png").stat().st_size > 10_000
     assert seen[False] != seen[True]

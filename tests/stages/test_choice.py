@@ -266,17 +266,20 @@ def test_auto_keeps_the_candidate_that_agrees_most(search, tiny, source, target)
     wanted = [words[i] for i in mean.argmax(-1).tolist()]
     model = load_model(resolve(tiny[target]), "cpu")
     own = json.loads((Path(line["path"]) / "meta.json").read_text())
-    found = {}
+    found, kappas = {}, {}
     for name, parent in zip(line["candidates"], own["parents"], strict=False):
         prompt = read_prompt(Path("cache/v1") / parent["stage"] / parent["key"] / FILE)
         answered = answers_by_hand(model, prompt, subjects, words)
         found[name] = sum(a == b for a, b in zip(answered, wanted, strict=True)) / 24
+        chance = sum(a == b for a in answered for b in wanted) / 24**2
+        kappas[name] = (found[name] - chance) / (1 - chance) if chance < 1 else 0.0
         if name == line["chosen"]:
             assert torch.equal(prompt_of(line), prompt)
     assert line["agreements"] == pytest.approx(found)
-    assert line["agreement"] == max(line["agreements"].values())
-    best = [name for name in line["candidates"] if line["agreements"][name] == line["agreement"]]
-    assert line["chosen"] == best[0]
+    assert line["kappas"] == pytest.approx(kappas)
+    best = max(kappas, key=lambda name: (round(kappas[name], 9), round(found[name], 9)))  # the first of equals
+    assert line["chosen"] == best
+    assert (line["agreement"], line["kappa"]) == (line["agreements"][best], line["kappas"][best])
     assert {name.split(":")[0] for name in line["candidates"]} >= {"text", "residual", "relative"}
 
 
@@ -360,7 +363,9 @@ def test_what_is_to_be_expected_is_said_kept_and_shown(ptx, tiny, suite) -> None
     common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", suite, "--epochs", "2"]
     found = goals(ptx("search", *common, "--method", "auto", "--candidates", "text,residual", "--json"), "auto")
     for line in found:
-        expected = min(line["agreement"] / max(dev(line), 1e-9) ** 0.5, dev(line) + 1 - line["agreement"])
+        p, m, differ = dev(line), line["majority_there"], 1 - line["agreement"]
+        expected = m / 2 + (1 - m) * max(line["kappa"], 0) / max((p - m) / (1 - m), 0.1) ** 0.5
+        expected = min(max(expected, p - differ), p + differ)
         expected = min(max(expected, line["forecast_low"]), line["forecast_high"])
         assert line["forecast"] == pytest.approx(expected)
     result = ptx("eval", *common, "--method", "auto", "--candidates", "text,residual")
@@ -456,7 +461,7 @@ def made(target: str, key: str = "k", inputs: str = "i", **metrics: Any) -> Arti
     labels = {"task": "R1", "target": target, "method": "relative", "sources": ["s"]}
     parents = [{"stage": "answers", "key": inputs}]
     return Artifact(Path(key), {"key": key, "labels": labels, "inputs": {"target": target}, "parents": parents,
-                                "metrics": {"agreement": 0.1, "inputs": 10, **metrics}})  # fmt: skip
+                                "metrics": {"agreement": 0.1, "kappa": 0.1, "inputs": 10, **metrics}})  # fmt: skip
 
 
 def expecting(forecast: float, **more: Any) -> dict[str, Any]:
@@ -466,18 +471,18 @@ def expecting(forecast: float, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("own", "others", "instead"),
     [
-        ({"text": "is in", "text_agreement": 0.4}, [],
-         "the text 'is in' (--method residual --length 0) would do better, with 40.0%"),
-        ({"text": "is in", "text_agreement": 0.1}, [], "try --method auto"),
-        ({}, [made("t", agreements={"text": 0.5, "relative": 0.1})],
-         "a text (--method text) would do better, with 50.0%"),
-        ({}, [made("t", inputs="other", agreements={"text": 0.5})], "try --method auto"),
-        ({}, [made("u", agreements={"text": 0.5})], "try --method auto"),
+        ({"text": "is in", "text_kappa": 0.4}, [],
+         "the text 'is in' (--method residual --length 0) would do better, with a kappa of 0.40 instead of 0.10"),
+        ({"text": "is in", "text_kappa": 0.1}, [], "try --method auto"),
+        ({}, [made("t", kappas={"text": 0.5, "relative": 0.1})],
+         "a text (--method text) would do better, with a kappa of 0.50"),
+        ({}, [made("t", inputs="other", kappas={"text": 0.5})], "try --method auto"),
+        ({}, [made("u", kappas={"text": 0.5})], "try --method auto"),
         ({}, [made("u", **expecting(0.5)), made("v", **expecting(0.6)), made("w", **expecting(0.3))],
          "the nearest model that it travels to is v, where 60.0% is to be expected"),
         ({}, [made("t", **expecting(0.6))], "try --method auto"),
-        ({"text": "is in", "text_agreement": 0.4}, [made("u", **expecting(0.5))],
-         "would do better, with 40.0%; the nearest model that it travels to is u, where 50.0% is to be expected"),
+        ({"text": "is in", "text_kappa": 0.4}, [made("u", **expecting(0.5))],
+         "a kappa of 0.40 instead of 0.10; the nearest model that it travels to is u, where 50.0% is to be expected"),
     ],
 )  # fmt: skip
 def test_what_would_do_better_is_named_where_it_is_known(own, others, instead) -> None:
@@ -517,4 +522,5 @@ def test_a_prompt_is_compared_with_the_text_that_it_was_tuned_from(search) -> No
     text = with_forecast(search("a", "narrow", "--method", "residual", "--length", "0", *more), "residual")
     line = with_forecast(search("a", "narrow", "--method", "relative", *more), "relative")
     assert (line["text"], line["text_agreement"]) == (TEXT, text["agreement"])
+    assert line["text_kappa"] == text["kappa"]
     assert [*line["agreements"]] == ["relative"]

@@ -71,6 +71,13 @@ def test_words_are_learned_and_go_to_any_model(ptx, tiny, tune, common) -> None:
         assert [line["accuracy"] for line in again.at("eval")] == [line["accuracy"] for line in scored.at("eval")]
 
 
+def by_chance_left(one: list[int], other: list[int]) -> float:
+    """Kappa, counted pair by pair."""
+    agreed = sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
+    chance = sum(a == b for a in one for b in other) / len(one) ** 2
+    return (agreed - chance) / (1 - chance) if chance < 1 else 0.0
+
+
 def test_what_is_to_be_expected_is_told_from_what_all_sources_answer_with_it(ptx, tiny, suite, common) -> None:
     """Agreement with the mean of their answers, and the factor that each tells of the other, by plain loops."""
     pair = ["--sources", f"{tiny['a']},{tiny['narrow']}", "--method", "portable", "--target", tiny["b"]]
@@ -96,14 +103,18 @@ def test_what_is_to_be_expected_is_told_from_what_all_sources_answer_with_it(ptx
     assert line["agreement"] == pytest.approx(agreement)
     home = {of.model: of.dev_accuracy or 0.0 for of in prompt.models}
     assert any(home.values())
-    between = (said[tiny["a"]].argmax(-1) == said[tiny["narrow"]].argmax(-1)).double().mean().item()
-    told = [
-        home[tiny[other]] * home[tiny[one]] ** 0.5 / between for one, other in (("a", "narrow"), ("narrow", "a"))
-    ] if between else [1.0]  # fmt: skip
-    factor = min(max(sum(told) / len(told), 0.5), 2.0)
+    own = [said[tiny[name]].argmax(-1).tolist() for name in ("a", "narrow")]
+    m, between = learned["majority"], by_chance_left(*own)
+
+    def told(kappa: float, p: float) -> float:
+        return m / 2 + (1 - m) * max(kappa, 0) / max((p - m) / (1 - m), 0.1) ** 0.5
+
+    misses = [home[tiny[b]] / told(between, home[tiny[a]]) for a, b in (("a", "narrow"), ("narrow", "a"))]
+    factor = min(max(sum(misses) / 2, 0.5), 2.0) if between > 0 else 1.0
     assert line["calibration"] == pytest.approx(factor)
-    p = sum(home.values()) / 2
-    expected = min(factor * agreement / p**0.5, p + 1 - agreement)
+    p, kappa = sum(home.values()) / 2, by_chance_left(said[tiny["b"]].argmax(-1).tolist(), mean.tolist())
+    assert line["kappa"] == pytest.approx(kappa)
+    expected = min(max(factor * told(kappa, p), p - 1 + agreement), p + 1 - agreement)
     assert line["forecast"] == pytest.approx(min(max(expected, line["forecast_low"]), line["forecast_high"]))
     assert line["majority_there"] == learned["majority"]
     assert "accuracy to expect of portable from" in result.err

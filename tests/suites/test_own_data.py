@@ -12,6 +12,7 @@ from tokenizers import normalizers
 
 from ptx.config import ReadingConfig
 from ptx.errors import PtxError, UsageError
+from ptx.stages.texts import wordings_of
 from ptx.suites import SPLITS, Suite, Task, load_suite
 from ptx.suites.asked import named, parted
 from ptx.transfer.words import spellings
@@ -312,3 +313,50 @@ def test_a_check_of_a_file_of_ones_own(ptx, tiny, capitals: Path) -> None:
     assert [row["facts"] for row in rows] == [5, 5, 5]
     assert [line["remark"] for line in lines if "remark" in line] == ["the columns 'Country' read as country"]
     assert {row["template"] for row in rows} == {TEMPLATE}
+
+
+@pytest.fixture
+def paraphrased(tmp_path: Path) -> Path:
+    """A suite whose relation has a list of templates, and one that has a single one."""
+    folder = write_suite(tmp_path / "several", tasks=("R1", "R2"))
+    several = ["[X] is in [Y] .", "The place of [X] is [Y] .", "[X] is in [Y] ."]
+    rows = [{"relation": "R1", "template": several}, {"relation": "R2", "template": "[X] is in [Y] ."}]
+    (folder / "relations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_several_texts_of_a_task(paraphrased: Path) -> None:
+    """The first is the manual prompt; all are texts to start from; `--template` takes the place of all of them."""
+    first, second = load_suite(str(paraphrased)).tasks
+    assert (first.template, first.paraphrases) == ("[X] is in [Y] .", ("The place of [X] is [Y] .",))
+    assert wordings_of(first) == ["is in", "The place of is", ": its place is", ", whose place is"]
+    assert (second.template, second.paraphrases) == (first.template, ())
+    assert wordings_of(second) == ["is in"]
+    asked = load_suite(named(str(paraphrased), ReadingConfig(template="[X] has [Y] ."))).tasks[0]
+    assert wordings_of(asked) == ["has"]
+
+
+def test_the_texts_of_a_task_are_tried_and_listed(paraphrased: Path, tiny, ptx) -> None:
+    listed = {row["task"]: row for row in ptx("suites", paraphrased, "--json").lines}
+    assert listed["R1"]["paraphrases"] == ["The place of [X] is [Y] ."]
+    assert "[X] is in [Y] . (and 1 paraphrase)" in " ".join(ptx("suites", paraphrased).out.split())
+    asked = ("--sources", tiny["a"], "--target", tiny["b"], "--suite", paraphrased, "--epochs", 1, "--method", "text")
+    (row,) = ptx("search", *asked, "--tasks", "R1", "--json").at("search")
+    why = ptx("why", row["key"], "--json").out
+    assert "The place of is" in why
+
+
+def test_a_paraphrase_without_its_places_is_refused(paraphrased: Path) -> None:
+    (paraphrased / "relations.jsonl").write_text('{"relation": "R1", "template": ["[X] is in [Y] .", "[X] is"]}\n')
+    with pytest.raises(PtxError, match=r"relations.jsonl:1: the template '\[X\] is' needs one \[X\] and one \[Y\]"):
+        load_suite(str(paraphrased))
+
+
+def test_several_texts_of_a_classification(tmp_path: Path) -> None:
+    folder = write_topics(tmp_path / "topics")
+    description = folder / "suite.toml"
+    kept = [line for line in description.read_text().splitlines() if not line.startswith("template")]
+    description.write_text("\n".join(['template = ["[X] It is [Y] .", "[X] About [Y] ."]', *kept]))
+    (task,) = load_suite(str(folder)).tasks
+    assert (task.template, task.paraphrases) == ("[X] It is [Y] .", ("[X] About [Y] .",))
+    assert wordings_of(task) == ["It is", "About"]

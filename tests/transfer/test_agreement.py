@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ptx.transfer.agreement import Answered, agreement, averaged, first_choice, most_agreeing
+from ptx.transfer.agreement import Answered, agreement, averaged, first_choice, kappa, most_agreeing
 
 
 def answered(probabilities: list[list[float]], kept: int) -> Answered:
@@ -37,6 +39,26 @@ def test_agreement_is_a_share() -> None:
         agreement([1, 2], [1, 2, 3])
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_kappa_is_what_is_left_of_chance(pairs: list[tuple[int, int]]) -> None:
+    """Against chance counted pair by pair: each answer of the one beside each of the other."""
+    one, other = [a for a, _ in pairs], [b for _, b in pairs]
+    agreed = sum(a == b for a, b in pairs) / len(pairs)
+    chance = sum(a == b for a in one for b in other) / len(pairs) ** 2
+    assert kappa(one, other) == pytest.approx((agreed - chance) / (1 - chance) if chance != 1 else 0)
+    assert kappa(one, other) == pytest.approx(kappa(other, one))
+    assert kappa(one, one) in (0.0, pytest.approx(1.0))
+
+
+def test_who_always_says_what_the_source_mostly_says_agrees_by_chance() -> None:
+    source, always, knows = [7, 7, 7, 1, 2, 3], [7] * 6, [4, 5, 6, 1, 2, 3]
+    assert agreement(always, source) == agreement(knows, source)
+    assert kappa(always, source) == 0 < kappa(knows, source)
+    assert most_agreeing([always, knows], source) == 1
+
+
 def test_of_equal_candidates_the_first_stays() -> None:
-    assert most_agreeing([0.2, 0.5, 0.5, 0.1]) == 1
-    assert most_agreeing([0.0, 0.0]) == 0
+    source = [1, 2, 3, 4]
+    assert most_agreeing([[1, 0, 0, 0], [1, 2, 3, 0], [0, 2, 3, 4], [0, 0, 0, 0]], source) == 1
+    assert most_agreeing([[0] * 4, [5] * 4], source) == 0
+    assert most_agreeing([[0] * 4, [5] * 4], [5] * 4) == 1  # chance explains all of it: then agreement itself

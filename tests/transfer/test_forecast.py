@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from ptx.transfer.forecast import FACTORS, calibration, forecast, wilson
+from ptx.transfer.agreement import agreement, kappa
+from ptx.transfer.forecast import FACTORS, calibration, estimate, forecast, wilson
 
 
 @given(st.integers(1, 300), st.data())
@@ -23,31 +24,41 @@ def test_of_nothing_nothing_is_known() -> None:
     assert wilson(0.0, 0) == (0.0, 1.0)
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.5, 2))
-def test_what_is_expected_lies_in_its_range(a: float, p: float, factor: float) -> None:
-    found = forecast(a, 200, p, 50, factor)
+@given(*[st.floats(0, 1)] * 4, st.floats(0.5, 2))
+def test_what_is_expected_lies_in_its_range(a: float, chance: float, p: float, m: float, factor: float) -> None:
+    kappa = (a - chance) / (1 - chance) if chance < 1 else 0.0
+    found = forecast(a, kappa, 200, p, m, 50, factor)
     assert 0 <= found.low <= found.accuracy <= found.high <= 1
 
 
 def test_what_answers_alike_is_as_good() -> None:
-    found = forecast(1.0, 10_000, 0.3, 10_000)
+    found = forecast(1.0, 1.0, 10_000, 0.3, 0.1, 10_000)
     assert found.accuracy == pytest.approx(0.3, abs=1e-3)
     assert found.high - found.low < 0.03
-    assert forecast(0.0, 10_000, 0.9, 10_000).accuracy < 0.01
+    assert forecast(0.0, 0.0, 10_000, 0.9, 0.01, 10_000).accuracy < 0.01
+
+
+def test_always_the_same_answer_is_no_reason_to_expect_anything() -> None:
+    """A source that says one word for 58% of the inputs, and a target that says it always."""
+    assert forecast(0.58, 0.0, 200, 0.7, 0.1, 60).accuracy == pytest.approx(0.28)  # the least that 0.58 allows
+    assert forecast(0.3, 0.0, 200, 0.7, 0.1, 60).accuracy == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.9, 0.6), (0.6, 0.6), (0.5, 0.9), (0.8, 0.05), (0.95, 0.95)])
 def test_models_that_err_by_themselves_are_within_the_range(p: float, q: float) -> None:
-    """Right or wrong at random, with a hundred wrong answers to choose among."""
-    drawn = random.Random(0)
-    one, other = ([0 if drawn.random() < of else drawn.randint(1, 100) for _ in range(2000)] for of in (p, q))
-    agreement = sum(a == b for a, b in zip(one, other, strict=True)) / 2000
-    found = forecast(agreement, 2000, one.count(0) / 2000, 2000)
-    assert found.low <= other.count(0) / 2000 <= found.high
+    """Right or wrong at random, of a hundred answers that are equally frequent."""
+    drawn, n = random.Random(0), 2000
+    truth = [drawn.randrange(100) for _ in range(n)]
+    one, other = ([t if drawn.random() < of else drawn.randrange(100) for t in truth] for of in (p, q))
+    right = [sum(a == b for a, b in zip(of, truth, strict=True)) / n for of in (one, other)]
+    found = forecast(agreement(other, one), kappa(other, one), n, right[0], 0.01, n)
+    assert found.low <= right[1] <= found.high
 
 
 def test_pairs_of_sources_tell_the_factor() -> None:
-    assert calibration([(0.5, 0.64, 0.6), (0.4, 0.64, 0.6)]) == pytest.approx(0.8 * (1.2 + 1.5) / 2)
-    assert calibration([(0.01, 0.9, 0.9)]) == FACTORS[1]
-    assert calibration([(0.0, 0.9, 0.9)]) == calibration([]) == 1
-    assert forecast(0.4, 200, 0.81, 200, 1.5).accuracy == pytest.approx(0.4 / 0.9 * 1.5)
+    assert estimate(0.5, 0.64, 0) == pytest.approx(0.5 / 0.8)
+    assert estimate(0.5, 0.75, 0.5) == pytest.approx(0.25 + 0.5 * 0.5 / 0.5**0.5)
+    assert calibration([(0.5, 0.64, 0.6), (0.4, 0.64, 0.6)], 0) == pytest.approx(0.8 * (1.2 + 1.5) / 2)
+    assert calibration([(0.01, 0.9, 0.9)], 0) == FACTORS[1]
+    assert calibration([(0.0, 0.9, 0.9)], 0) == calibration([], 0) == 1
+    assert forecast(0.4, 0.4, 200, 0.81, 0, 200, 1.5).accuracy == pytest.approx(0.4 / 0.9 * 1.5)

@@ -1,5 +1,6 @@
-"""`auto`: of many ways the one by which the target answers unlabelled inputs most like the sources (stages/choice.py
-names the candidates, transfer/agreement.py counts). One forward pass a candidate and input; no label, no gradient."""
+"""`auto`: of many ways the one by which the target answers unlabelled inputs most like the sources, beyond chance
+(stages/choice.py names the candidates, transfer/agreement.py counts). One forward pass a candidate and input; no label,
+no gradient."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
     from ptx.stages.answers import allowed, answering, read_answers
     from ptx.stages.tune import read_prompt
-    from ptx.transfer.agreement import agreement, averaged, first_choice, most_agreeing
+    from ptx.transfer.agreement import agreement, averaged, first_choice, kappa, most_agreeing
     from ptx.transfer.starts import whole_text
 
     assert step.task is not None
@@ -46,19 +47,23 @@ def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
     wanted = [place[words[i]] for i in first_choice(mean).tolist()]
     texts = _texts(sources, model, store)
     every = [*prompts, *(whole_text(model, text) for text in texts)]
-    found = [agreement(of, wanted) for of in _answers(step, model, every, asked[0].inputs, distinct)]
-    agreements, beside = found[: len(prompts)], found[len(prompts) :]
-    best = most_agreeing(agreements)
-    names = step.labels["candidates"]
-    figures = {
+    found = _answers(step, model, every, asked[0].inputs, distinct)
+    candidates, beside = found[: len(prompts)], found[len(prompts) :]
+    best, names = most_agreeing(candidates, wanted), step.labels["candidates"]
+    figures: dict[str, Any] = {
         "chosen": names[best],
-        "agreement": agreements[best],
+        "agreement": agreement(candidates[best], wanted),
+        "kappa": kappa(candidates[best], wanted),
         "inputs": len(asked[0].inputs),
-        "agreements": dict(zip(names, agreements, strict=True)),
-        **({"text": texts[most_agreeing(beside)], "text_agreement": max(beside)} if texts else {}),
-        **_forecast(agreements[best], sources, [of.answered for of in asked], step.settings["weights"], store),
+        "agreements": {name: agreement(of, wanted) for name, of in zip(names, candidates, strict=True)},
+        "kappas": {name: kappa(of, wanted) for name, of in zip(names, candidates, strict=True)},
     }
-    return Found(prompts[best], figures)
+    if texts:
+        text = most_agreeing(beside, wanted)
+        figures |= {"text": texts[text], "text_agreement": agreement(beside[text], wanted)}
+        figures |= {"text_kappa": kappa(beside[text], wanted)}
+    answered = [of.answered for of in asked]
+    return Found(prompts[best], figures | _forecast(figures, sources, answered, step.settings["weights"], store))
 
 
 def _texts(sources: Sequence[Step], model: LanguageModel, store: Store) -> list[str]:
@@ -87,31 +92,34 @@ def _answers(
 
 
 def _forecast(
-    agreed: float, sources: Sequence[Step], answered: Sequence[Answered], weights: Sequence[float], store: Store
-) -> dict[str, Any]:
+    figures: dict[str, Any], sources: Sequence[Step], answered: Sequence[Answered], weights: Sequence[float],
+    store: Store,
+) -> dict[str, Any]:  # fmt: skip
     """The accuracy to expect, from that of the sources on their own dev facts; nothing where that is not known."""
     from dataclasses import asdict
 
-    from ptx.transfer.agreement import agreement, averaged, first_choice
+    from ptx.transfer.agreement import averaged, first_choice, kappa
     from ptx.transfer.forecast import calibration, forecast
 
     known = [_at_home(source, store) for source in sources]
     if not all(known):
         return {}
     accuracies = [of["dev_accuracy"] for of in known]
-    k = 1 + max(int(of.places.max()) for of in answered)
-    choices = [first_choice(averaged([of], [1.0], k)).tolist() for of in answered]
-    both = [(i, j) for i in range(len(known)) for j in range(len(known)) if i != j]
-    factor = calibration([(agreement(choices[j], choices[i]), accuracies[i], accuracies[j]) for i, j in both])
     accuracy, majority = (
         sum(w * of[name] for w, of in zip(weights, known, strict=True)) for name in ("dev_accuracy", "majority")
     )
+    k = 1 + max(int(of.places.max()) for of in answered)
+    choices = [first_choice(averaged([of], [1.0], k)).tolist() for of in answered]
+    both = [(i, j) for i in range(len(known)) for j in range(len(known)) if i != j]
+    pairs = [(kappa(choices[j], choices[i]), accuracies[i], accuracies[j]) for i, j in both]
+    factor = calibration(pairs, majority)
     assert sources[0].task is not None
     facts = len(sources[0].task.splits["dev"])
-    found = forecast(agreed, len(choices[0]), accuracy, facts, factor)
+    agreed = figures["agreement"], figures["kappa"], figures["inputs"]
+    found = forecast(*agreed, accuracy, majority, facts, factor)
     named = {"accuracy": "forecast", "low": "forecast_low", "high": "forecast_high"}
-    figures = {named[name]: value for name, value in asdict(found).items()}
-    return {**figures, "majority_there": majority, **({"calibration": factor} if both else {})}
+    told = {named[name]: value for name, value in asdict(found).items()}
+    return {**told, "majority_there": majority, **({"calibration": factor} if both else {})}
 
 
 def _at_home(source: Step, store: Store) -> dict[str, float]:

@@ -33,7 +33,7 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 def _distilled(step: Step, model: LanguageModel, store: Store) -> Found:
     from ptx.stages.answers import rows_of, sources_say
     from ptx.stages.tune import read_prompt
-    from ptx.transfer.agreement import agreement, first_choice
+    from ptx.transfer.agreement import agreement, first_choice, kappa
     from ptx.transfer.distil import distil, held_back, product, statistics, word_logs
 
     settings, task, sources = step.settings, step.task, step.parents_at("answers")
@@ -50,9 +50,11 @@ def _distilled(step: Step, model: LanguageModel, store: Store) -> Found:
     steps, seed = settings["distil_steps"], settings["seed"]
     found = distil(model, rows[len(start)], aim, start, words=words, steps=steps, seed=seed)
     held = first_choice(said)[held_back(len(inputs))[1]].tolist()
+    answered = first_choice(found.logs).tolist()
     shown = {
         "trust": trust,
-        "agreement": agreement(first_choice(found.logs).tolist(), held),
+        "agreement": agreement(answered, held),
+        "kappa": kappa(answered, held),
         "inputs": len(inputs),
         "held_back": len(held),
         "selected_step": found.step,

@@ -6,8 +6,9 @@ from typing import Any
 
 from ptx.cli.output import Output
 from ptx.prompts.inspect import Report
+from ptx.results.layout import terminal_width
+from ptx.results.sheet import wrapped
 
-WIDTH = 100
 HARD_SPACE = "\xa0"  # between a word and its cosine: no line ends there
 FIGURES = {  # of transferred prompts, where the cache still has what they are compared with: title, and what it means
     "cosine_to_source_words": "to source's: mean cosine, in the target, to the words that are nearest in the source",
@@ -16,12 +17,13 @@ FIGURES = {  # of transferred prompts, where the cache still has what they are c
 
 
 def show(report: Report, out: Output) -> None:
-    """As wide as `WIDTH` for up to three models."""
+    """As wide as the terminal, for a few models."""
+    line = terminal_width()
     *sources, own = [Path(name).name for name in report.models]
     figures = [name for name in FIGURES if name in report.rows[0]]
     behind = ["norm", "x mean", *(FIGURES[name].partition(":")[0] for name in figures)]
     taken = sum(len(name) + 2 for name in ("#", *behind)) + 4 * bool(sources)
-    width = max((WIDTH - taken) // len(report.models) - 2, 16)
+    width = max((line - taken) // len(report.models) - 2, 16)
     rows: list[list[str]] = []
     for row in report.rows:
         sides = [*row.get("sources", []), row]
@@ -32,13 +34,17 @@ def show(report: Report, out: Output) -> None:
         rows += [*gap, [str(row["vector"]), *words, *norms, *numbers]]
     out.data(report.title)
     among = "each of these models" if sources else own
-    out.data(f"nearest words with their cosines, among the {report.words:,} that are one token in {among}\n")
+    head = f"nearest words with their cosines, among the {report.words:,} that are one token in {among}"
+    out.data(wrapped(head, line))
     out.data("")
     out.columns(["#", *(f"{name} (source)" for name in sources), own, *behind], rows)
     first = "; sources first" if sources else ""
-    out.data(f"\nx mean: the norm as a multiple of the model's mean word-embedding norm{first}")
-    for name in figures:
-        out.data(FIGURES[name])
+    out.data("")
+    for text in (
+        f"x mean: the norm as a multiple of the model's mean word-embedding norm{first}",
+        *map(FIGURES.get, figures),
+    ):
+        out.data(wrapped(str(text), line))
 
 
 def _words(found: list[dict[str, Any]], width: int) -> str:

@@ -5,6 +5,7 @@ Nothing is drawn here; whoever shows it (cli/progress.py) asks again and again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -209,11 +210,14 @@ class Meter:
 
 
 def earlier(metas: Iterable[Mapping[str, Any]], host: str) -> dict[Kind, tuple[float, float]]:
-    """Of kinds the seconds that artifacts took on this host, and what was expected of them; from their meta.json."""
-    found: dict[Kind, list[float]] = {}
+    """Of kinds the seconds that artifacts took on this host, and what was expected of them; from their meta.json.
+
+    The speed is the one that a quarter of them reached: what went slower, because other programs ran or the machine
+    slept, tells nothing of the next run.
+    """
+    found: dict[Kind, list[tuple[float, float]]] = {}
     for meta in metas:
         if meta.get("host") == host and (expected := meta.get("expected")):
-            took = found.setdefault(kind_of(meta["stage"], meta["labels"]), [0.0, 0.0])
-            took[0] += meta["seconds"]
-            took[1] += expected
-    return {kind: (seconds, expected) for kind, (seconds, expected) in found.items()}
+            found.setdefault(kind_of(meta["stage"], meta["labels"]), []).append((meta["seconds"], expected))
+    whole = {kind: math.fsum(expected for _, expected in of) for kind, of in found.items()}
+    return {kind: (whole[kind] * sorted(s / e for s, e in of)[len(of) // 4], whole[kind]) for kind, of in found.items()}

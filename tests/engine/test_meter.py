@@ -89,6 +89,13 @@ def test_earlier_runs_count_until_this_one_knows_better(clock) -> None:
     assert [left for _, left in run(clock, of, [group], {"a": 1.0})][20] == pytest.approx(60, rel=0.5)
 
 
+def test_what_was_disturbed_tells_nothing_of_the_next_run() -> None:
+    """A machine that slept for an hour, and half of the runs beside other programs."""
+    labels, seconds = {"model": "a", "task": "R9"}, [10.0, 11.0, 10.5, 10.2, 40.0, 35.0, 38.0, 3600.0]
+    metas = [{"stage": "tune", "labels": labels, "host": "here", "seconds": s, "expected": 5.0} for s in seconds]
+    assert meter.earlier(metas, "here") == {("tune", "", "a"): (pytest.approx(40 * 10.5 / 5), 40.0)}
+
+
 def test_side_by_side_it_takes_the_longest(clock) -> None:
     groups = [steps("tune", model, 100, 30) for model in ("a", "b", "c")]
     every = [step for group in groups for step in group]

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from ptx.errors import PtxError
 from ptx.paper import benchmark
 from ptx.paper.cells import Cell
+from ptx.results.sheet import render
 
 RELATIONS = ("P1", "P2", "P3", "P4", "P5")
 SEEDS = (0, 1)
@@ -60,7 +61,9 @@ def plain(method: str, sources: int, half: int) -> tuple[float, float]:
 
 
 def test_numbers_are_those_of_plain_loops() -> None:
-    records = {(row["method"], row["sources"]): row for row in benchmark.table(CELLS).records}
+    sheet = benchmark.table(CELLS)
+    assert max(map(len, render(sheet, "text").splitlines())) <= 80
+    records = {(row["method"], row["sources"]): row for row in sheet.records}
     assert list(records) == [("tuned", 0), ("manual", 0), ("auto", 1), ("portable", 2)]
     for (method, sources), row in records.items():
         assert row["choosing"] == pytest.approx(plain(method, sources, 0)[0])

@@ -24,6 +24,7 @@ from ptx.paper import ladder
 from ptx.paper.ahead import Ahead
 from ptx.paper.cells import Cell
 from ptx.paper.recipe import FOLDER, load_recipe
+from ptx.results.sheet import render
 
 CLASSES = {  # how names of the hub begin: the class that such models are of
     "google/": "bert-uncased", "EleutherAI/": "gpt-neox", "jhu-clsp/ettin-encoder": "modernbert",
@@ -133,6 +134,7 @@ CELLS = [
 
 def test_numbers_are_those_of_plain_loops() -> None:
     sheet = ladder.table(CELLS)
+    assert max(map(len, render(sheet, "text").splitlines())) <= 80
     found = {(row["rung"], row["method"]): row for row in sheet.records}
     assert list(found) == [("near", "tuned"), ("near", "relative"), ("far", "tuned"), ("far", "relative")]
     for (rung, method), row in found.items():

@@ -127,13 +127,15 @@ def test_before_and_after_a_transfer(search, ptx, tiny) -> None:
         assert row["words_kept"] == len(words & {entry["word"] for entry in row["words"]})
 
 
-def test_the_text_fits_a_terminal_and_explains_itself(search, ptx) -> None:
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_text_fits_a_terminal_and_explains_itself(search, ptx, width: int, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
     found = search()
     shown = ptx("inspect", found["key"][:12], "--top", "8")
     assert shown.code == 0, shown.err
-    assert max(len(line) for line in shown.out.splitlines()[1:]) <= 100  # folders have long names
+    assert max(len(line) for line in shown.out.splitlines()[1:]) <= width  # folders have long names
     assert "a (source)" in shown.out
-    assert "one token in each of these models" in shown.out
+    assert "one token in each of these models" in " ".join(shown.out.split())
     assert "matching losses" not in shown.err
     for word in ("x mean:", "to source's:", "loss:"):
         assert word in shown.out

@@ -19,7 +19,7 @@ from paper_cells import FIGURES, MINI, grid
 
 from ptx.cache import Artifact
 from ptx.paper.frames import figure_table, frame
-from ptx.paper.tables import paper_table
+from ptx.paper.tables import model_table, paper_table
 from ptx.results import layout
 from ptx.results.collect import Result as Scored
 from ptx.results.sheet import Item, Page, Sheet, page_of, render, render_pages
@@ -36,7 +36,15 @@ def numbers(text: str) -> Counter[str]:
 def sheets() -> list[Sheet]:
     tables = [(number, compare) for number in (1, 2, 3, 5, 6) for compare in (False, True)]
     made = [paper_table(number, grid(number)[1:], MINI, compare=compare) for number, compare in tables]
-    return [*made, *(figure_table(name, cells, MINI) for name, cells in FIGURES.items())]
+    kinds = {
+        "parameters": 12_345_678,
+        "hidden": 1024,
+        "embedding": 128,
+        "task": "masked",
+        "data": "BookCorpus, Wikipedia",
+    }
+    models = model_table([{"name": name, **kinds} for name in filter(None, MINI.values())], MINI)
+    return [*made, models, *(figure_table(name, cells, MINI) for name, cells in FIGURES.items())]
 
 
 @pytest.mark.parametrize("sheet", sheets(), ids=lambda sheet: sheet.name)

@@ -40,11 +40,9 @@ def show(report: Report, out: Output) -> None:
     out.columns(["#", *(f"{name} (source)" for name in sources), own, *behind], rows)
     first = "; sources first" if sources else ""
     out.data("")
-    for text in (
-        f"x mean: the norm as a multiple of the model's mean word-embedding norm{first}",
-        *map(FIGURES.get, figures),
-    ):
-        out.data(wrapped(str(text), line))
+    out.data(wrapped(f"x mean: the norm as a multiple of the model's mean word-embedding norm{first}", line))
+    for name in figures:
+        out.data(wrapped(FIGURES[name], line))
 
 
 def _words(found: list[dict[str, Any]], width: int) -> str:

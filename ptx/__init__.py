@@ -18,6 +18,7 @@ FUNCTIONS = (
     "report",
     "run",
     "predict",
+    "request",
     "models",
     "inspect",
     "prompt",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PtxError", "anchors", "encode", "eval", "export", "inspect", "load_prompt", "models", "predict", "prompt",
-    "report", "run", "search", "suites", "table", "tune", "upgrade", "why", "words", "wrong_answers",
+    "report", "request", "run", "search", "suites", "table", "tune", "upgrade", "why", "words", "wrong_answers",
 ]  # fmt: skip
 
 Names = str | Iterable[str]  # one, several in a list, or several with commas between them
@@ -210,22 +210,27 @@ def wrong_answers(
 
 @command
 def run(
-    *names: File, models: Literal["zoo", "paper"] | None = None, seeds: Seeds = "", jobs: int = 0,
+    *names: File, models: Literal["zoo", "paper"] | None = None, seeds: Seeds = "", jobs: int = 0, scheduler: str = "",
+    shard: str = "",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Run whole grids, by a recipe's name (`ptx recipe` lists them) or TOML file: a row for each of their cells.
 
     With several `seeds`, cells are means over them. `jobs` are processes side by side; 0 is one a core for embedded
-    models, else one.
+    models, else one. With the address of a Dask `scheduler` its workers build. A `shard`, "1/8" say, shows no cells.
     """
     from ptx import running
     from ptx.config import seeds_of
     from ptx.engine.build import row_of
+    from ptx.engine.cluster import check_installed
+    from ptx.engine.shards import shard_of
     from ptx.paper.recipe import load_recipes
     from ptx.results import plots
 
-    session = _session(locals())
+    if scheduler:
+        check_installed()
+    session, part = _session(locals()), shard_of(shard)
     drawn = seeds_of(text_of(seeds))
     cells: list[Mapping[str, Any]] = []
     rows: list[Mapping[str, Any]] = []
@@ -235,7 +240,8 @@ def run(
         plots.check()
     for recipe in recipes:
         made_by = session.store.made_by
-        ran = running.run(recipe, session.common, session.tell, jobs=jobs, seeds=drawn, made_by=made_by)
+        how: dict[str, Any] = {"jobs": jobs, "scheduler": scheduler, "shard": part}
+        ran = running.run(recipe, session.common, session.tell, seeds=drawn, made_by=made_by, **how)
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
         cells += ran.shown.records() if ran.shown else []
         failures += ran.failures
@@ -258,6 +264,21 @@ def predict(
         raise UsageError("no subjects", 'give them first: predict("Anémone", target=..., prompt=...)')
     session = _session(locals())
     return frame(session.predict(target, text_of(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
+
+
+@command
+def request(
+    *texts: str, key: File, url: str, file: File | None = None, model: str = "", max_tokens: int = 1,
+    cache_dir: File = "cache", progress: bool = False,
+) -> "pd.DataFrame":  # fmt: skip
+    """What a server writes behind subjects of your own, with a prompt from the cache: vLLM's, started with
+    --enable-prompt-embeds. `model` is what it calls the model."""
+    from ptx.suites.lines import subjects_of
+
+    subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
+    if not subjects:
+        raise UsageError("no subjects", 'give them first: request("Anémone", key=..., url=...)')
+    return frame(_session(locals()).request(str(key), subjects, url=url, model=model, max_tokens=max_tokens))
 
 
 @command

@@ -46,8 +46,7 @@ def run(
     from ptx.results.shown import tables_shown
 
     seeds = seeds or ((common.seed,) if common.seed else recipe.seeds or (common.seed,))
-    of = SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(recipe.tasks))
-    session = Session(common, reporter, of, made_by={**made_by, "recipe": recipe.name})
+    tasks = recipe.tasks
     planned: dict[int, list[Planned]] = {}
     cost, missing = said(recipe, common.device, seeds)
     if cost:
@@ -64,7 +63,10 @@ def run(
     goals = _goals(planned)
     if shard is not None:
         every, goals = len(goals), shard.of(goals)
+        tasks = sorted({goal.task.name for goal in goals if goal.task})  # of others nothing is missing here
         reporter.message(f"shard {shard}: {len(goals)} of {every} evaluations")
+    of = SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(tasks))
+    session = Session(common, reporter, of, made_by={**made_by, "recipe": recipe.name})
     if jobs == 0:
         jobs = (os.cpu_count() or 1) if set(recipe.models) <= set(zoo()) else 1
     how = {"jobs": jobs, "scheduler": scheduler, "name": name_of(recipe, shard)}

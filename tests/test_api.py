@@ -15,6 +15,7 @@ import torch
 
 from ptx import api
 from ptx.config import SearchConfig, TuneConfig
+from ptx.errors import PtxError, UsageError
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -94,6 +95,13 @@ def test_a_recipe_from_python(ptx, tiny, suite, tmp_path) -> None:
     again = ptx("run", recipe, "--json").lines
     assert all(line["reused"] for line in again)
     assert sorted(frame.key) == sorted(line["key"] for line in again)
+    part = api.run(recipe, shard="1/2", upstream=True)
+    assert {*part.key} < {*frame.key}
+    assert "eval" in {*part.stage}
+    with pytest.raises(UsageError, match="shard"):
+        api.run(recipe, shard="3/2")
+    with pytest.raises(PtxError, match=r"127\.0\.0\.1:1"):
+        api.run(recipe, seed=1, scheduler="tcp://127.0.0.1:1")
 
 
 def test_a_dry_run_and_the_types_of_columns(ptx, tiny, settings) -> None:

@@ -20,6 +20,7 @@ from foreign import save_safetensors
 from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from ptx import api
 from ptx.errors import PtxError, UsageError
 from ptx.prompts import server
 from ptx.prompts.server import address, completions
@@ -206,6 +207,10 @@ def test_the_server_gets_what_transformers_embeds(ptx, key, folders, monkeypatch
         one = ptx("request", mine, TEXTS[0], "--url", served.url + "/v1/", "--model", "tiny")
         assert one.out.split() == ["subject", "completion", "finish_reason", *TEXTS[0].split(), *one.out.split()[5:]]
         assert served.asked[-1]["max_tokens"] == 1
+        frame = api.request(*TEXTS, key=mine, url=served.url, model="tiny", max_tokens=3)
+        assert frame.to_dict("records") == done.lines
+        with pytest.raises(PtxError, match="no subjects"):
+            api.request(key=mine, url=served.url)
 
 
 def test_whole_inputs_as_files(ptx, key, folders, tmp_path) -> None:

@@ -18,6 +18,7 @@ from ptx.stages import versions
 NOT_SETTINGS = {"seed", "task", "template", "text", "texts", "reads", "frame", "method", "weights", "split"}
 TUNED = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
 LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
+LACKED = "none"
 OWN = {"words", "temperature"}  # of a search, whose default is each method's own: methods that differ in them compare
 SAME = {
     "search.prompt_length": "tune.prompt_length", "portable.prompt_length": "tune.prompt_length",
@@ -117,7 +118,7 @@ def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result
     has settings that are not its own), which is the same for every task, then by date (another file of texts, inputs or
     vectors was read)."""
     alike: dict[str, dict[str, Result]] = {}  # by artifact: sources may have been named in two orders
-    for result in results:
+    for result in _filled(results):
         labels = {name: value for name, value in result.labels.items() if name not in ("sources", "weights")}
         identity = json.dumps([labels, result.place, result.settings], sort_keys=True)
         alike.setdefault(identity, {}).setdefault(result.artifact.key, result)
@@ -132,6 +133,23 @@ def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result
         ordered = sorted(of.values(), key=_made)
         found += [replace(r, settings={**r.settings, "version": n}) for n, r in enumerate(ordered, start=1)]
     return found
+
+
+def _filled(results: Sequence[Result]) -> list[Result]:
+    """Results of which none lacks a setting that others of its method have: made before there was that setting, or
+    without it, it is another result, and no table may have the mean of both."""
+
+    def method(of: Result) -> tuple[str, str]:
+        return of.labels["method"], of.labels.get("how", "")
+
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for result in results:
+        names.setdefault(method(result), {}).update(dict.fromkeys(result.settings))
+    lacked = [dict.fromkeys(names[method(result)].keys() - result.settings.keys(), LACKED) for result in results]
+    return [
+        replace(result, settings={**result.settings, **of}) if of else result
+        for result, of in zip(results, lacked, strict=True)
+    ]
 
 
 def _made(result: Result) -> tuple[list[str], str, str]:

@@ -150,6 +150,25 @@ def test_results_that_differ_in_a_file_are_shown_apart() -> None:
     assert text == "2 results have the same names and settings and differ in a file that was read: they are shown apart"
 
 
+def test_results_of_one_method_never_mix_where_some_lack_a_setting() -> None:
+    """Made before there was that setting, say; other methods join both."""
+    now = {**SEARCHED, "search.by": "kappa"}
+    results = [
+        result("auto", "m", "A", 0.2, 10, SEARCHED, sources=["s"], key="old A"),
+        result("auto", "m", "B", 0.2, 10, SEARCHED, sources=["s"], key="old B"),
+        result("auto", "m", "A", 0.6, 10, now, sources=["s"], key="new A"),
+        result("relative", "m", "A", 0.1, 10, SEARCHED, sources=["s"]),
+    ]
+    found = {
+        page.notes[0]: {row["method"]: (row["micro"], row["tasks"]) for row in page.records if row["method"] != "floor"}
+        for page in tables(results, warn=pytest.fail)
+    }
+    assert found == {
+        "with by none": {"auto": (pytest.approx(0.2), 2), "relative": (pytest.approx(0.1), 1)},
+        "with by kappa": {"auto": (pytest.approx(0.6), 1), "relative": (pytest.approx(0.1), 1)},
+    }
+
+
 def test_what_the_search_attained_stands_beside_the_loss_of_its_prompts() -> None:
     losses = {"matching_loss": 0.25, "search_loss": 0.2}
     (page,) = tables([result("relative", "m", "A", 0.5, 10, SEARCHED, sources=["s"], **losses)])

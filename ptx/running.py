@@ -63,7 +63,7 @@ def run(
     goals = _goals(planned)
     if shard is not None:
         every, goals = len(goals), shard.of(goals)
-        tasks = sorted({goal.task.name for goal in goals if goal.task})  # of others nothing is missing here
+        tasks = tuple({goal.task.name for goal in goals if goal.task})  # of others nothing is missing here
         reporter.message(f"shard {shard}: {len(goals)} of {every} evaluations")
     of = SuiteConfig(suite=recipe.variants[0].suite, tasks=",".join(tasks))
     session = Session(common, reporter, of, made_by={**made_by, "recipe": recipe.name})

@@ -100,7 +100,7 @@ def _task(path: str) -> Task:
         split: tuple(Fact(s, o, where, template, tuple(others)) for s, o, where, template, others in rows)
         for split, rows in said.pop("splits").items()
     }
-    own = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    own: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return Task(splits=facts, **own)
 
 

@@ -164,10 +164,10 @@ def make_task(name: str, placed: Iterable[tuple[str, Fact]], relation: Row | Non
     with another one keep that.
     """
     placed = list(placed)
-    title, usual, paraphrases = name, None, list[str]()
+    title, templates = name, list[str]()
     if relation is not None:
-        usual, *paraphrases = relation.any_texts("template") or [None]
-        title = relation.optional("label") or name
+        title, templates = relation.optional("label") or name, relation.any_texts("template")
+    usual = templates[0] if templates else None
     template = next((fact.template for _, fact in placed if fact.template), usual)
     every: dict[str, list[Fact]] = {split: [] for split in SPLITS}
     for split, fact in split_up(placed):
@@ -176,7 +176,7 @@ def make_task(name: str, placed: Iterable[tuple[str, Fact]], relation: Row | Non
         every[split].append(fact if own == fact.template else replace(fact, template=own))
     once = {split: tuple(dict.fromkeys(facts)) for split, facts in every.items()}
     repeated = {split: len(every[split]) - len(once[split]) for split in SPLITS}
-    return Task(name, title, template, once, repeated=repeated, paraphrases=tuple(paraphrases))
+    return Task(name, title, template, once, repeated=repeated, paraphrases=tuple(templates[1:]))
 
 
 def fact_of(row: Row, columns: Columns = USUAL) -> Fact:

@@ -6,6 +6,7 @@ with whatever always says so. n inputs, k words that may answer, of which b are 
 everywhere: of words the more frequent one (shared words are in that order), of candidates the one named first.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+SURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,24 @@ def agreement(candidate: Sequence[int], source: Sequence[int]) -> float:
 def kappa(candidate: Sequence[int], source: Sequence[int]) -> float:
     """(a - e) / (1 - e), of the agreement a and what chance would give, e: 1 where all is the same, 0 by chance, and
     where both say always the same word. Cohen, "A coefficient of agreement for nominal scales" (1960)."""
-    n, counts = len(source), Counter(source)
-    chance = sum(times * counts[word] for word, times in Counter(candidate).items()) / n**2
-    return (agreement(candidate, source) - chance) / (1 - chance) if chance < 1 else 0.0
+    by_chance = chance(candidate, source)
+    return (agreement(candidate, source) - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
+
+
+def chance(candidate: Sequence[int], source: Sequence[int]) -> float:
+    """e: how often two agree who answer independently, each every word as often as it does."""
+    counts = Counter(source)
+    return sum(times * counts[word] for word, times in Counter(candidate).items()) / len(source) ** 2
 
 
 def most_agreeing(candidates: Sequence[Sequence[int]], source: Sequence[int]) -> int:
-    """The number of the candidate that is kept: the highest kappa, of equals the most agreement, then the first."""
-    scores = [(kappa(of, source), agreement(of, source)) for of in candidates]
+    """The number of the candidate that is kept: the highest kappa, of equals the first. A kappa of less than
+    `SURE` standard errors of what chance gives, sqrt(e (1 - e) / n), is no better than another's."""
+
+    def score(candidate: Sequence[int]) -> float:
+        found, by_chance = kappa(candidate, source), chance(candidate, source)
+        error = math.sqrt(by_chance / (1 - by_chance) / len(source)) if by_chance < 1 else 0.0
+        return found if found > SURE * error else 0.0
+
+    scores = [score(of) for of in candidates]
     return max(range(len(scores)), key=lambda i: (scores[i], -i))

@@ -61,8 +61,10 @@ def test_a_killed_process_costs_its_own_group_only(tmp_path: Path) -> None:
 def test_messages_name_facts_by_a_file(tmp_path: Path, suite: str) -> None:
     import dataclasses
 
-    every = {"as_written": True, "paraphrases": ("[X] lies in [Y]",), "strict": True, "truncate": True}
-    tasks = [dataclasses.replace(task, **every) for task in load_suite(suite).tasks]
+    tasks = [
+        dataclasses.replace(task, as_written=True, paraphrases=("[X] lies in [Y]",), strict=True, truncate=True)
+        for task in load_suite(suite).tasks
+    ]
     steps = [dataclasses.replace(stub("tune", n), task=task) for n, task in enumerate(tasks)]
     writer = Writer(tmp_path)
     message = writer.message(steps)

@@ -61,4 +61,15 @@ def test_of_equal_candidates_the_first_stays() -> None:
     source = [1, 2, 3, 4]
     assert most_agreeing([[1, 0, 0, 0], [1, 2, 3, 0], [0, 2, 3, 4], [0, 0, 0, 0]], source) == 1
     assert most_agreeing([[0] * 4, [5] * 4], source) == 0
-    assert most_agreeing([[0] * 4, [5] * 4], [5] * 4) == 1  # chance explains all of it: then agreement itself
+    assert most_agreeing([[0] * 4, [5] * 4], [5] * 4) == 0  # chance explains all of it
+
+
+def test_what_may_be_chance_is_no_reason() -> None:
+    """Right once in 200 where that may be luck, and in 20, where it may not."""
+    source = [i % 50 for i in range(200)]
+    lucky, knows = ([*source[:count], *((i + 7) % 50 for i in range(count, 200))] for count in (1, 20))
+    assert kappa(lucky, source) < 0 < kappa(knows, source)
+    lucky[1:6] = source[1:6]
+    assert 0 < kappa(lucky, source) < 0.02
+    assert most_agreeing([[60] * 200, lucky], source) == 0
+    assert most_agreeing([[60] * 200, lucky, knows], source) == 2

@@ -17,6 +17,7 @@ from ptx.cache.locks import is_free
 from ptx.cache.store import everything
 from ptx.cache.verify import damage
 from ptx.errors import PtxError, first_line
+from ptx.media import percent
 
 SOME = 2.0  # seconds in which artifacts are looked at
 PURPOSES = {
@@ -180,5 +181,6 @@ def transfer(device: str) -> Iterator[Finding]:
     loss, seconds = scores["relative"]["search_loss"], time.monotonic() - began
     before, after = (scores[method]["accuracy"] for method in ("tuned", "relative"))
     same = loss < LOSS and after > before - FACTS and before > scores["tuned"]["floor"]
-    how = f"a prompt has P@1 {before:.2f}, carried over to its own model {after:.2f} (matching loss {abs(loss):.1g})"
+    how = f"a prompt has P@1 {percent(before)} %, carried over to its own model {percent(after)} %"
+    how += f" (matching loss {abs(loss):.1g})"
     yield Finding("self-test", "ok" if same else "broken", f"{how}, in {seconds:.1f} s")

@@ -1,6 +1,7 @@
 """Results in the cache, and which of them may stand in one table: those that no setting tells apart."""
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ class Result:
     metrics: Mapping[str, Any]
     settings: Mapping[str, Any]
 
-    @property
+    @functools.cached_property
     def place(self) -> list[tuple[str, float | None]]:
         """The sources with their weights (None: equal ones), in an order that does not depend on how they were named;
         of prompts of one model, the first stays first."""

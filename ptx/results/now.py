@@ -68,6 +68,7 @@ class _Look:
         self.store = store
         self.meaning = functools.cache(meaning)
         self.suite = functools.cache(_suite)
+        self._by_facts = functools.cache(self._index)
         self.meta = functools.cache(lambda stage, key: unverified(store.folder(stage, key)))
 
     def _above(self, meta: Meta) -> Iterator[Meta | None]:
@@ -99,8 +100,26 @@ class _Look:
         if scored is None or home is None:
             return None
         facts = {of["inputs"]["facts"] for of in self._above(meta) if of and "facts" in of["inputs"]}
-        found = [name for name, tasks in scored.items() if name in home and _is_of(meta, facts, tasks, home[name])]
+        names = (
+            self._named(labels["suite"], labels["split"], meta["inputs"]["facts"]) if _is_evaluation(meta) else scored
+        )
+        found = [name for name in names if name in home and _is_of(meta, facts, scored[name], home[name])]
         return sorted(found, key=lambda name: name != labels["task"])
+
+    def _named(self, suite: str, split: str, facts: str) -> Sequence[str]:
+        """The tasks of a suite that have these facts in a split."""
+        return self._by_facts(suite, split).get(facts, ())
+
+    def _index(self, suite: str, split: str) -> Mapping[str, Sequence[str]]:
+        names: dict[str, list[str]] = {}
+        for name, tasks in (self.suite(suite) or {}).items():
+            for facts in _digests(tasks, split):
+                names.setdefault(facts, []).append(name)
+        return names
+
+
+def _is_evaluation(meta: Meta) -> bool:
+    return "train" in meta["inputs"]
 
 
 def _suite(name: str) -> Mapping[str, Tasks] | None:
@@ -118,7 +137,7 @@ def _is_of(meta: Meta, upstream: set[str], scored: Tasks, home: Tasks) -> bool:
     """Whether an artifact was made of a task's facts and texts. `upstream` are the digests of facts that its ancestors
     used, which are those of `home`."""
     inputs, config, task = meta["inputs"], meta["config"], scored[0]
-    if "train" in inputs:  # an evaluation
+    if _is_evaluation(meta):
         split = meta["labels"]["split"]
         if inputs["facts"] not in _digests(scored, split):
             return False

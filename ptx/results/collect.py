@@ -11,15 +11,17 @@ from typing import Any
 from ptx.cache import Artifact, Store, versions_of
 from ptx.cache.store import unverified
 from ptx.config import TuneConfig, left_out
-from ptx.lms.names import named_in, written
+from ptx.lms.names import named_in, shown, written
 from ptx.media import counted
 from ptx.stages import versions
+from ptx.suites.asked import parted
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
 NOT_SETTINGS = {"seed", "task", "template", "text", "texts", "reads", "frame", "method", "weights", "split"}
 TUNED = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
 LEFT_OUT = {"dtype": "float32", **TUNED}  # of keys, and of what is said of a table
 LACKED = "none"
+SUITES = ("suite", "tuned on")
 OWN = {"words", "temperature"}  # of a search, whose default is each method's own: methods that differ in them compare
 SAME = {
     "search.prompt_length": "tune.prompt_length", "portable.prompt_length": "tune.prompt_length",
@@ -108,9 +110,24 @@ def result_of(artifact: Artifact) -> Result:
 
 
 def for_people(results: Sequence[Result]) -> list[Result]:
-    """Results whose labels name models shortly, and tell them apart; their artifacts have the full names."""
+    """Results that name models and suites shortly, and tell them apart; their artifacts have the full names."""
     names = named_in(result.labels for result in results)
-    return [replace(result, labels=written(result.labels, names)) for result in results]
+    suites = _short_suites({of.settings[name] for of in results for name in SUITES if name in of.settings})
+    return [
+        replace(
+            result,
+            labels=written(result.labels, names),
+            settings={name: suites[value] if name in SUITES else value for name, value in result.settings.items()},
+        )
+        for result in results
+    ]
+
+
+def _short_suites(names: Iterable[str]) -> dict[str, str]:
+    """Of a path the last part, and with how it is read (suites/asked.py)."""
+    places = {name: parted(name)[0] for name in names}
+    short = shown(places.values())
+    return {name: short[place] + name.removeprefix(place) for name, place in places.items()}
 
 
 def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ptx.cache import Artifact
-from ptx.results.collect import Result
+from ptx.results.collect import Result, for_people
 from ptx.results.table import tables
 
 BASE = {"suite": "facts", "split": "test", "words": "w"}
@@ -177,3 +177,15 @@ def test_what_the_search_attained_stands_beside_the_loss_of_its_prompts() -> Non
     assert {sheet.name: sheet.rows[-1][-1].text for sheet in page.sheets[-2:]} == {
         "matching_loss": "0.250", "search_loss": "0.200",
     }  # fmt: skip
+
+
+def test_suites_are_named_shortly_and_told_apart() -> None:
+    names = ["/data/one/facts.csv?limit=20", "/data/two/facts.csv", "/data/other", "facts", "hf:org/name", "two/local"]
+    results = [
+        result("tuned", "m", "A", 0.5, 10, {**TUNED, "suite": name, "tuned on": "/data/other"}) for name in names
+    ]
+    shown = [of.settings for of in for_people(results)]
+    assert [of["suite"] for of in shown] == [
+        "one/facts.csv?limit=20", "two/facts.csv", "other", "facts", "hf:org/name", "two/local",
+    ]  # fmt: skip
+    assert {of["tuned on"] for of in shown} == {"other"}

@@ -14,6 +14,7 @@ from ptx.lms.names import named_in, written
 from ptx.media import percent
 from ptx.stages.methods import method_named
 
+LEARNED = "distil"  # goes on from another search, towards more than what the sources answer
 LEAST = 0.2  # kappa below which a prompt is said not to travel, where no accuracy is known
 
 
@@ -21,7 +22,8 @@ def told(
     searches: Sequence[Artifact], alike: Callable[[Artifact], Sequence[Artifact]] = lambda artifact: ()
 ) -> Iterator[tuple[str, bool]]:
     """For each method, its sources and target what to expect in the mean, and for one pair of models task by task; then
-    each doubt, marked by True. `alike` are other searches with the same prompts, whatever the target."""
+    each doubt of what is not distilled and no start of it, marked by True. `alike` are other searches with the same
+    prompts, whatever the target."""
     groups: dict[tuple[str, str, str], list[Artifact]] = {}
     for artifact in searches:
         if "forecast" in artifact.meta["metrics"]:
@@ -34,7 +36,10 @@ def told(
         mean = {name: math.fsum(of[name] for of in figures) / len(figures) for name in RANGE}
         said = [*(tasks if len(groups) == 1 else []), f"mean {_shown(mean)}"] if len(found) > 1 else tasks
         yield f"accuracy to expect of {method} from {sources} on {target}, by agreement: {', '.join(said)}", False
-    yield from ((f"{doubt}; {_instead(of, alike(of))}", True) for of in searches if (doubt := _doubt(of)))
+    learned = [of for of in searches if of.meta["labels"]["method"] == LEARNED]
+    others = {of.key for of in learned}.union(parent["key"] for of in learned for parent in of.meta["parents"])
+    doubted = [(of, doubt) for of in searches if of.key not in others and (doubt := _doubt(of))]
+    yield from ((f"{doubt}; {_instead(of, alike(of))}", True) for of, doubt in doubted)
 
 
 RANGE = ("forecast", "forecast_low", "forecast_high")

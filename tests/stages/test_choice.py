@@ -499,6 +499,16 @@ def test_what_would_do_better_is_named_where_it_is_known(own, others, instead) -
         assert ("try --method auto" in text) == (instead == "try --method auto")
 
 
+def test_what_is_distilled_and_its_start_are_not_doubted() -> None:
+    start, alone = made("t", key="start", **expecting(0.2)), made("t", key="alone", **expecting(0.2))
+    distilled = made("t", key="distilled")
+    distilled.meta["labels"]["method"] = "distil"
+    distilled.meta["parents"].append({"stage": "search", "key": "start"})
+    doubts = [text for text, warns in told([start, distilled]) if warns]
+    assert doubts == []
+    assert [warns for _, warns in told([start, alone, distilled])].count(True) == 1
+
+
 def with_forecast(result: Any, method: str) -> dict[str, Any]:
     (line,) = [line for line in goals(result, method) if "agreement" in line]
     return line

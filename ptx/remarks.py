@@ -43,7 +43,7 @@ def after(outcomes: Sequence[Outcome], advice: str, store: Store) -> Remarks:
     if advice and tuned:
         yield compared([artifact.meta["metrics"] for artifact in tuned]), False
     searches = [o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]
-    yield from told(searches, lambda artifact: same_prompts(artifact, store))
+    yield from told(searches, same_prompts(store))
 
 
 def _doubts(outcomes: Sequence[Outcome]) -> Remarks:

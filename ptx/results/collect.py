@@ -55,26 +55,40 @@ def collect(store: Store, *, split: str = "test", keys: Iterable[str] | None = N
     return [result_of(artifact) for artifact in of_today(found, "evaluation", store.warn)]
 
 
-def same_prompts(search: Artifact, store: Store) -> list[Artifact]:
-    """Searches by agreement that the store has of the same sources' prompts as this one, whatever their target."""
-    prompts = _answered(search.meta, store)
-    found: list[Artifact] = []
-    for folder in store.entries("search"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # unverified, to see which may be of use
-            meta = json.loads((folder / "meta.json").read_bytes())
-            if folder.name == search.key or any(
-                meta["labels"][n] != search.meta["labels"][n] for n in ("suite", "task")
-            ):
-                continue
-            if "agreement" in meta["metrics"] and prompts and _answered(meta, store) == prompts:
-                found += filter(None, [store.read("search", folder.name)])
-    return [of for of in found if all(versions().get(n) == version for n, version in versions_of(of.meta).items())]
+def same_prompts(store: Store) -> Callable[[Artifact], list[Artifact]]:
+    """Of a search by agreement the others that the store has of the same sources' prompts, whatever their target. What
+    is there is looked at once, when this is asked for the first time."""
 
+    @functools.cache
+    def prompt(answers: str) -> str | None:
+        found = store.read("answers", answers)
+        return None if found is None else str(found.meta["parents"][0]["key"])
 
-def _answered(meta: Mapping[str, Any], store: Store) -> set[str]:
-    """The prompts whose answers a search agreed with, by key."""
-    keys = [parent["key"] for parent in meta["parents"] if parent["stage"] == "answers"]
-    return {of.meta["parents"][0]["key"] for key in keys if (of := store.read("answers", key)) is not None}
+    def place(meta: Mapping[str, Any]) -> tuple[str, str, frozenset[str | None]]:
+        """The suite, the task, and the prompts whose answers a search agreed with."""
+        keys = [parent["key"] for parent in meta["parents"] if parent["stage"] == "answers"]
+        return meta["labels"]["suite"], meta["labels"]["task"], frozenset(map(prompt, keys)) - {None}
+
+    @functools.cache
+    def searches() -> dict[Any, list[str]]:
+        found: dict[Any, list[str]] = {}
+        for folder in store.entries("search"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # unverified, to see which are of use
+                content = (folder / "meta.json").read_bytes()
+                if b'"agreement"' not in content:  # as in nearly all
+                    continue
+                meta = json.loads(content)
+                if "agreement" in meta["metrics"]:
+                    found.setdefault(place(meta), []).append(folder.name)
+        return found
+
+    def others(search: Artifact) -> list[Artifact]:
+        own, today = place(search.meta), versions()
+        keys = [key for key in searches().get(own, ()) if own[-1] and key != search.key]
+        found = [artifact for key in keys if (artifact := store.read("search", key)) is not None]
+        return [of for of in found if all(today.get(n) == version for n, version in versions_of(of.meta).items())]
+
+    return others
 
 
 def of_today(artifacts: Sequence[Artifact], what: str, warn: Callable[[str], None]) -> list[Artifact]:

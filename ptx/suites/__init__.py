@@ -28,8 +28,6 @@ from ptx.suites.facts import Columns, read_file
 from ptx.suites.hub import PREFIX, read_hub_facts
 from ptx.suites.lama import read_folder
 from ptx.suites.lines import Bad, Problems, Remark, refuse, together
-from ptx.suites.lmeval import PREFIX as LMEVAL
-from ptx.suites.lmeval import read_task
 from ptx.suites.task import SPLITS, Fact, Suite, Task
 from ptx.suites.templates import beside, near, read_relations
 from ptx.suites.watched import Seen, certain, differs, looked_at, watching
@@ -39,6 +37,7 @@ __all__ = ["EMBEDDED", "NONE", "PRESETS", "SPLITS", "Fact", "Suite", "Task", "lo
 ZOO = Path(__file__).parents[1] / "zoo"
 EMBEDDED = {"facts": ZOO / "facts", "topics": ZOO / "topics"}
 SPLIT = "split:"
+LMEVAL = "lmeval:"
 NONE = "none"
 SHOWN = 20  # problems of a suite that an error names
 OPTIPROMPT = "autoprompt_data"  # in OptiPrompt's archive: train and dev facts, and LAMA's TREx as test facts
@@ -128,6 +127,8 @@ def _tasks(name: str, bad: Bad, columns: Columns) -> Iterable[Task]:
         folder = _folder(name, Path(rest) if rest else distributed_folder(prefix), prefix)
         return [read_classification(PRESETS[prefix], folder, bad=bad)]
     if name.startswith(LMEVAL):
+        from ptx.suites.lmeval import read_task  # with a reader of YAML, which takes a while
+
         return [read_task(Path(name.removeprefix(LMEVAL)).absolute(), bad)]
     if name.startswith(PREFIX):
         return read_hub_facts(rest, bad, columns)

@@ -19,7 +19,6 @@ from ptx.suites.reading import read_rows
 from ptx.suites.rows import Row, each, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 
-PREFIX = "lmeval:"
 TEMPLATE = "[X] [Y]"
 DEV_SHARE = 0.1  # of train, where the harness has no split that it leaves alone
 FILES = ("json", "csv", "parquet")  # kinds of local files, where other names mean a data set

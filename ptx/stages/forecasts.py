@@ -14,6 +14,7 @@ from ptx.lms.names import named_in, written
 from ptx.media import percent
 from ptx.stages.methods import method_named
 
+NOTHING = ("relative",)  # moves no prompt between decoders from whatever start; nearest words give back a text
 LEARNED = "distil"  # goes on from another search, towards more than what the sources answer
 LEAST = 0.2  # kappa below which a prompt is said not to travel, where no accuracy is known
 
@@ -116,7 +117,8 @@ def between_decoders(searches: Sequence[Step]) -> str:
         target = step.models[0]
         if is_decoder(target) and any(is_decoder(of) and of.digest != target.digest for of in models):
             noise = any(parent.config.get("tune", {}).get("init") == "random" for parent in step.parents)
-            named[method.name] = named.get(method.name, False) or noise
+            if noise or method.name in NOTHING:
+                named[method.name] = named.get(method.name, False) or noise
     if not named:
         return ""
     names = " and ".join(named)

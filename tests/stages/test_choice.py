@@ -452,6 +452,10 @@ def test_between_decoders_a_whole_prompt_is_doubted_once(ptx, search, tiny, tmp_
         assert " ".join(result.err.split()).count(said) == doubted
     noise = ptx("search", *common, "--suite", suite_of(tmp_path), *PAPER_TUNING)
     assert "with prompts tuned from a text (--init text)" in " ".join(noise.err.split())
+    for start, doubted in (([], False), (PAPER_TUNING, True)):  # words that are nearest to a text are that text
+        nearest = ptx("search", *common, "--suite", suite_of(tmp_path), "--method", "neighbours", *start)
+        assert nearest.code == 0, nearest.err
+        assert ("whole prompts (neighbours) moved nothing" in " ".join(nearest.err.split())) == doubted
     masked = search("a", "next", "--method", "relative")
     assert "between decoders" not in masked.err
 

@@ -257,11 +257,7 @@ def predict(
 ) -> "pd.DataFrame":  # fmt: skip
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file, or each of
     several."""
-    from ptx.suites.lines import subjects_of
-
-    subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
-    if not subjects:
-        raise UsageError("no subjects", 'give them first: predict("Anémone", target=..., prompt=...)')
+    subjects = _subjects(texts, file, 'predict("Anémone", target=..., prompt=...)')
     session = _session(locals())
     return frame(session.predict(target, text_of(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
 
@@ -273,11 +269,7 @@ def request(
 ) -> "pd.DataFrame":  # fmt: skip
     """What a server writes behind subjects of your own, with a prompt from the cache: vLLM's, started with
     --enable-prompt-embeds. `model` is what it calls the model."""
-    from ptx.suites.lines import subjects_of
-
-    subjects = [*texts, *(subjects_of(Path(file)) if file is not None else [])]
-    if not subjects:
-        raise UsageError("no subjects", 'give them first: request("Anémone", key=..., url=...)')
+    subjects = _subjects(texts, file, 'request("Anémone", key=..., url=...)')
     return frame(_session(locals()).request(str(key), subjects, url=url, model=model, max_tokens=max_tokens))
 
 
@@ -441,6 +433,15 @@ def _built(values: Mapping[str, Any], act: Callable[["Session"], "Built"]) -> "p
         shown += [outcome for outcome in built.outcomes if outcome.step.key not in goals]
     rows = [row_of(outcome, session.store, dry_run=session.common.dry_run) for outcome in shown]
     return frame(rows, built.goals[0].stage.columns)
+
+
+def _subjects(texts: Sequence[str], file: File | None, example: str) -> list[str]:
+    """Those of the arguments and of a file. Raises UsageError if there is none."""
+    from ptx.suites.lines import subjects_of
+
+    if subjects := [*texts, *(subjects_of(Path(file)) if file is not None else [])]:
+        return subjects
+    raise UsageError("no subjects", f"give them first: {example}")
 
 
 def _warn(error: PtxError) -> None:

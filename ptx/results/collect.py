@@ -83,18 +83,23 @@ def same_prompts(store: Store) -> Callable[[Artifact], list[Artifact]]:
         return found
 
     def others(search: Artifact) -> list[Artifact]:
-        own, today = place(search.meta), versions()
+        own = place(search.meta)
         keys = [key for key in searches().get(own, ()) if own[-1] and key != search.key]
         found = [artifact for key in keys if (artifact := store.read("search", key)) is not None]
-        return [of for of in found if all(today.get(n) == version for n, version in versions_of(of.meta).items())]
+        return todays(found)
 
     return others
 
 
+def todays(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Those in which no other version of some stage had a part."""
+    today = versions()
+    return [a for a in artifacts if all(today.get(n) == version for n, version in versions_of(a.meta).items())]
+
+
 def of_today(artifacts: Sequence[Artifact], what: str, warn: Callable[[str], None]) -> list[Artifact]:
     """Without those that another version of some stage had a part in: it would compute something else today."""
-    today = versions()
-    kept = [a for a in artifacts if all(today.get(n) == version for n, version in versions_of(a.meta).items())]
+    kept = todays(artifacts)
     if others := len(artifacts) - len(kept):
         left = f"{counted(others, what)} by other versions of ptx {'is' if others == 1 else 'are'} left out"
         warn(f"{left}; `ptx cache gc` removes older ones")

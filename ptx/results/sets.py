@@ -7,12 +7,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ptx.cache import Artifact, Store, versions_of
+from ptx.cache import Artifact, Store
 from ptx.cache.store import unverified
 from ptx.lms.models import Model, anchor_models
 from ptx.lms.names import named_in, typed
-from ptx.results.collect import Result, agree
-from ptx.stages import versions
+from ptx.results.collect import Result, agree, todays
 from ptx.stages.anchors import STAGE
 
 FEW = 4  # models that are named rather than a key
@@ -29,9 +28,7 @@ def sets_of(target: Model, suite: str, store: Store) -> list[Artifact]:
             if meta["inputs"]["target"] == target.digest and meta["labels"]["suite"] == suite:
                 keys.update(dict.fromkeys(of["key"] for of in meta["parents"] if of["stage"] == STAGE.name))
     found = [artifact for key in keys if (artifact := store.read(STAGE.name, key)) is not None]
-    today = versions()
-    current = [of for of in found if all(today.get(n) == version for n, version in versions_of(of.meta).items())]
-    return sorted(current, key=lambda of: (len(of.meta["labels"]["models"]), of.key))
+    return sorted(todays(found), key=lambda of: (len(of.meta["labels"]["models"]), of.key))
 
 
 def title(labels: Mapping[str, Any], written: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from ptx.config import ReadingConfig, listed
 from ptx.errors import UsageError, shown
 from ptx.suites.facts import USUAL, Columns
-from ptx.suites.task import Fact, Task, share, spread
+from ptx.suites.task import Fact, Task, is_template, share, spread
 
 MARK = "?"
 PARTS = tuple(part.name for part in dataclasses.fields(ReadingConfig))
@@ -52,7 +52,7 @@ def parted(suite: str) -> tuple[str, ReadingConfig]:
 def _checked(reading: ReadingConfig) -> ReadingConfig:
     columns_of(reading.columns)
     text = reading.template
-    if text and not text.count("[X]") == text.count("[Y]") == 1:
+    if text and not is_template(text):
         hint = 'write it like --template "[X]\'s capital is [Y]."'
         raise UsageError(f"the template {shown(text)!r} needs one [X] and one [Y]", hint)
     return reading

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from ptx.suites import SPLITS, Fact, Suite
+from ptx.suites.task import is_template
 
 EXAMPLES = 3
 
@@ -28,7 +29,7 @@ def examine(suite: Suite, allowed: Collection[str]) -> Iterator[dict[str, Any]]:
                 "split": split,
                 "template": task.template,
                 "own_templates": len(own := {fact.template for fact in facts if fact.template}),
-                "wrong_templates": len([text for text in own if not _is_template(text)]),
+                "wrong_templates": len([text for text in own if not is_template(text)]),
                 "facts": len(facts) + left_out,
                 "used": len(facts) - len(dropped),
                 "dropped": len(dropped),
@@ -61,11 +62,7 @@ def _pairs(fact: Fact) -> set[tuple[str, str]]:
 def _template(template: str | None) -> str:
     if not template:
         return "no"
-    return "yes" if _is_template(template) else "wrong"  # manual prompts refuse it
-
-
-def _is_template(text: str) -> bool:
-    return text.count("[X]") == text.count("[Y]") == 1
+    return "yes" if is_template(template) else "wrong"  # manual prompts refuse it
 
 
 def _examples(facts: Sequence[Fact], of: Callable[[Fact], str]) -> list[dict[str, Any]]:

@@ -103,9 +103,14 @@ def check_task_name(name: str, where: str) -> None:
         raise PtxError(message, "choose a short name without these")
 
 
+def is_template(text: str) -> bool:
+    """Whether it has one [X] and one [Y]."""
+    return text.count("[X]") == text.count("[Y]") == 1
+
+
 def check_template(text: str, where: str = "") -> None:
-    """Raise PtxError for a text without one [X] and one [Y]."""
-    if not text.count("[X]") == text.count("[Y]") == 1:
+    """Raise PtxError for a text that is no template."""
+    if not is_template(text):
         what = f"{where}the template {shown(text)!r} needs one [X] and one [Y]"
         raise PtxError(what, 'write it like "[X] lies in [Y] ." or "[X] All in all , it was [Y] ."')
 

@@ -69,9 +69,10 @@ def most_agreeing(candidates: Sequence[Sequence[int]], source: Sequence[int]) ->
     `SURE` standard errors of what chance gives, sqrt(e (1 - e) / n), is no better than another's."""
 
     def score(candidate: Sequence[int]) -> float:
-        found, by_chance = kappa(candidate, source), chance(candidate, source)
-        error = math.sqrt(by_chance / (1 - by_chance) / len(source)) if by_chance < 1 else 0.0
-        return found if found > SURE * error else 0.0
+        if (found := kappa(candidate, source)) <= 0:
+            return 0.0
+        by_chance = chance(candidate, source)
+        return found if found > SURE * math.sqrt(by_chance / (1 - by_chance) / len(source)) else 0.0
 
     scores = [score(of) for of in candidates]
     return max(range(len(scores)), key=lambda i: (scores[i], -i))

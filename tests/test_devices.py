@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,11 +21,12 @@ from ptx.config.devices import check_device
 from ptx.errors import UsageError
 from ptx.lms import lm
 
-# Tiny random models never learn.
-pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* has not learned:UserWarning")
+# Tiny random models never learn, and what they learn does not travel.
+pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* (has not learned|does not travel):UserWarning")
 
 ELSEWHERE = torch.device("cuda:7")
 TO_HOST = {"tolist", "item", "cpu", "__bool__", "__int__", "__float__", "__index__", "__repr__", "__format__"}
+NOT_THERE = {"numpy", "__array__"}  # what torch refuses of a tensor on a device
 MAY_MIX = {"__getitem__", "__setitem__", "index_put", "index_put_"}  # an index may come from the host
 
 
@@ -40,6 +42,8 @@ class Simulated(TorchFunctionMode):
         marked = [x for x in given if hasattr(x, "elsewhere")]
         if name in ("_parse_to", "_has_compatible_shallow_copy_type"):  # `to` of a module asks, and moves nothing
             return func(*args, **(kwargs or {}))
+        if marked and name in NOT_THERE:
+            raise TypeError(f"{name} of a tensor on a device")
         if name == "device":
             return ELSEWHERE if marked else func(*args, **(kwargs or {}))
         devices = [x for x in tree_iter((args, kwargs)) if _is_device(x)]
@@ -127,6 +131,31 @@ def test_transfers(options: dict[str, Any], run: Callable[..., pd.DataFrame], ti
     assert {"tune", "search", "eval"} <= set(found.stage)
 
 
+TEXT = {"init": "text", "layout": "postfix"}  # what texts and what is chosen by them start from
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "text"},
+        {"method": "residual"},
+        {"method": "residual", "select": "agree"},
+        {"method": "relative", "forecast": True},
+        {"method": "auto"},
+        {"method": "distil", "distil_steps": 6},
+        {"method": "distil", "distil_steps": 6, "trust": 0.0},
+        {"method": "ensemble"},
+    ],
+    ids=str,
+)
+def test_what_looks_at_answers(options: dict[str, Any], run: Callable[..., pd.DataFrame], tiny: dict[str, str]) -> None:
+    run(sources=[tiny["a"]], target=tiny["next"], **(TEXT | options))
+
+
+def test_portable(run: Callable[..., pd.DataFrame], tiny: dict[str, str]) -> None:
+    run(sources=[tiny["a"], tiny["next"]], target=tiny["narrow"], method="portable")
+
+
 @pytest.mark.parametrize("method", ["manual", "random"])
 def test_baselines(method: str, run: Callable[..., pd.DataFrame], tiny: dict[str, str]) -> None:
     run(target=tiny["a"], method=method)
@@ -191,4 +220,7 @@ def test_the_simulation_finds_mistakes() -> None:
         assert [x.device.type for x in (here, there, layer(there), there.cpu())] == ["cpu", "cuda", "cuda", "cpu"]
         for mistake in (lambda: here @ there, lambda: torch.cat([here, there]), lambda: layer(here)):
             with pytest.raises(RuntimeError, match="two devices"):
+                mistake()
+        for mistake in (lambda: there.numpy(), lambda: np.asarray(there)):
+            with pytest.raises(TypeError, match="on a device"):
                 mistake()

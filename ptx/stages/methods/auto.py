@@ -84,7 +84,7 @@ def _answers(
     assert step.task is not None
     asked: dict[bytes, tuple[Questions, Tensor]] = {}
     rows = {m: rows_of(model, step.task, inputs, step.settings["layout"], m) for m in {*map(len, prompts)}}
-    same = [prompt.numpy().tobytes() for prompt in prompts]
+    same = [prompt.cpu().numpy().tobytes() for prompt in prompts]
     for name, prompt in zip(same, prompts, strict=True):
         asked.setdefault(name, (Questions(rows[len(prompt)], words, None), model.fit(prompt)))
     answers = dict(zip(asked, answer(model, [*asked.values()], ranked=False), strict=True))

@@ -50,6 +50,8 @@ class Simulated(TorchFunctionMode):
         args, kwargs = tree_map(lambda x: "cpu" if _is_elsewhere(x) else x, (args, kwargs or {}))
         if name == "set_" or name == "__set__":
             moved = len(marked) > 0
+        elif name == "to" and len(given) == 2:  # where the other tensor is
+            moved = hasattr(given[1], "elsewhere")
         elif devices or name in TO_HOST:
             moved = any(_is_elsewhere(x) for x in devices)
         else:
@@ -58,7 +60,7 @@ class Simulated(TorchFunctionMode):
             if marked and plain and not (name in MAY_MIX and all(x.dtype in (torch.int64, torch.bool) for x in plain)):
                 raise RuntimeError(f"{name} of tensors on two devices")
         out = func(*args, **kwargs)
-        if devices or name == "cpu":  # a copy to the other device would be another tensor
+        if devices or name in ("cpu", "to"):  # a copy to the other device would be another tensor
             out = tree_map(lambda x: x.view_as(x) if any(x is y for y in given) else x, out)
         changed = [*tree_leaves(out), *(given[:1] if name in ("set_", "__set__") else [])]
         for x in changed:

@@ -28,7 +28,8 @@ from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 from ptx.stages.tune import TASKS_TOGETHER
 from ptx.suites import load_suite
-from ptx.transfer.tuning import Examples, examples, tune_prompts
+from ptx.transfer.examples import Examples, examples
+from ptx.transfer.tuning import tune_prompts
 
 BATCH, TOKENS, VECTORS = 16, 14, 5
 STEP_WHY = (

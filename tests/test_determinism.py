@@ -23,7 +23,8 @@ from ptx.cache import STAGES, Store
 from ptx.lms import batches
 from ptx.stages import encode, eval, tune
 from ptx.stages.methods import relative as method
-from ptx.transfer.tuning import examples, tune_prompts
+from ptx.transfer.examples import examples
+from ptx.transfer.tuning import tune_prompts
 
 TOLERANCE = 1e-4  # of prompts, similarities and probabilities
 LOSS = 1e-5  # of matching losses

@@ -27,7 +27,7 @@ from ptx.suites import Task
 
 if TYPE_CHECKING:
     from ptx.formats.words import Mixture
-    from ptx.transfer.tuning import Examples
+    from ptx.transfer.examples import Examples
 
 FILE = "prompt.words.json"
 USED = ("prompt_length", "layout", "epochs", "batch_size")  # of the settings of a tuning
@@ -80,8 +80,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.formats import words as files
     from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines
+    from ptx.transfer.examples import examples
     from ptx.transfer.portable import learn_words
-    from ptx.transfer.tuning import examples
 
     watch = Stopwatch()
     settings = steps[0].settings

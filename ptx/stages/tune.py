@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ptx.lms.lm import LanguageModel
-    from ptx.transfer.tuning import Examples, State
+    from ptx.transfer.examples import Examples
+    from ptx.transfer.tuning import State
 
     Ready = tuple[Step, Task, Examples]
 
@@ -89,7 +90,7 @@ def read_prompt(step: Step, store: Store) -> Tensor:
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
     from ptx.lms.lm import load_model
-    from ptx.transfer.tuning import examples
+    from ptx.transfer.examples import examples
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
@@ -231,8 +232,7 @@ def _config(step: Step) -> TuneConfig:
 def _start(step: Step, model: LanguageModel, examples: Examples, store: Store) -> tuple[Tensor | None, str]:
     """The prompt that a step starts from, None if it draws one, and its text, if that is one. Raises PtxError if it has
     another length."""
-    from ptx.transfer.starts import text_prompt
-    from ptx.transfer.tuning import best_text
+    from ptx.transfer.starts import best_text, text_prompt
 
     init, wanted = step.settings["init"], step.settings["prompt_length"]
     if init in DRAWN:

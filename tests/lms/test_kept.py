@@ -23,8 +23,9 @@ from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
+from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import DevChoice, Questions, answer
-from ptx.transfer.tuning import Examples, tune_prompts
+from ptx.transfer.tuning import tune_prompts
 
 M = 3
 TEXTS = ["Peru", "the old king", "North sea island in the great lake", "sea", "Japan"]

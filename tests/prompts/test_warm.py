@@ -75,8 +75,8 @@ def test_epoch_zero_is_the_prompt_itself(paths, tune, tiny, suite) -> None:
     from ptx.lms.lm import load_model
     from ptx.lms.models import resolve
     from ptx.suites import load_suite
+    from ptx.transfer.examples import examples
     from ptx.transfer.scoring import DevChoice
-    from ptx.transfer.tuning import examples
 
     given = paths().splitlines()
     model = load_model(resolve(tiny["b"]), "cpu")

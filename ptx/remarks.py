@@ -11,8 +11,8 @@ from ptx.lms.frames import framed, remark
 from ptx.lms.names import short
 from ptx.results.collect import same_prompts
 from ptx.stages.forecasts import between_decoders, told
+from ptx.stages.learned import compared, lags, learned
 from ptx.stages.settings import some
-from ptx.stages.tune import compared, lags, learned
 from ptx.suites import load_suite
 
 Remarks = Iterator[tuple[str, bool]]

@@ -32,10 +32,11 @@ from ptx.prompts import given, warm
 from ptx.results import sets
 from ptx.stages import anchors, grid, portable
 from ptx.stages.encode import encode_step
+from ptx.stages.learned import TRY
 from ptx.stages.methods import method_named
 from ptx.stages.search import check_options
 from ptx.stages.settings import Settings, some
-from ptx.stages.tune import TRY, tune_step
+from ptx.stages.tune import tune_step
 from ptx.suites.asked import named
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from benchmarks.measure import medians, once
 from benchmarks.report import Row
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms import inputs
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve

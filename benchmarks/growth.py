@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.measure import once
 from benchmarks.report import markdown, quantity
 from benchmarks.search import VECTORS, Problem, problem, whole
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.stages import encode

@@ -21,7 +21,7 @@ from benchmarks import optiprompt
 from benchmarks.measure import medians
 from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.inputs import Row as Input
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve

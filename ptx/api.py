@@ -16,8 +16,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
-from ptx.config.lists import text_of
+from ptx.config import CONFIGS, CommonConfig, SuiteConfig
+from ptx.config.lists import names_in, text_of
+from ptx.config.search import Solver
+from ptx.config.tune import Layout, Optimizer, Schedule
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.media import one_line
 from ptx.notebooks.calls import CALL, GIVEN, WARNED, command
@@ -221,7 +223,7 @@ def run(
     models, else one. With the address of a Dask `scheduler` its workers build. A `shard`, "1/8" say, shows no cells.
     """
     from ptx import running
-    from ptx.config import seeds_of
+    from ptx.config.lists import seeds_of
     from ptx.engine.build import row_of
     from ptx.engine.cluster import check_installed
     from ptx.engine.shards import shard_of
@@ -285,7 +287,7 @@ def upgrade(
 ) -> "pd.DataFrame":  # fmt: skip
     """Carry a prompt over to another model, a new version of its own say: a row of what was written, with what is to be
     expected of it. `base` is the command's `--from`."""
-    from ptx.config import SearchConfig
+    from ptx.config.search import SearchConfig
     from ptx.engine.build import row_of
 
     asked = SearchConfig(inputs=str(inputs), texts=str(texts), candidates=text_of(candidates))

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ptx import remarks
 from ptx.cache.remote import store_at
-from ptx.config import CommonConfig, SearchConfig, SuiteConfig, listed, seeds_of
+from ptx.config import CommonConfig, SuiteConfig
 from ptx.config.dtypes import FLOAT32, dtypes
+from ptx.config.lists import listed, seeds_of
 from ptx.config.nearby import word_models
+from ptx.config.search import SearchConfig
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure

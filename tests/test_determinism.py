@@ -125,7 +125,7 @@ def test_tasks_alone_and_together(results, monkeypatch) -> None:
 
 def zoo_prompts(tasks: list[str]) -> dict[str, tuple[torch.Tensor, int, list[Any]]]:
     """Prompts of bert-micro after two epochs, tuned beside each other; the epoch kept, and all accuracies on dev."""
-    from ptx.config import TuneConfig
+    from ptx.config.tune import TuneConfig
     from ptx.lms.lm import load_model
     from ptx.lms.models import resolve
     from ptx.suites import load_suite

@@ -6,7 +6,7 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import Printing
-from ptx.config import names_in
+from ptx.config.lists import names_in
 
 
 def models(common: Printing) -> None:

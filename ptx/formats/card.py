@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError, first_line
 from ptx.formats.words import Words

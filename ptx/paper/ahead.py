@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptx.config import listed
+from ptx.config.lists import listed
 from ptx.errors import PtxError
 from ptx.lms import hub
 from ptx.lms.models import hub_id, is_folder, pinned, zoo

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.files import write_whole
 from ptx.formats import words as files

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.engine.build import Reporter, Stopwatch
 from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError

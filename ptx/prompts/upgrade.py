@@ -11,7 +11,7 @@ from typing import Any
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.config import DRAWN_INPUTS, TRAIN_INPUTS, SearchConfig
+from ptx.config.search import DRAWN_INPUTS, TRAIN_INPUTS, SearchConfig
 from ptx.engine.build import Built, Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ptx.config import TuneConfig, left_out
+from ptx.config.fields import left_out
+from ptx.config.tune import TuneConfig
 from ptx.engine.step import Step, Tick
 from ptx.engine.work import Work, some_of
 from ptx.lms.names import short

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store, digest
-from ptx.config import TuneConfig
 from ptx.config.dtypes import FLOAT32
+from ptx.config.tune import TuneConfig
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
+from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig
 from ptx.config.dtypes import AUTO, FLOAT32, Role, dtypes
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms import weights

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
-from ptx.config import DRAWN, TEXT, TuneConfig, keyed, names_prompts
 from ptx.config.dtypes import FLOAT32, Role
+from ptx.config.fields import keyed
+from ptx.config.tune import DRAWN, TEXT, TuneConfig, names_prompts
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel, fact_rows

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import TEXT, TuneConfig
+from ptx.config.tune import TEXT, TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.embeddings import WordEmbeddings, lead
 from ptx.lms.lm import LanguageModel

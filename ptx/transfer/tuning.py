@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.inputs import PLACEHOLDER, Row
 from ptx.lms.lm import LanguageModel

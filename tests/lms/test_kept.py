@@ -17,7 +17,7 @@ from families import WHOLE
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms import kept
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel

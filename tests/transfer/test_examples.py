@@ -8,7 +8,7 @@ import pytest
 from plain import WORDS, PlainModel
 from plain import task as facts_of
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.inputs import Row
 from ptx.transfer.examples import examples

@@ -12,7 +12,7 @@ from conftest import COUNTRIES, SUBJECTS
 from plain import PlainModel
 from test_tuning import BOTH, FAST, OPTIPROMPT, TODAY, plain_examples
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS

@@ -9,7 +9,7 @@ import random
 import pytest
 import torch
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError, UsageError
 from ptx.lms.lm import load_embeddings, load_model
 from ptx.lms.models import resolve

@@ -11,7 +11,7 @@ import torch
 from plain import WIDTH, WORDS, PlainModel
 from torch import Tensor
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.inputs import Batch, Row
 from ptx.lms.lm import load_model

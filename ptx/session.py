@@ -28,8 +28,9 @@ from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
-from ptx.lms.models import Model, absent_will_do, hub_commit, is_here, located, place, resolve
+from ptx.lms.models import Model, absent_will_do, hub_commit, is_here, resolve
 from ptx.lms.names import named_in, shown
+from ptx.lms.places import located, place
 from ptx.prompts import given, warm
 from ptx.results import sets
 from ptx.stages import anchors, grid, portable

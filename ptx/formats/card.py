@@ -13,7 +13,7 @@ from ptx.config.tune import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError, first_line
 from ptx.formats.words import Words
-from ptx.lms.models import hub_id, pinned
+from ptx.lms.places import hub_id, pinned
 from ptx.media import code, counted, markdown, percent
 
 FOLDER_CARD = "README.md"

@@ -23,8 +23,10 @@ from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.families import factor_by_class
 from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
+from ptx.lms.known import zoo
 from ptx.lms.lm import load_embeddings
-from ptx.lms.models import Model, hub_commit, hub_id, local_gguf, pinned, resolve, zoo
+from ptx.lms.models import Model, hub_commit, resolve
+from ptx.lms.places import hub_id, local_gguf, pinned
 from ptx.prompts import hub
 from ptx.prompts.brought import check_alone, in_front, on_model, say_read
 from ptx.stages import tune

@@ -3,7 +3,8 @@
 import shlex
 
 from ptx.formats.card import Record
-from ptx.lms.models import local_gguf, zoo
+from ptx.lms.known import zoo
+from ptx.lms.places import local_gguf
 from ptx.media import code, markdown, quoted
 
 USES = {

@@ -13,7 +13,8 @@ from ptx.config.tune import TuneConfig
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms import weights
-from ptx.lms.models import Model, located
+from ptx.lms.models import Model
+from ptx.lms.places import located
 from ptx.suites import SPLIT, Suite, Task, load_suite, together
 
 # The prompt from which a tuning on a model starts, and the labels that name it; of a task among so many.

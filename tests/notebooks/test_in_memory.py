@@ -12,7 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from ptx import api
-from ptx.lms.models import resolve, zoo
+from ptx.lms.known import zoo
+from ptx.lms.models import resolve
 from ptx.notebooks import memory
 from ptx.suites import SPLITS, load_suite
 
@@ -103,7 +104,7 @@ def test_a_loaded_model_has_the_keys_of_its_folder(ptx, tiny, suite) -> None:
 
 def test_an_embedded_model_that_is_loaded_has_its_key(tmp_path) -> None:
     """Though its tokenizer says, once it is loaded, where it was found."""
-    from ptx.lms.models import ZOO_FOLDER
+    from ptx.lms.known import ZOO_FOLDER
 
     pair = loaded(str(ZOO_FOLDER / zoo()[0]))
     folder = memory.saved(pair, tmp_path)

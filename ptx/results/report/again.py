@@ -11,7 +11,7 @@ from ptx.cache import Artifact, Store
 from ptx.config import CONFIGS
 from ptx.config.dtypes import FLOAT32
 from ptx.config.fields import left_out
-from ptx.lms.models import anchor_models
+from ptx.lms.known import anchor_models
 from ptx.results.collect import Result
 
 GIVEN = ("anchors", "eval")  # stages whose options are written otherwise

@@ -5,6 +5,7 @@ The words are those that the sources share, whatever the target: the prompt goes
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from ptx.config.tune import TuneConfig
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
-from ptx.errors import PtxError
+from ptx.errors import PtxError, UsageError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
 from ptx.lms.names import shown
@@ -36,6 +37,14 @@ USED = ("prompt_length", "layout", "epochs", "batch_size")  # of the settings of
 RATES = {"lr": 1.0, "scale_lr": 0.02}
 TRY = "try more --epochs, other --models, or a longer --prompt-length"
 EACH = "+"  # between what is said of each model
+
+
+def check_options(asked: TuneConfig) -> None:
+    """Raise UsageError for a setting of tuning vectors, which words do not have."""
+    for own in dataclasses.fields(asked):
+        if own.name not in USED and getattr(asked, own.name) != own.default:
+            flag = "--" + own.name.replace("_", "-")
+            raise UsageError(f"--space words has no {flag}: words have rates and a start of their own", "leave it out")
 
 
 def portable_step(models: Sequence[Model], task: Task, anchors: Step, settings: Settings) -> Step:

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import COUNTRIES, FILLER, SUBJECTS, make_causal_model, make_causal_tokenizer, write_topics
+from conftest import make_causal_model, make_llama, write_topics
 from foreign import save_npy, save_safetensors
 from safetensors.torch import load_file
-from tokenizers import processors
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from ptx.lms import models
 from ptx.lms.lm import load_model
@@ -30,24 +29,6 @@ PEFT_ASKS = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:Future
 
 def vectors(m: int, d: int) -> torch.Tensor:
     return torch.randn(m, d, generator=torch.Generator().manual_seed(m))
-
-
-def make_llama(folder: Path) -> Path:
-    """A random Llama of one layer whose tokenizer begins every input with <s>, as Llama's does."""
-    tokenizer = make_causal_tokenizer(["<s>", *COUNTRIES, *FILLER, *SUBJECTS])
-    tokenizer.add_special_tokens({"bos_token": "<s>"})
-    begin = tokenizer.bos_token_id
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", begin)]
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=64, initializer_range=0.5, bos_token_id=begin, eos_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

@@ -190,6 +190,13 @@ class Session:
         how: dict[str, Any] = {"url": url, "model": model, "max_tokens": max_tokens, "dry_run": self.common.dry_run}
         return asking.completed(key, subjects, self.store, self.tell, **how)
 
+    def export(self, key: str, to: str, output: Path, *, inputs: Sequence[str] = (), repo: str = "") -> dict[str, Any]:
+        """Write a prompt of the cache for another program, or as words: a row of where it is. Raises PtxError."""
+        from ptx.prompts.exported import exported
+
+        own = self.common, self.settings, self.store, self.tell
+        return exported(key, to, output, *own, inputs=inputs, repo=repo)
+
     def inspect(self, prompt: str, model: str, *, top: int) -> Report:
         """What a prompt looks like, by key or file."""
         from ptx.prompts.inspect import inspect

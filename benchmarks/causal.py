@@ -24,12 +24,12 @@ from torch import Tensor
 
 from benchmarks.measure import medians, once
 from benchmarks.report import Row
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms import inputs
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
 from ptx.suites import Fact, Task, load_suite
-from ptx.transfer.tuning import Examples, examples
+from ptx.transfer.examples import Examples, examples
 
 BATCH, LR = 16, 1e-2
 TOLERANCE = 1e-4

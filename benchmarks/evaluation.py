@@ -21,8 +21,9 @@ from benchmarks import optiprompt
 from benchmarks.measure import medians
 from benchmarks.report import Row, show
 from ptx.lms import inputs
+from ptx.lms.known import anchor_models
 from ptx.lms.lm import LanguageModel, fact_rows, load_model
-from ptx.lms.models import anchor_models, resolve
+from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 from ptx.stages.eval import TOGETHER
 from ptx.suites import Task, load_suite

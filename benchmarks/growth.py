@@ -24,15 +24,16 @@ from torch import Tensor
 from benchmarks.measure import once
 from benchmarks.report import markdown, quantity
 from benchmarks.search import VECTORS, Problem, problem, whole
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.stages import encode
 from ptx.stages.methods.relative import TOGETHER
 from ptx.suites import load_suite
 from ptx.transfer.equations import relative_representation, unit_rows
+from ptx.transfer.examples import Examples, examples
 from ptx.transfer.scoring import Questions, answer, facts_to_score
-from ptx.transfer.tuning import Examples, examples, tune_prompts
+from ptx.transfer.tuning import tune_prompts
 
 LIMIT, FITTED, LINEAR = 10.0, 3, 1.15
 TASKS, ANCHORS, WIDTH, SHARE = 64, 10_000, 768, 0.48

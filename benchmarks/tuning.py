@@ -21,14 +21,15 @@ from benchmarks import optiprompt
 from benchmarks.measure import medians
 from benchmarks.report import Row
 from benchmarks.synthetic import SPECIAL, save_bert
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.inputs import Row as Input
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 from ptx.stages.tune import TASKS_TOGETHER
 from ptx.suites import load_suite
-from ptx.transfer.tuning import Examples, examples, tune_prompts
+from ptx.transfer.examples import Examples, examples
+from ptx.transfer.tuning import tune_prompts
 
 BATCH, TOKENS, VECTORS = 16, 14, 5
 STEP_WHY = (

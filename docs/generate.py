@@ -90,7 +90,7 @@ def commands() -> str:
 def zoo() -> str:
     """The embedded models, from their cards; accuracies in percent."""
     from ptx.lms.catalogue import card
-    from ptx.lms.models import zoo as names
+    from ptx.lms.known import zoo as names
 
     header = "| model | parameters | embedding | seconds | loss | majority | random | manual | tuned |"
     lines = [header, "|---" * 9 + "|"]

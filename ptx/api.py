@@ -11,24 +11,23 @@ is named, (model, tokenizer) of transformers will do. Mistakes raise PtxError, w
 printed without `progress=True`. Calls from several threads are made one after the other.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from ptx.config import CONFIGS, CommonConfig, Layout, Optimizer, Schedule, Solver, SuiteConfig, names_in
-from ptx.config.lists import text_of
+from ptx.config.lists import names_in, text_of
+from ptx.config.search import Solver
+from ptx.config.tune import Layout, Optimizer, Schedule
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.media import one_line
-from ptx.notebooks.calls import CALL, GIVEN, WARNED, command
+from ptx.notebooks.calls import GIVEN, WARNED, command
 from ptx.notebooks.frames import frame, grid
+from ptx.notebooks.sessions import built, session_of, warn
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from ptx.engine.build import Built
-    from ptx.session import Session
 
 __all__ = [
     "PtxError", "anchors", "encode", "eval", "export", "inspect", "load_prompt", "models", "predict", "prompt",
@@ -62,7 +61,7 @@ def tune(
 ) -> "pd.DataFrame":  # fmt: skip
     """Tune one soft prompt per task on a model (Eq. 2), or on several as weighted words (`space="words"`), for any."""
     given = model, names_in(text_of(models)), space, str(anchors)
-    return _built(locals(), lambda session: session.tune(*given))
+    return built(locals(), lambda session: session.tune(*given))
 
 
 @command
@@ -72,7 +71,7 @@ def anchors(
     progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Find the words that are one token in every model."""
-    return _built(locals(), lambda session: session.anchors(names_in(text_of(models))))
+    return built(locals(), lambda session: session.anchors(names_in(text_of(models))))
 
 
 @command
@@ -90,7 +89,7 @@ def encode(
 ) -> "pd.DataFrame":  # fmt: skip
     """Write a model's prompts, or finished ones by key, as similarities to the anchors (Eq. 3)."""
     words = names_in(text_of(words_of))
-    return _built(locals(), lambda session: session.encode(model, text_of(prompt), str(anchors), words))
+    return built(locals(), lambda session: session.encode(model, text_of(prompt), str(anchors), words))
 
 
 @command
@@ -116,7 +115,7 @@ def search(
     direct, text, discretize, hubs, neighbours, omp, procrustes, linear, projector, residual, auto, distil or portable;
     random needs no sources."""
     given = names_in(text_of(sources)), target, method, text_of(prompt), str(anchors), names_in(text_of(words_of))
-    return _built(locals(), lambda session: session.search(*given))
+    return built(locals(), lambda session: session.search(*given))
 
 
 @command
@@ -146,7 +145,7 @@ def eval(
     """
     where = str(suite) if prompt and "suite" in GIVEN.get() else ""
     given = target, names_in(text_of(sources)), method, text_of(prompt), str(anchors), names_in(text_of(words_of))
-    return _built(locals(), lambda session: session.eval(*given, on=where))
+    return built(locals(), lambda session: session.eval(*given, on=where))
 
 
 @command
@@ -164,7 +163,7 @@ def table(
     is a table of the paper (1 to 6) or "claims", over `seeds` or all in the cache; `curve` is dev accuracy against
     gradient steps.
     """
-    session = _session(locals())
+    session = session_of(locals())
     if paper == "claims":
         return frame([claim.record() for claim in session.claims(models, text_of(seeds))[0]])
     asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": text_of(seeds)}
@@ -181,7 +180,7 @@ def report(
     from ptx.files import write_whole
     from ptx.results.report.write import page
 
-    gathered = _session(locals()).report(split=split, words=words)
+    gathered = session_of(locals()).report(split=split, words=words)
     try:
         write_whole(Path(output), page(gathered).encode("utf-8", "backslashreplace"))
     except OSError as error:
@@ -193,7 +192,7 @@ def report(
 def why(key: File, *, cache_dir: File = "cache", progress: bool = False) -> "pd.DataFrame":
     """How a number came about: an artifact, and all that it was made from (deeper by `depth`), with settings, figures,
     seconds, date, and the command line or call behind each."""
-    return frame([*_session(locals()).why(str(key)).flat()])
+    return frame([*session_of(locals()).why(str(key)).flat()])
 
 
 @command
@@ -202,7 +201,7 @@ def wrong_answers(
 ) -> "pd.DataFrame":  # fmt: skip
     """What an evaluation answers wrongly, or two of the same facts side by side: the command `errors`, whose name a
     module of the package has. The counts are in the frame's `attrs`."""
-    found = _session(locals()).wrong(str(key), str(other))
+    found = session_of(locals()).wrong(str(key), str(other))
     answers = frame(found.rows[:limit])
     answers.attrs |= {"facts": found.facts, **found.counts}
     return answers
@@ -221,7 +220,7 @@ def run(
     models, else one. With the address of a Dask `scheduler` its workers build. A `shard`, "1/8" say, shows no cells.
     """
     from ptx import running
-    from ptx.config import seeds_of
+    from ptx.config.lists import seeds_of
     from ptx.engine.build import row_of
     from ptx.engine.cluster import check_installed
     from ptx.engine.shards import shard_of
@@ -230,7 +229,7 @@ def run(
 
     if scheduler:
         check_installed()
-    session, part = _session(locals()), shard_of(shard)
+    session, part = session_of(locals()), shard_of(shard)
     drawn = seeds_of(text_of(seeds))
     cells: list[Mapping[str, Any]] = []
     rows: list[Mapping[str, Any]] = []
@@ -245,7 +244,7 @@ def run(
         rows += [row_of(o, session.store, dry_run=dry_run) for o in (ran.built.outcomes if ran.built else ())]
         cells += ran.shown.records() if ran.shown else []
         failures += ran.failures
-    raise_last(failures, _warn)
+    raise_last(failures, warn)
     return frame([*cells, *(rows if upstream or dry_run else ())], CELL)
 
 
@@ -258,7 +257,7 @@ def predict(
     """The target's likeliest answers for subjects of your own, with a prompt from the cache or a file, or each of
     several."""
     subjects = _subjects(texts, file, 'predict("Anémone", target=..., prompt=...)')
-    session = _session(locals())
+    session = session_of(locals())
     return frame(session.predict(target, text_of(prompt), subjects, top=top, layout=layout, anchors=str(anchors)))
 
 
@@ -270,7 +269,7 @@ def request(
     """What a server writes behind subjects of your own, with a prompt from the cache: vLLM's, started with
     --enable-prompt-embeds. `model` is what it calls the model."""
     subjects = _subjects(texts, file, 'request("Anémone", key=..., url=...)')
-    return frame(_session(locals()).request(str(key), subjects, url=url, model=model, max_tokens=max_tokens))
+    return frame(session_of(locals()).request(str(key), subjects, url=url, model=model, max_tokens=max_tokens))
 
 
 @command
@@ -285,11 +284,11 @@ def upgrade(
 ) -> "pd.DataFrame":  # fmt: skip
     """Carry a prompt over to another model, a new version of its own say: a row of what was written, with what is to be
     expected of it. `base` is the command's `--from`."""
-    from ptx.config import SearchConfig
+    from ptx.config.search import SearchConfig
     from ptx.engine.build import row_of
 
     asked = SearchConfig(inputs=str(inputs), texts=str(texts), candidates=text_of(candidates))
-    session = _session(locals())
+    session = session_of(locals())
     done = session.upgrade(
         str(adapter), to, asked, base=base, suite=session.settings.suite, task=task, gradients=gradients, to=format,
         output=None if output is None else Path(output), check=check, anyway=anyway,
@@ -307,7 +306,7 @@ def inspect(
     cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Read a soft prompt: the words nearest to each vector, and for a transferred one before and after."""
-    return frame(_session(locals()).inspect(str(prompt), model, top=top).rows)
+    return frame(session_of(locals()).inspect(str(prompt), model, top=top).rows)
 
 
 @command
@@ -349,16 +348,7 @@ def export(
     dry_run: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
     """Write a prompt for another program, with a card that says where it comes from; a row with the paths."""
-    from ptx.formats import card
-    from ptx.prompts.export import export_prompt
-
-    session, output = _session(locals()), Path(output)
-    if to == "words":
-        return frame([_exported_as_words(session, str(key), output)])
-    artifact = session.store.find(str(key), ("tune", "search"))
-    export_prompt(artifact, session.store, to, output, force=force, dry_run=dry_run)
-    where = {"path": str(output.absolute()), "card": str(card.beside(output).absolute()), "format": to}
-    return frame([{"stage": artifact.meta["stage"], "key": artifact.key, **where}])
+    return frame([session_of(locals()).export(str(key), to, Path(output))])
 
 
 class Loaded(NamedTuple):
@@ -380,7 +370,7 @@ def load_prompt(
     """
     from ptx.prompts.loaded import load
 
-    session = _session(locals())
+    session = session_of(locals())
     return Loaded(*load(str(named), session.store, session.tell, model=model, format=format, rows=rows))
 
 
@@ -393,46 +383,12 @@ def prompt(named: File, *, cache_dir: File = "cache", progress: bool = False) ->
     from ptx.prompts.given import find
     from ptx.stages.tune import FILE
 
-    session = _session(locals())
+    session = session_of(locals())
     found = find(str(named), session.store, STAGES)
     read = formats.read(found if isinstance(found, Path) else found.path / FILE)
     if read.beside:
         session.tell.warn(left_out(read))
     return formats.vectors_in(read)
-
-
-def _exported_as_words(session: "Session", key: str, output: Path) -> dict[str, Any]:
-    from ptx.config.dtypes import FLOAT32
-    from ptx.prompts.as_words import export_words
-    from ptx.prompts.record import model_of
-    from ptx.stages import portable
-
-    artifact, common, dtype = session.store.find(key, ("tune", "search", portable.STAGE.name)), session.common, FLOAT32
-    if artifact.meta["stage"] != portable.STAGE.name:
-        dtype = session.settings.computed(model_of(artifact), "source").get("dtype", FLOAT32)
-    how: dict[str, Any] = {"force": common.force, "dry_run": common.dry_run, "device": common.device, "dtype": dtype}
-    made = export_words(artifact, session.store, output, **how)
-    session.tell.message(str(made))
-    figures = {} if made.before is None else {"dev_accuracy": made.before, "as_words": made.after}
-    row = {"stage": artifact.meta["stage"], "key": artifact.key, "path": str(output.absolute()), "format": "words"}
-    return {**row, **figures}
-
-
-def _built(values: Mapping[str, Any], act: Callable[["Session"], "Built"]) -> "pd.DataFrame":
-    """What was asked for of a session as rows, and what it needs if that is asked for too; a failure is raised, the
-    last of several."""
-    from ptx.engine.build import row_of
-
-    session = _session(values)
-    built = act(session)
-    session.tell.message(built.summary)
-    raise_last(built.errors, _warn)
-    goals = {goal.key for goal in built.goals}
-    shown = [outcome for outcome in built.outcomes if outcome.step.key in goals]
-    if values["upstream"] or values["dry_run"]:
-        shown += [outcome for outcome in built.outcomes if outcome.step.key not in goals]
-    rows = [row_of(outcome, session.store, dry_run=session.common.dry_run) for outcome in shown]
-    return frame(rows, built.goals[0].stage.columns)
 
 
 def _subjects(texts: Sequence[str], file: File | None, example: str) -> list[str]:
@@ -442,27 +398,3 @@ def _subjects(texts: Sequence[str], file: File | None, example: str) -> list[str
     if subjects := [*texts, *(subjects_of(Path(file)) if file is not None else [])]:
         return subjects
     raise UsageError("no subjects", f"give them first: {example}")
-
-
-def _warn(error: PtxError) -> None:
-    WARNED.get().append(f"{error.message} ({error.hint})")
-
-
-def _session(values: Mapping[str, Any]) -> "Session":
-    """A session from a function's arguments: each config takes those of its fields."""
-    from ptx.cli.output import Output
-    from ptx.session import Session
-
-    class Listener(Output):
-        def warn(self, text: str) -> None:
-            WARNED.get().append(one_line(text))
-
-    def config(kind: Any) -> Any:
-        texts = {field.name for field in fields(kind) if field.type is str}
-        own = {field.name: values[field.name] for field in fields(kind) if field.name in values}
-        return kind(**{name: text_of(value) if name in texts else value for name, value in own.items()})
-
-    stages = {name: config(kind) for name, kind in CONFIGS.items() if all(f.name in values for f in fields(kind))}
-    listener = Listener(quiet=not values["progress"])
-    seeds, made_by = text_of(values.get("seeds", "")), {"command": CALL.get()}
-    return Session(config(CommonConfig), listener, config(SuiteConfig), seeds=seeds, made_by=made_by, **stages)

@@ -151,15 +151,9 @@ def _first_that_exists(path: Path) -> Path:
 def transfer(device: str) -> Iterator[Finding]:
     """A prompt of an embedded model, carried over to that model itself, is what it was: tuning, encoding, the exact
     search and scoring at once, in a cache of its own."""
-    from ptx.config import (
-        AnchorsConfig,
-        CommonConfig,
-        EncodeConfig,
-        EvalConfig,
-        SearchConfig,
-        SuiteConfig,
-        TuneConfig,
-    )  # fmt: skip
+    from ptx.config import AnchorsConfig, CommonConfig, EncodeConfig, EvalConfig, SuiteConfig  # fmt: skip
+    from ptx.config.search import SearchConfig  # fmt: skip
+    from ptx.config.tune import TuneConfig  # fmt: skip
     from ptx.engine.workers import Quiet
     from ptx.session import Session
 

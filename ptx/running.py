@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ptx.config import CommonConfig, SuiteConfig
 from ptx.engine.build import Built, Reporter
 from ptx.errors import PtxError
-from ptx.lms.models import zoo
+from ptx.lms.known import zoo
 from ptx.session import Session
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from ptx import api
-from ptx.config import SearchConfig, TuneConfig
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError, UsageError
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")

@@ -15,8 +15,8 @@ from benchmarks import __main__, causal, growth, report, search
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
+from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import Questions
-from ptx.transfer.tuning import Examples
 
 FAST = report.Row("search", 0.5, 1600.0, 3000, note="scaled")
 HEAVY = report.Row("memory", 650.0, 500.0, 1.2, at_least=False, unit="MB", why="It is heavy.")

@@ -23,7 +23,8 @@ from ptx.cache import STAGES, Store
 from ptx.lms import batches
 from ptx.stages import encode, eval, tune
 from ptx.stages.methods import relative as method
-from ptx.transfer.tuning import examples, tune_prompts
+from ptx.transfer.examples import examples
+from ptx.transfer.tuning import tune_prompts
 
 TOLERANCE = 1e-4  # of prompts, similarities and probabilities
 LOSS = 1e-5  # of matching losses
@@ -124,7 +125,7 @@ def test_tasks_alone_and_together(results, monkeypatch) -> None:
 
 def zoo_prompts(tasks: list[str]) -> dict[str, tuple[torch.Tensor, int, list[Any]]]:
     """Prompts of bert-micro after two epochs, tuned beside each other; the epoch kept, and all accuracies on dev."""
-    from ptx.config import TuneConfig
+    from ptx.config.tune import TuneConfig
     from ptx.lms.lm import load_model
     from ptx.lms.models import resolve
     from ptx.suites import load_suite

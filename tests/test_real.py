@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
 
 from benchmarks.real import __main__ as real  # noqa: E402
 from benchmarks.real import ahead, cells, data, measure, models, page, results, work  # noqa: E402
-from ptx.config import TuneConfig  # noqa: E402
+from ptx.config.tune import TuneConfig  # noqa: E402
 from ptx.errors import PtxError  # noqa: E402
 
 # Tiny random models hardly learn.

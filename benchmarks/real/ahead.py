@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.real.cells import Cell, Place, ask
 from benchmarks.real.data import write_lines
 from benchmarks.real.work import Each, Job, say
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.suites import load_suite
 
 PROBES = {"warm": 1, "few": 1, "many": 4}  # tasks by their number of batches; the first is for what happens once

@@ -4,12 +4,12 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptx.cache import leases, unfinished
+from ptx.cache import given, leases, unfinished
 from ptx.cache.housekeeping import check_stage, size_of
 from ptx.cache.locks import is_free
 from ptx.cache.problems import unwritable
@@ -27,9 +27,9 @@ UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb"
 class Wanted:
     """What to remove besides leftovers, damaged entries and those of older versions of ptx.
 
-    Entries (artifacts, and dequantised models) not used for `older_than` days; the longest unused ones until the rest
-    has `max_size` bytes. Both may be restricted to one stage. Tuned prompts cost the most: they go only if their stage
-    is named.
+    Entries (artifacts, and dequantised models) not used for `older_than` days, and then what notebooks gave that no
+    artifact names any more; the longest unused ones until the rest has `max_size` bytes. Both may be restricted to one
+    stage. Tuned prompts cost the most: they go only if their stage is named.
     """
 
     older_than: int | None = None
@@ -92,6 +92,10 @@ def collect_garbage(
                         os.rename(path, aside)  # at once, so that no reader finds half an entry
                         moved.append(aside)
             leftovers = [*_leftovers(store, gone), *_unfinished(store, wanted)]
+            if used:  # by runs of which it is not known what they were given
+                found.in_use |= {*_given(store, wanted, found.paths)}
+            else:
+                leftovers += _given(store, wanted, found.paths)
             found.paths += leftovers
             found.bytes += sum(map(size_of, leftovers))
         for path in [] if dry_run else [*moved, *leftovers]:
@@ -162,6 +166,12 @@ def _unfinished(store: Store, wanted: Wanted) -> list[Path]:
     return sorted({*unfinished.finished(store), *unfinished.older(store, moment)})
 
 
+def _given(store: Store, wanted: Wanted, doomed: Sequence[Path]) -> list[Path]:
+    """What was given from memory so long ago, and is of no use to what stays."""
+    asked = wanted.older_than is not None and not wanted.stage
+    return given.unneeded(store, wanted.older_than or 0, {*doomed}) if asked else []
+
+
 def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path]:
     """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
     for of in (store, models_beside(store)):
@@ -176,7 +186,7 @@ def owned(store: Store) -> list[Path]:
     return sorted(
         path
         for root in roots
-        for pattern in ("v1/*/.*", f"{unfinished.FOLDER}/.*", "runs/*", "status/*", "tasks/*")
+        for pattern in ("v1/*/.*", f"{unfinished.FOLDER}/.*", f"{given.FOLDER}/.*", "runs/*", "status/*", "tasks/*")
         for path in root.glob(pattern)
     )
 

@@ -7,7 +7,7 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import Reading, Removing, expand, help_alone
-from ptx.config import listed, names_in
+from ptx.config.lists import listed, names_in
 from ptx.errors import PtxError
 from ptx.media import counted
 

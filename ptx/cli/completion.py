@@ -34,7 +34,7 @@ def _after_commas(names: Callable[[typer.Context], Iterable[str]]) -> Callable[.
 
 
 def _models(ctx: typer.Context) -> list[str]:
-    from ptx.lms.models import PAPER, zoo
+    from ptx.lms.known import PAPER, zoo
 
     return [*zoo(), *PAPER]
 

@@ -7,7 +7,8 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import SAID, Printing, expand, help_alone
-from ptx.config import CommonConfig, ReadingConfig, names_in
+from ptx.config import CommonConfig, ReadingConfig
+from ptx.config.lists import names_in
 from ptx.errors import PtxError
 from ptx.media import counted
 

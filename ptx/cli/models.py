@@ -6,7 +6,7 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import Printing
-from ptx.config import names_in
+from ptx.config.lists import names_in
 
 
 def models(common: Printing) -> None:
@@ -25,8 +25,8 @@ def words(
 
     For each model "yes", the tokens that a word is, or which other word is the same token.
     """
-    from ptx.lms.models import located
     from ptx.lms.names import shown
+    from ptx.lms.places import located
     from ptx.lms.spelling import one_token
 
     names = names_in(models)

@@ -9,7 +9,8 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import SAID
-from ptx.config import CommonConfig, Layout, ReadingConfig
+from ptx.config import CommonConfig, ReadingConfig
+from ptx.config.tune import Layout
 from ptx.errors import UsageError
 
 Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai", "words"]
@@ -212,7 +213,7 @@ def upgrade(
     anyway: Annotated[bool, typer.Option("--anyway", help="Write it even if --check fails.")] = False,
 ) -> None:
     """Carry a prompt over to another model, a new version of its own say, with what is to be expected of it."""
-    from ptx.config import SearchConfig
+    from ptx.config.search import SearchConfig
     from ptx.suites.asked import named
 
     command = Command(common)

@@ -10,7 +10,8 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import SAID, Printing
-from ptx.config import CommonConfig, seeds_of
+from ptx.config import CommonConfig
+from ptx.config.lists import seeds_of
 from ptx.errors import PtxError, UsageError, raise_last
 
 if TYPE_CHECKING:

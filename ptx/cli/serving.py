@@ -11,7 +11,8 @@ from ptx.cli.command import Command
 from ptx.cli.options import SAID
 from ptx.cli.output import shown
 from ptx.cli.transfer import Anchors, Target
-from ptx.config import CommonConfig, Layout
+from ptx.config import CommonConfig
+from ptx.config.tune import Layout
 from ptx.errors import PtxError, UsageError
 
 Texts = Annotated[list[str] | None, typer.Argument(help="Subjects; without any, one a line from stdin.")]

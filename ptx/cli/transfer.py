@@ -9,16 +9,10 @@ import typer
 
 from ptx.cli.command import Command
 from ptx.cli.options import SAID
-from ptx.config import (
-    AnchorsConfig,
-    CommonConfig,
-    EncodeConfig,
-    EvalConfig,
-    SearchConfig,
-    SuiteConfig,
-    TuneConfig,
-    names_in,
-)
+from ptx.config import AnchorsConfig, CommonConfig, EncodeConfig, EvalConfig, SuiteConfig
+from ptx.config.lists import names_in
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.stages.methods import offered
 
 if TYPE_CHECKING:

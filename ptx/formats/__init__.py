@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.errors import PtxError
 from ptx.formats import card, koboldai, npy, peft, tensors, torch_files, words
 from ptx.formats.card import Record

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError, first_line
 from ptx.formats.words import Words
-from ptx.lms.models import hub_id, pinned
+from ptx.lms.names import public
+from ptx.lms.places import hub_id, pinned
 from ptx.media import code, counted, markdown, percent
 
 FOLDER_CARD = "README.md"
@@ -78,6 +79,7 @@ class Record:
     leading: int = field(default=0, metadata={"ge": 0})
     factor: float | None = field(default=None, metadata={"gt": 0})
     commit: str | None = None  # of a hub model
+    local: bool | None = None  # `model` is the last part of a path of somebody's
     input: str = ""  # the layout spelled out
     task_label: str = ""
     template: str | None = None  # the manual prompt of the task
@@ -179,7 +181,7 @@ def render_words(words: Words, repo: str) -> str:
     data = ModelCardData(
         base_model=bases or None, license=words.license, library_name="ptx", tags=["soft-prompt", "ptx", "words"]
     )
-    names = markdown(", ".join(source.model for source in words.models))
+    names = markdown(", ".join(public(source.model for source in words.models).values()))
     about = (
         f"{len(words.vectors)} vectors as weighted words, learned on {names}, which any model with these words reads."
     )

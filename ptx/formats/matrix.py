@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.errors import PtxError, first_line
 
 MAX_NUMBERS = 2**26  # 256 MB in float32; the largest released prompts have 100 x 12,288

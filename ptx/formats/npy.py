@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.errors import PtxError
 from ptx.formats.matrix import MAX_NUMBERS, SAVE_AGAIN, Matrix
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen  # pydantic, which brings them, is imported when it is needed
 
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.config.validation import validated
 from ptx.errors import PtxError
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ptx.config.nearby import aliases
 from ptx.lms import weights
-from ptx.lms.models import PAPER, ZOO_FOLDER, Model, resolve, unchanged, zoo
+from ptx.lms.known import PAPER, ZOO_FOLDER, zoo
+from ptx.lms.models import Model, resolve, unchanged
 
 # What configurations call the hidden width.
 HIDDEN = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from ptx.errors import PtxError
 from ptx.lms import gguf, hub
-from ptx.lms.models import hub_id, is_folder, local_gguf, located, of_commit, pinned, resolve, zoo
+from ptx.lms.known import zoo
+from ptx.lms.models import of_commit, resolve
 from ptx.lms.names import shown
+from ptx.lms.places import hub_id, is_folder, local_gguf, located, pinned
 
 
 def meaning(name: str) -> str | None:

@@ -13,7 +13,15 @@ NAMED = ("model", "target", "sources", "models")  # of labels: those that name m
 def shown(names: Iterable[str]) -> dict[str, str]:
     """How each of several names is written: an alias of the nearest settings file, or of a path the last part, with as
     many parts before it as tell it from the others; any other name as it is."""
-    own = {place: alias for alias, place in aliases().items()}
+    return _told_apart(names, {place: alias for alias, place in aliases().items()})
+
+
+def public(names: Iterable[str]) -> dict[str, str]:
+    """The same for others, to whom an alias says nothing."""
+    return _told_apart(names, {})
+
+
+def _told_apart(names: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
     parts = {name: () if name in own else _parts(name) for name in dict.fromkeys(names)}
     length = dict.fromkeys(parts, 1)
     while True:

@@ -6,21 +6,22 @@ there on it is a file or a folder as any other, and keys are those of the same d
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ptx.cache.given import FOLDER
+from ptx.cache.store import hidden
 from ptx.errors import PtxError, UsageError, first_line
 from ptx.files import digest_of, put_folder, write_whole
 from ptx.lms.contents import TOKENIZER_CONFIG
 from ptx.lms.weights import read_json
 
 FACTS = ("suite", "on")  # the options that take a frame
-GIVEN = "given"
 HOW_FOUND = ("is_local", "local_files_only")
 PAIR = "give the model with its tokenizer: target=(model, tokenizer)"
 
@@ -38,14 +39,21 @@ def saved(value: Any, root: Path) -> str:
 
     Raises PtxError for what cannot be saved, or read again.
     """
-    folder = root.absolute() / GIVEN
+    folder = root.absolute() / FOLDER
     try:
         if _is_frame(value):
-            return str(_facts(value, folder))
+            return _used(_facts(value, folder))
         several = value if isinstance(value, list | tuple) and not _is_pair(value) else [value]
-        return ",".join(each if isinstance(each, str) else str(_model(each, folder)) for each in several)
+        return ",".join(each if isinstance(each, str) else _used(_model(each, folder)) for each in several)
     except OSError as error:
         raise PtxError(f"cannot write {folder}: {error.strerror or error}", "choose another cache_dir") from None
+
+
+def _used(path: Path) -> str:
+    """Its path; the time of the folder around it says when it was given last, as that of an artifact does."""
+    with contextlib.suppress(OSError):  # read-only
+        os.utime(path.parent)
+    return str(path)
 
 
 def _is_frame(value: Any) -> bool:
@@ -82,7 +90,7 @@ def _model(given: Any, folder: Path) -> Path:
     from ptx.lms.models import resolve
 
     model, tokenizer = _checked(given)
-    partial = folder / f".{uuid.uuid4().hex[:8]}.partial"
+    partial = hidden(folder / "model")
     with _quiet():
         try:
             tokenizer.save_pretrained(partial)

@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptx.config import listed
+from ptx.config.lists import listed
 from ptx.errors import PtxError
 from ptx.lms import hub
-from ptx.lms.models import hub_id, is_folder, pinned, zoo
+from ptx.lms.known import zoo
+from ptx.lms.places import hub_id, is_folder, pinned
 from ptx.paper.recipe import Recipe, Variant
 from ptx.stages.methods import METHODS, method_named
 from ptx.suites import load_suite

@@ -35,8 +35,9 @@ from typing import Any
 from ptx.config import CONFIGS
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
+from ptx.lms.known import STAND_INS
 from ptx.lms.meaning import among
-from ptx.lms.models import STAND_INS, check_name, located
+from ptx.lms.places import check_name, located
 from ptx.stages.methods import method_named, offered
 
 FOLDER = Path(__file__).parent / "recipes"

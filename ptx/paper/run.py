@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.catalogue import describe
-from ptx.lms.models import zoo
+from ptx.lms.known import zoo
 from ptx.paper import benchmark, ladder
 from ptx.paper.cells import Cell
 from ptx.paper.figures import draw

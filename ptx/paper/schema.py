@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from ptx.config import CONFIGS
-from ptx.lms.models import STAND_INS, zoo
+from ptx.lms.known import STAND_INS, zoo
 from ptx.paper.recipe import SHOWN, File, Sweep
 from ptx.stages.methods import offered
 from ptx.suites.description import Keys as Suite

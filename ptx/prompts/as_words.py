@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.files import write_whole
 from ptx.formats import words as files
@@ -16,9 +16,9 @@ from ptx.lms.lm import load_model
 from ptx.prompts.given import layout_of, task_of
 from ptx.prompts.record import model_of
 from ptx.stages import portable, tune
+from ptx.transfer.examples import examples
 from ptx.transfer.mixtures import embedded, nearest_mixtures
 from ptx.transfer.scoring import DevChoice
-from ptx.transfer.tuning import examples
 
 
 @dataclass(frozen=True)

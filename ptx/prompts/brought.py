@@ -1,8 +1,11 @@
 """What was read from a prompt file, for the model that it is meant for: in which scale, and what was left out."""
 
+import os
+
 from jaxtyping import Float
 from torch import Tensor
 
+from ptx.config.nearby import aliases
 from ptx.engine.build import Reporter
 from ptx.errors import PtxError
 from ptx.formats import PromptFile
@@ -10,6 +13,7 @@ from ptx.formats.matrix import some, unscaled
 from ptx.lms.families import factor_by_class
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model
+from ptx.lms.names import public
 from ptx.transfer.mixtures import Embedded, embedded
 
 
@@ -25,6 +29,20 @@ def say_read(found: PromptFile, layout: str, model: Model, tell: Reporter) -> No
 
 def left_out(found: PromptFile) -> str:
     return f"{found.path} has other weights beside the prompt, which are left out: {some(found.beside)}"
+
+
+def model_in(found: PromptFile) -> str:
+    """The model that a file says it is for, empty if it says none. Raises PtxError for one of which a card has the name
+    alone: it is looked for where PEFT's own file says, among the aliases of the settings file, and in this folder."""
+    record, base = found.record, found.base
+    if record is None or not record.local:
+        return found.model
+    if base and record.model.rpartition("/")[2] == public([base])[base]:
+        return base
+    if record.model in aliases() or os.path.exists(record.model):
+        return record.model
+    what = f"{found.path} is for a model that was in a folder {record.model}, and does not say where"
+    raise PtxError(what, "add --model FOLDER, or a hub id of that very model")
 
 
 def factor_of(found: PromptFile, model: Model) -> float:

@@ -26,7 +26,7 @@ from ptx.lms.inputs import frame
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit
 from ptx.prompts.imported import vectors_digest
-from ptx.prompts.record import model_of, record_of
+from ptx.prompts.record import for_others, model_of, record_of
 from ptx.prompts.usage import usage
 from ptx.prompts.whole import whole_inputs
 from ptx.stages.tune import FILE
@@ -132,6 +132,7 @@ def export_prompt(
     whole = [*zip(inputs, whole_inputs(artifact, model, inputs), strict=True)] if inputs and causal else []
     export = Export(prompt, record, model, base, causal, opening, whole)
     content, record = WRITERS[to](export)
+    record = for_others(record, hub)
     library = "peft" if to == "peft" else None
     tags = [to, f"base_model:adapter:{hub}"] if library and hub else [to]  # as PEFT itself has them
     space = lead(words.tokenizer) if "[V] [X]" in record.input else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import names_in
+from ptx.config.lists import names_in
 from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError

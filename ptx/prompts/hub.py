@@ -10,7 +10,7 @@ from ptx.errors import PtxError, UsageError, first_line
 from ptx.formats import peft, words
 from ptx.formats.card import FOLDER_CARD, HUB_FILE, beside, render_words
 from ptx.lms import hub
-from ptx.lms.models import HUB_ID, pinned
+from ptx.lms.places import HUB_ID, pinned
 
 PREFIX = "hf:"
 NAMES = {"peft": "adapter", "safetensors": HUB_FILE, "words": words.FILE}  # an adapter is the whole repository

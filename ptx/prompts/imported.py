@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.config import Layout
+from ptx.config.tune import Layout
 from ptx.engine.build import Reporter, Stopwatch
 from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError
@@ -23,10 +23,12 @@ from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.families import factor_by_class
 from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
+from ptx.lms.known import zoo
 from ptx.lms.lm import load_embeddings
-from ptx.lms.models import Model, hub_commit, hub_id, local_gguf, pinned, resolve, zoo
+from ptx.lms.models import Model, hub_commit, resolve
+from ptx.lms.places import hub_id, local_gguf, pinned
 from ptx.prompts import hub
-from ptx.prompts.brought import check_alone, in_front, on_model, say_read
+from ptx.prompts.brought import check_alone, in_front, model_in, on_model, say_read
 from ptx.stages import tune
 from ptx.stages.tune import FILE
 from ptx.suites import Task, load_suite
@@ -88,10 +90,10 @@ def origin(
     for.
     """
     about = found.about
-    model = model or found.model
     if not suite and about and asks_hub(about.suite):
         what = f"the card of {found.path} names a data set of the hub, {about.suite}, which a file alone cannot ask for"
         raise PtxError(what, f"add --suite {about.suite} to fetch it, or --suite none")
+    model = model or model_in(found)
     suite = suite or (about.suite if about else "facts")
     tasks = load_suite(suite).tasks
     task = task or (about.task if about else tasks[0].name if len(tasks) == 1 else "")

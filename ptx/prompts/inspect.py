@@ -17,7 +17,7 @@ from ptx.errors import PtxError, UsageError
 from ptx.lms.embeddings import WordEmbeddings
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, resolve
-from ptx.prompts.brought import in_front, left_out
+from ptx.prompts.brought import in_front, left_out, model_in
 from ptx.prompts.given import PROMPTS, check_fits, find, made_for
 from ptx.stages.anchors import read_words
 from ptx.stages.encode import read_similarities
@@ -115,7 +115,7 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
     prompt = find(named, store, (*PROMPTS, "eval"))
     if isinstance(prompt, Path):
         found = formats.read(prompt)
-        model = model or found.model
+        model = model or model_in(found)
         if not model:
             hint = "add --model and the model that it was made for; `ptx models` lists names"
             raise UsageError(f"{named} does not say which model it is for", hint)

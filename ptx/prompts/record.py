@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from ptx import __version__, formats
@@ -12,6 +12,7 @@ from ptx.errors import PtxError
 from ptx.formats import words
 from ptx.formats.card import Choice, Record
 from ptx.lms.models import Model, hub_commit, resolve
+from ptx.lms.names import public
 from ptx.lms.template import LAYOUTS
 from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
@@ -68,6 +69,17 @@ def record_of(artifact: Artifact, store: Store) -> Record:
         records_digest=tuned[0].meta["inputs"]["facts"] if tuned else None,
         **made,
     )  # fmt: skip
+
+
+def for_others(record: Record, hub: str | None) -> Record:
+    """With models by names that say something elsewhere, of paths their last part; `hub` is the id of one that lies in
+    the hub's cache."""
+    names = public([record.model, *(source["model"] for source in record.sources)])
+    model, local = names[record.model], names[record.model] != record.model
+    if local and hub:
+        model, local = f"{hub}@{record.commit}", False
+    sources = [{**source, "model": names[source["model"]]} for source in record.sources]
+    return replace(record, model=model, local=local or None, sources=sources)
 
 
 def choice_of(artifact: Artifact, tuned: Sequence[Artifact], store: Store) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ptx import formats
 from ptx.cache import Artifact, Store
-from ptx.config import DRAWN_INPUTS, TRAIN_INPUTS, SearchConfig
+from ptx.config.search import DRAWN_INPUTS, TRAIN_INPUTS, SearchConfig
 from ptx.engine.build import Built, Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
@@ -56,12 +56,12 @@ def source(named: str, store: Store, tell: Reporter, *, base: str, suite: str, t
         raise PtxError(what, f"it needs no upgrade: `ptx import {found} --model NAME`")
     if not (base or read.model):
         raise UsageError(f"{found} does not say which model it is for", FROM)
-    _model(base or read.model, named, base)
-    if base and read.record is None:  # whoever names the model has said that it is the adapter's
-        read = dataclasses.replace(read, base=None)
     if not (suite or task or read.about):
         suite = NONE
     try:
+        _model(base or brought.model_in(read), named, base)
+        if base and read.record is None:  # whoever names the model has said that it is the adapter's
+            read = dataclasses.replace(read, base=None)
         said = imported.origin(read, model=base, suite=suite, task=task)
     except PtxError as error:
         raise type(error)(error.message, error.hint.replace("--model", "--from")) from None

@@ -3,7 +3,8 @@
 import shlex
 
 from ptx.formats.card import Record
-from ptx.lms.models import local_gguf, zoo
+from ptx.lms.known import zoo
+from ptx.lms.places import local_gguf
 from ptx.media import code, markdown, quoted
 
 USES = {
@@ -68,11 +69,13 @@ def usage(to: str, record: Record, base: str, name: str, *, factor: float, space
     """`base` is the model's name for other programs, `name` that of the file or folder, `factor` what the model's
     embedding layer multiplies by, `space` what its tokenizer wants before a text in the middle of a sentence, `back`
     what ptx is to import, if not `name`."""
-    model, pin = f"\nbase = {quoted(base)}", ""
+    ours = base in zoo() or local_gguf(base)  # what ships lies in ptx's folder, what a GGUF file holds in its cache
+    base, where = (record.model, "  # where that model lies") if record.local else (base, "")
+    model, pin = f"\nbase = {quoted(base)}{where}", ""
     if record.commit:
         model, pin = f"\nbase, revision = {quoted(base)}, {quoted(record.commit)}", ", revision=revision"
-    if base in zoo() or local_gguf(base):  # what ships with ptx lies in its folder, a GGUF file's model in the cache
-        model = f"from ptx.lms.models import resolve\n\nbase = resolve({quoted(base)}).path"
+    if ours:
+        model = f"from ptx.lms.models import resolve\n\nbase = resolve({quoted(base)}).path{where}"
     prefix = record.layout == "prefix"
     matrix = f"a matrix of shape ({record.vectors}, {record.width}), float32"
     if factor != 1:

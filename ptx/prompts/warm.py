@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import DRAWN, names_in, names_prompts
+from ptx.config.lists import names_in
+from ptx.config.tune import DRAWN, names_prompts
 from ptx.engine.build import Reporter
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError

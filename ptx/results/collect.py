@@ -10,7 +10,8 @@ from typing import Any
 
 from ptx.cache import Artifact, Store, versions_of
 from ptx.cache.store import unverified
-from ptx.config import TuneConfig, left_out
+from ptx.config.fields import left_out
+from ptx.config.tune import TuneConfig
 from ptx.lms.names import named_in, shown, written
 from ptx.media import counted
 from ptx.stages import versions

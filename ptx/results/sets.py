@@ -9,7 +9,8 @@ from typing import Any
 
 from ptx.cache import Artifact, Store
 from ptx.cache.store import unverified
-from ptx.lms.models import Model, anchor_models
+from ptx.lms.known import anchor_models
+from ptx.lms.models import Model
 from ptx.lms.names import named_in, typed
 from ptx.results.collect import Result, agree, todays
 from ptx.stages.anchors import STAGE

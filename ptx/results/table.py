@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ptx.cache import Store
-from ptx.lms.models import STAND_INS
+from ptx.lms.known import STAND_INS
 from ptx.media import counted
 from ptx.results.collect import LEFT_OUT, Result, apart, comparable
 from ptx.results.sets import joining, titles

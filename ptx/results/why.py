@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import CONFIGS, TuneConfig, left_out
+from ptx.config import CONFIGS
+from ptx.config.fields import left_out
+from ptx.config.tune import TuneConfig
 from ptx.results.report.again import options
 from ptx.stages import stage_named
 

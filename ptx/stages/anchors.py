@@ -13,8 +13,10 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.files import changed
-from ptx.lms.models import Model, anchor_models, located, resolve
+from ptx.lms.known import anchor_models
+from ptx.lms.models import Model, resolve
 from ptx.lms.names import shown
+from ptx.lms.places import located
 from ptx.stages.settings import Settings, some
 from ptx.suites.lines import words_of
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store, digest
-from ptx.config import DRAWN_INPUTS, TRAIN_INPUTS
 from ptx.config.dtypes import FLOAT32
+from ptx.config.search import DRAWN_INPUTS, TRAIN_INPUTS
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work

@@ -11,8 +11,10 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ptx.config import EncodeConfig, SearchConfig, listed
+from ptx.config import EncodeConfig
 from ptx.config.dtypes import FLOAT32
+from ptx.config.lists import listed
+from ptx.config.search import SearchConfig
 from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.frames import framed

@@ -5,18 +5,19 @@ The words are those that the sources share, whatever the target: the prompt goes
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store, digest
-from ptx.config import TuneConfig
 from ptx.config.dtypes import FLOAT32
+from ptx.config.tune import TuneConfig
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
-from ptx.errors import PtxError
+from ptx.errors import PtxError, UsageError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
 from ptx.lms.names import shown
@@ -27,7 +28,7 @@ from ptx.suites import Task
 
 if TYPE_CHECKING:
     from ptx.formats.words import Mixture
-    from ptx.transfer.tuning import Examples
+    from ptx.transfer.examples import Examples
 
 FILE = "prompt.words.json"
 USED = ("prompt_length", "layout", "epochs", "batch_size")  # of the settings of a tuning
@@ -36,6 +37,14 @@ USED = ("prompt_length", "layout", "epochs", "batch_size")  # of the settings of
 RATES = {"lr": 1.0, "scale_lr": 0.02}
 TRY = "try more --epochs, other --models, or a longer --prompt-length"
 EACH = "+"  # between what is said of each model
+
+
+def check_options(asked: TuneConfig) -> None:
+    """Raise UsageError for a setting of tuning vectors, which words do not have."""
+    for own in dataclasses.fields(asked):
+        if own.name not in USED and getattr(asked, own.name) != own.default:
+            flag = "--" + own.name.replace("_", "-")
+            raise UsageError(f"--space words has no {flag}: words have rates and a start of their own", "leave it out")
 
 
 def portable_step(models: Sequence[Model], task: Task, anchors: Step, settings: Settings) -> Step:
@@ -80,8 +89,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.formats import words as files
     from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines
+    from ptx.transfer.examples import examples
     from ptx.transfer.portable import learn_words
-    from ptx.transfer.tuning import examples
 
     watch = Stopwatch()
     settings = steps[0].settings

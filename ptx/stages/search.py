@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ptx.cache import Store
-from ptx.config import SearchConfig, left_out
 from ptx.config.dtypes import FLOAT32
+from ptx.config.fields import left_out
+from ptx.config.search import SearchConfig
 from ptx.engine.build import Stopwatch
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
+from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig
 from ptx.config.dtypes import AUTO, FLOAT32, Role, dtypes
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 from ptx.lms import weights
-from ptx.lms.models import Model, located
+from ptx.lms.models import Model
+from ptx.lms.places import located
 from ptx.suites import SPLIT, Suite, Task, load_suite, together
 
 # The prompt from which a tuning on a model starts, and the labels that name it; of a task among so many.

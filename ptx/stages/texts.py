@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ptx.cache import Store
-from ptx.config import TEXT
 from ptx.config.dtypes import FLOAT32
+from ptx.config.tune import TEXT
 from ptx.engine.build import Stopwatch, artifact_of, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Artifact, Store, digest
-from ptx.config import DRAWN, TEXT, TuneConfig, keyed, left_out, names_prompts
 from ptx.config.dtypes import FLOAT32, Role
+from ptx.config.fields import keyed
+from ptx.config.tune import DRAWN, TEXT, TuneConfig, names_prompts
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
-from ptx.engine.work import Work, some_of
+from ptx.engine.work import some_of
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
-from ptx.lms.names import named_in, short, written
-from ptx.media import counted
 from ptx.stages import checkpoint
 from ptx.stages.checkpoint import Checkpoint
+from ptx.stages.epochs import config_of, told, units, work
 from ptx.stages.settings import Settings
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task
@@ -30,14 +28,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ptx.lms.lm import LanguageModel
-    from ptx.transfer.tuning import Examples, State
+    from ptx.transfer.examples import Examples
 
     Ready = tuple[Step, Task, Examples]
 
 FILE = "prompt.safetensors"
-TRY = "try more --epochs, another --init (text, text:..., random, words) or --lr-scale, or a longer --prompt-length"
 TASKS_TOGETHER = 8
-SEEN = ("train_loss", "dev_accuracy")
 
 
 def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source") -> Step:
@@ -89,11 +85,11 @@ def read_prompt(step: Step, store: Store) -> Tensor:
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
     from ptx.lms.lm import load_model
-    from ptx.transfer.tuning import examples
+    from ptx.transfer.examples import examples
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
-    config = _config(steps[0])
+    config = config_of(steps[0])
     seconds: dict[str, float] = {}
     begun = checkpoint.taken_up(store, steps)
     texts = {key: text for _, of in begun for key, text in of.texts.items()}
@@ -114,19 +110,19 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     rest = [step for step in steps if step.key in ready and step.key not in known]
     new = [(rest[i : i + TASKS_TOGETHER], Checkpoint()) for i in range(0, len(rest), TASKS_TOGETHER)]
     parts = [([ready[step.key] for step in part if step.key in ready], before) for part, before in [*begun, *new]]
-    later = sum(_units(step, config.epochs) for part, _ in parts for step, _, _ in part)
+    later = sum(units(step, config.epochs) for part, _ in parts for step, _, _ in part)
     for part, before in parts:
-        later -= sum(_units(step, config.epochs) for step, _, _ in part)
+        later -= sum(units(step, config.epochs) for step, _, _ in part)
         if part:
-            tell = functools.partial(_tell, tick, later)
-            yield from _together(part, before, seconds, texts, model, config, store, tell)
+            yield from _together(part, before, seconds, texts, model, config, store, tick, later)
 
 
 def _together(
     part: Sequence[Ready], before: Checkpoint, begun: Mapping[str, float], texts: Mapping[str, str],
-    model: LanguageModel, config: TuneConfig, store: Store, tell: Callable[..., str],
+    model: LanguageModel, config: TuneConfig, store: Store, tick: Tick, later: float,
 ) -> Iterator[tuple[Step, Payload]]:  # fmt: skip
-    """Tunes tasks side by side, from where they stood; each is handed out when it ends."""
+    """Tunes tasks side by side, from where they stood; each is handed out when it ends. `later` are the units of
+    those that are tuned after these."""
     from ptx.formats.tensors import to_bytes
     from ptx.transfer.baselines import baselines
     from ptx.transfer.tuning import Standing, tunings
@@ -137,7 +133,7 @@ def _together(
     seconds = {step.key: before.seconds.get(step.key, 0.0) + begun[step.key] for step in steps}
     stood = {i: before.states[step.key] for i, step in enumerate(steps) if step.key in before.states}
     waiting = [step.key for step in steps]
-    said = tell([(steps[i], state) for i, state in stood.items()]) if stood else ""
+    said = told([(steps[i], state) for i, state in stood.items()], tick, later) if stood else ""
 
     def spent() -> None:
         lap = watch.lap() / len(waiting)
@@ -149,10 +145,11 @@ def _together(
         states = [(steps[i], state) for i, state in standing.states.items()]
         of = Checkpoint({step.key: state for step, state in states}, own_texts, seconds, standing.kept)
         checkpoint.keep(store, steps, of)
-        said = tell(states)
+        said = told(states, tick, later)
 
     def stepped(inputs: float, now: str) -> None:
-        tell([], inputs, ", ".join(filter(None, [now, said])), [step for step in steps if step.key in waiting])
+        names = [step.labels["task"] for step in steps if step.key in waiting]
+        tick(inputs, ", ".join(filter(None, [now, said])), of=some_of(names))
 
     standing = Standing(stood, before.kept) if stood else None
     try:
@@ -180,59 +177,10 @@ def _together(
     checkpoint.drop(store, steps)
 
 
-def work(step: Step) -> Work:
-    assert step.task is not None
-    config = _config(step)
-    each = math.ceil(len(step.task.splits["train"]) / config.batch_size)
-    return Work(config.epochs * each, "steps", _units(step, config.epochs), reading=True)
-
-
-def _units(step: Step, epochs: int) -> float:
-    """Inputs read in so many epochs: a gradient step reads three times what a look at dev does."""
-    assert step.task is not None
-    facts, dev = (len(step.task.splits[split]) for split in ("train", "dev"))
-    looks = min(dev, max(1, int(0.3 * facts))) if _config(step).patience else dev
-    return epochs * (3.0 * facts + looks)
-
-
-def _tell(
-    tick: Tick,
-    later: float,
-    states: Sequence[tuple[Step, State]],
-    inputs: float = 0,
-    now: str = "",
-    steps: Sequence[Step] = (),
-) -> str:
-    """How a tuning stands after an epoch, each task for who wants to see all; or, without states, what is done now.
-    `later` are the units of tasks that are tuned after these."""
-    if not states:
-        tick(inputs, now, of=some_of([step.labels["task"] for step in steps]))
-        return ""
-    for step, state in states:
-        last, name = state.history[-1], f"{short(step.labels['model'])} {step.labels['task']}"
-        figures = f"loss {last['train_loss']:.4f}, dev {last['dev_accuracy']:.1%}"
-        tick(0, line=f"{name}: epoch {last['epoch']} of {state.planned}, {figures}")
-    left = sum(_units(step, state.planned - state.history[-1]["epoch"]) for step, state in states)
-    loss, dev = (sum(state.history[-1][name] for _, state in states) / len(states) for name in SEEN)
-    epoch = max(state.history[-1]["epoch"] for _, state in states)
-    said, names = f"loss {loss:.2f}, dev {dev:.0%}", some_of([step.labels["task"] for step, _ in states])
-    tick(0, f"epoch {epoch} is done, {said}", of=names, kept=f"after epoch {epoch}", left=left + later)
-    return said
-
-
-def _config(step: Step) -> TuneConfig:
-    """The settings of a step, with what its key leaves out."""
-    names = {field.name for field in dataclasses.fields(TuneConfig)}
-    said = {name: value for name, value in step.settings.items() if name in names}
-    before = {name: value for name, value in left_out(TuneConfig).items() if value is not None}
-    return TuneConfig(**{**before, **said})
-
-
 def _start(step: Step, model: LanguageModel, examples: Examples, store: Store) -> tuple[Tensor | None, str]:
     """The prompt that a step starts from, None if it draws one, and its text, if that is one. Raises PtxError if it has
     another length."""
-    from ptx.transfer.starts import text_prompt
-    from ptx.transfer.tuning import best_text
+    from ptx.transfer.starts import best_text, text_prompt
 
     init, wanted = step.settings["init"], step.settings["prompt_length"]
     if init in DRAWN:
@@ -250,33 +198,7 @@ def _start(step: Step, model: LanguageModel, examples: Examples, store: Store) -
 
 
 def blame(step: Step, where: str) -> PtxError:
-    return not_finite(step, where, f"try a smaller rate, such as {_config(step).smaller}; ")
-
-
-def learned(artifact: Artifact) -> bool:
-    """Whether a tuned prompt beats on dev what always gives the same answer; true where that is not known."""
-    metrics = artifact.meta["metrics"]
-    return metrics.get("dev_accuracy", 1.0) > metrics.get("majority", -1.0)
-
-
-def lags(artifact: Artifact) -> str:
-    """That a prompt has not learned."""
-    labels, metrics = artifact.meta["labels"], artifact.meta["metrics"]
-    names = written(labels, named_in([labels]))
-    model = names.get("model") or " and ".join(names["sources"])
-    shown = f"{metrics['dev_accuracy']:.1%} on dev, no more than always the same answer ({metrics['majority']:.1%})"
-    return f"the prompt for {labels['task']} on {model} has not learned: {shown}"
-
-
-def compared(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """One line on tuned prompts and what they have to beat."""
-    beaten = sum(of["dev_accuracy"] > of["majority"] for of in metrics)
-    verb = "beats" if len(metrics) == 1 else "beat"
-    said = f"on dev, {beaten} of {counted(len(metrics), 'tuned prompt')} {verb} always the same answer"
-    if written := [of for of in metrics if of["template"] is not None]:
-        better = sum(of["dev_accuracy"] > of["template"] for of in written)
-        said += f", and {better} of {len(written)} the task's manual template"
-    return said
+    return not_finite(step, where, f"try a smaller rate, such as {config_of(step).smaller}; ")
 
 
 def strict(step: Step, artifact: Artifact, store: Store) -> None:

@@ -8,7 +8,8 @@ import dataclasses
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from ptx.config import ReadingConfig, listed
+from ptx.config import ReadingConfig
+from ptx.config.lists import listed
 from ptx.errors import UsageError, shown
 from ptx.suites.facts import USUAL, Columns
 from ptx.suites.task import Fact, Task, is_template, share, spread

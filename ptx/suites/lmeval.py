@@ -1,20 +1,18 @@
 """Tasks of the lm-evaluation-harness: multiple choice among fixed words, as its YAML files describe them.
 
 An input is what the harness shows a model without examples, to the letter, and an answer the choice behind a space: a
-prompt before the text has the accuracy that the harness finds for its adapter. Code that a file names is never run.
+prompt before the text has the accuracy that the harness finds for its adapter.
 """
 
 import ast
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ptx.errors import PtxError, first_line, shown
 from ptx.suites.hub import read_dataset
-from ptx.suites.lines import Bad, NoRows, refuse, text_lines
+from ptx.suites.lines import Bad, NoRows, refuse
+from ptx.suites.lmeval_keys import HINT, keys_of, refused
 from ptx.suites.reading import read_rows
 from ptx.suites.rows import Row, each, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
@@ -22,44 +20,6 @@ from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
 TEMPLATE = "[X] [Y]"
 DEV_SHARE = 0.1  # of train, where the harness has no split that it leaves alone
 FILES = ("json", "csv", "parquet")  # kinds of local files, where other names mean a data set
-USED = (
-    "task", "dataset_path", "dataset_name", "dataset_kwargs", "training_split", "validation_split", "test_split",
-    "output_type", "doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter", "num_fewshot",
-)  # fmt: skip
-# What changes nothing without examples, or only figures beside accuracy.
-LEFT_ALONE = (
-    "task_alias", "tag", "metadata", "metric_list", "should_decontaminate", "doc_to_decontamination_query", "repeats",
-    "fewshot_split", "fewshot_config", "fewshot_delimiter", "generation_kwargs",
-)  # fmt: skip
-REASONS = {
-    "process_docs": "it rewrites examples by code",
-    "process_results": "it counts what is right by code",
-    "custom_dataset": "it makes examples by code",
-    "class": "it is a Python class",
-    "unsafe_code": "it runs code",
-    "use_prompt": "its prompt is promptsource's",
-    "gen_prefix": "it puts words before the answer",
-    "filter_list": "it rewrites answers",
-    "doc_to_image": "ptx asks with texts alone",
-    "doc_to_audio": "ptx asks with texts alone",
-    "group": "it is a group of tasks",
-    "task_list": "it is a group of tasks",
-}
-HINT = "ptx takes tasks of output_type multiple_choice with the same one-word choices for all examples"
-
-
-@dataclass(frozen=True)
-class Function:
-    """What `!function` names."""
-
-    name: str
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]  # where there are no stubs
-    pass
-
-
-_Loader.add_constructor("!function", lambda loader, node: Function(str(loader.construct_scalar(node))))
 
 
 def read_task(path: Path, bad: Bad = refuse) -> Task:
@@ -67,15 +27,14 @@ def read_task(path: Path, bad: Bad = refuse) -> Task:
     and dev is the other one, or held out of train. Raises PtxError for what cannot be asked so, by its name."""
     if not path.is_file():
         raise PtxError(f"no file {path}", "give the YAML file of a task: --suite lmeval:FILE.yaml")
-    keys = _read(path, path.parent, ())
-    _check(keys, path)
+    keys = keys_of(path)
     name = keys["task"]
     check_task_name(name, str(path))
     choices = _choices(keys, path)
     fact = _reader(keys, choices, path)
     scored = keys.get("test_split") or keys.get("validation_split")
     if not scored:
-        raise _refused(path, "it has neither test_split nor validation_split", "name the split that is scored")
+        raise refused(path, "it has neither test_split nor validation_split", "name the split that is scored")
     named = {"train": keys.get("training_split"), "test": scored}
     if keys.get("test_split") and keys.get("validation_split"):
         named["dev"] = keys["validation_split"]
@@ -93,89 +52,34 @@ def read_task(path: Path, bad: Bad = refuse) -> Task:
     return Task(name, title, TEMPLATE, facts, labels=choices, as_written=True)
 
 
-def _refused(path: Path, what: str, hint: str = HINT) -> PtxError:
-    return PtxError(f"{path}: {shown(what)}", hint)
-
-
-def _read(path: Path, folder: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """The keys of a file, and of those that it includes, which its own replace. Raises PtxError."""
-    hint = "see https://yaml.org for how YAML is written"
-    try:
-        found = yaml.load("".join(text_lines(path)), Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise PtxError(f"{where}: no YAML: {getattr(error, 'problem', None) or first_line(error)}", hint) from None
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        raise _refused(path, "it is not a list of keys and values", hint)
-    included = found.pop("include", None) or []
-    merged: dict[str, Any] = {}
-    for name in included if isinstance(included, list) else [included]:
-        other = (path.parent / str(name)).resolve()
-        if not other.is_relative_to(folder.resolve()):
-            raise _refused(path, f"include: {name} is outside of its folder", "copy what it includes beside it")
-        if other in above or not other.is_file():
-            raise _refused(path, f"include: {name} {'includes itself' if other in above else 'is no file'}")
-        merged |= _read(other, folder, (*above, path.resolve()))
-    merged.pop("task_list", None)
-    return merged | found
-
-
-def _check(keys: Mapping[str, Any], path: Path) -> None:
-    """Raise PtxError for keys by which the harness would do what ptx does not."""
-    if isinstance(keys.get("task"), list):
-        raise _refused(path, f"task: {REASONS['group']}", "name the file of one of its tasks")
-    for key, value in keys.items():
-        if not value or key in LEFT_ALONE:
-            continue
-        if key in REASONS:
-            raise _refused(path, f"{key}: {REASONS[key]}")
-        if isinstance(value, Function):
-            raise _refused(path, f"{key}: !function {value.name} is code, which ptx does not run")
-        if key not in USED:
-            raise _refused(path, f"{key}: a key that ptx does not know")
-    kind = keys.get("output_type", "generate_until")
-    if kind != "multiple_choice":
-        raise _refused(path, f"output_type: {kind} is no choice among words")
-    if keys.get("num_fewshot"):
-        raise _refused(path, "num_fewshot: ptx asks without examples", "set it to 0, or leave it out")
-    for key in ("task", "dataset_path", "doc_to_text", "doc_to_target", "doc_to_choice"):
-        if keys.get(key) is None:
-            raise _refused(path, f"{key} is missing")
-    texts = ("task", "dataset_path", "doc_to_text", "description", "target_delimiter", "dataset_name")
-    for key in (*texts, "training_split", "validation_split", "test_split"):
-        if not isinstance(keys.get(key) or "", str):
-            raise _refused(path, f"{key}: {spelled(keys[key])} is no text")
-
-
 def _choices(keys: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     """The words among which answers are. Raises PtxError for choices of another kind."""
     found = keys["doc_to_choice"]
     if isinstance(found, str):
         if not found.lstrip().startswith(("{", "[")):
-            raise _refused(path, f"doc_to_choice: {found} differs from example to example")
+            raise refused(path, f"doc_to_choice: {found} differs from example to example")
         try:
             found = ast.literal_eval(_compiled(found, path, "doc_to_choice")({}))
         except (PtxError, ValueError, SyntaxError, RecursionError, MemoryError):
-            raise _refused(path, f"doc_to_choice: {found} is no fixed list of words") from None
+            raise refused(path, f"doc_to_choice: {found} is no fixed list of words") from None
     if isinstance(found, dict):
         found = list(found.values())
     if not isinstance(found, list | tuple):
-        raise _refused(path, f"doc_to_choice: {spelled(found)} is no list of words")
+        raise refused(path, f"doc_to_choice: {spelled(found)} is no list of words")
     delimiter = keys.get("target_delimiter", " ") or ""
     words = []
     for choice in found:
         if not isinstance(choice, str):
-            raise _refused(path, f"doc_to_choice: {spelled(choice)} is no text", "put it in quotes")
+            raise refused(path, f"doc_to_choice: {spelled(choice)} is no text", "put it in quotes")
         whole = f"{delimiter}{choice}"
         if len(choice.split()) != 1:
-            raise _refused(path, f"doc_to_choice: {choice!r} is not one word")
+            raise refused(path, f"doc_to_choice: {choice!r} is not one word")
         if whole != f" {choice.strip()}":
             what = f"target_delimiter: {delimiter!r} puts {whole!r} behind the text, which is not a space and a word"
-            raise _refused(path, what)
+            raise refused(path, what)
         words.append(choice.strip())
     if len(set(words)) != len(words) or len(words) < 2:
-        raise _refused(path, f"doc_to_choice: {', '.join(words)} are not two words or more, each once")
+        raise refused(path, f"doc_to_choice: {', '.join(words)} are not two words or more, each once")
     return tuple(words)
 
 
@@ -216,7 +120,7 @@ def _form(said: Any, path: Path, key: str) -> Callable[[Mapping[str, Any]], Any]
     if isinstance(said, int):
         return lambda values: said
     if not isinstance(said or "", str):
-        raise _refused(path, f"{key}: {spelled(said)} is neither a column nor a template")
+        raise refused(path, f"{key}: {spelled(said)} is neither a column nor a template")
     if not said:
         return lambda values: ""
     template = _compiled(said, path, key)
@@ -233,7 +137,7 @@ def _compiled(text: str, path: Path, key: str) -> Callable[[Mapping[str, Any]], 
     try:
         template = environment.from_string(text)
     except TemplateSyntaxError as error:
-        raise _refused(path, f"{key}: {error.message}") from None
+        raise refused(path, f"{key}: {error.message}") from None
 
     def filled(values: Mapping[str, Any]) -> str:
         found: str = template.render(**{str(name): value for name, value in values.items()})
@@ -249,21 +153,21 @@ def _source(keys: Mapping[str, Any], path: Path, bad: Bad) -> Callable[[str], Ge
     more.pop("trust_remote_code", None)  # it is not trusted
     files = more.pop("data_files", None)
     if more:
-        raise _refused(path, f"dataset_kwargs: {', '.join(map(str, more))}: keys that ptx does not know")
+        raise refused(path, f"dataset_kwargs: {', '.join(map(str, more))}: keys that ptx does not know")
     if kind in FILES:
         by_split = {"train": files} if isinstance(files, str | list) else files
         if not isinstance(by_split, dict):
-            raise _refused(path, f"dataset_kwargs: data_files of the dataset_path {kind} are missing")
+            raise refused(path, f"dataset_kwargs: data_files of the dataset_path {kind} are missing")
 
         def of_files(split: str) -> Generator[Row, None, None]:
             if split not in by_split:
-                raise _refused(path, f"no split {split!r} in data_files", f"its splits are {', '.join(by_split)}")
+                raise refused(path, f"no split {split!r} in data_files", f"its splits are {', '.join(by_split)}")
             for name in by_split[split] if isinstance(by_split[split], list) else [by_split[split]]:
                 yield from read_rows(_beside(str(name), path), [], hint=HINT, bad=bad)
 
         return of_files
     if files:
-        raise _refused(path, f"dataset_kwargs: data_files belong to the dataset_path {', '.join(FILES)}")
+        raise refused(path, f"dataset_kwargs: data_files belong to the dataset_path {', '.join(FILES)}")
     folder = path.parent / kind
     name = str(folder) if folder.is_dir() and not Path(kind).is_dir() else kind
     dataset = read_dataset(f"{name}:{keys['dataset_name']}" if keys.get("dataset_name") else name)
@@ -278,6 +182,6 @@ def _beside(name: str, path: Path) -> Path:
     choices = [Path(name).absolute(), path.parent / name]
     if found := next(filter(Path.is_file, choices), None):
         return found
-    raise _refused(
+    raise refused(
         path, f"data_files: no file {name} here or beside it", "write paths of local files, without * in them"
     )

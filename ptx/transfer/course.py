@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.transfer.rates import rate
 
 Example = TypeVar("Example")

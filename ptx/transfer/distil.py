@@ -23,9 +23,9 @@ from ptx.lms.batches import BYTES, batches
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
 from ptx.transfer.agreement import agreement, first_choice
+from ptx.transfer.gradients import WITH_GRADIENTS
 from ptx.transfer.rates import linear
 from ptx.transfer.scoring import word_scores
-from ptx.transfer.tuning import WITH_GRADIENTS
 
 BATCH = 16  # inputs of a step
 RATE = 0.07  # Adam's, in units of the word embeddings' std

@@ -21,10 +21,11 @@ from ptx.errors import PtxError
 from ptx.formats.words import MOST, Mixture, mixture
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
+from ptx.transfer.examples import Examples
+from ptx.transfer.gradients import add_gradients
 from ptx.transfer.mixtures import mixed
 from ptx.transfer.scoring import DevChoice
 from ptx.transfer.starts import generator
-from ptx.transfer.tuning import Examples, add_gradients
 
 START = 0.01  # the std of Z at first
 

@@ -2,7 +2,7 @@
 
 import math
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 
 EPS = 1e-8  # Adam's
 OPTIPROMPT_EPS = 1e-6  # the authors' code

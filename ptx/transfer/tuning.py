@@ -15,35 +15,19 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
-from ptx.lms.batches import BYTES, batches
 from ptx.lms.inputs import PLACEHOLDER, Row
-from ptx.lms.lm import LanguageModel, fact_rows
-from ptx.lms.template import LAYOUTS
-from ptx.suites import Task
-from ptx.suites.strict import refuse_unknown
+from ptx.lms.lm import LanguageModel
 from ptx.transfer.course import Course
-from ptx.transfer.scoring import DevChoice, Questions, accuracy, answer, thinned
-from ptx.transfer.starts import generator, initial_prompt, readable, text_prompt
+from ptx.transfer.examples import Examples
+from ptx.transfer.gradients import add_gradients
+from ptx.transfer.scoring import DevChoice, thinned
+from ptx.transfer.starts import generator, initial_prompt
 
 LOOKING = 0.1  # the share of the time that goes into looks at dev
 BACKWARD = 3  # times the time of a forward pass: a gradient step
-FACTS_A_TEXT = 64  # train facts by which a text to start from is chosen
-WITH_GRADIENTS = 3  # times the memory of a forward pass: what backward needs of it, and its own
-
-
-@dataclass(frozen=True)
-class Examples:
-    """The facts of one task: train inputs with answers (token ids), dev questions, and the prompt to start from (None:
-    draw one)."""
-
-    name: str
-    train: Sequence[tuple[Row, int]]
-    dev: Questions
-    start: Float[Tensor, "m d"] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,46 +42,6 @@ class Tuned:
     dev_accuracy: float
     epoch: int
     history: list[dict[str, Any]]
-
-
-def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
-    """The facts of a task whose object is one token in the model; of several right ones, the first that is. Dev
-    answers are any token, or for a task with label words these. Raises PtxError if a split has no such fact."""
-    both = [fact for split in ("train", "dev") for fact in task.splits[split]]
-    known = model.label_ids(task) if task.labels else model.words({answer for fact in both for answer in fact.answers})
-
-    def of(split: str) -> tuple[list[Row], list[list[str]]]:
-        facts = [fact for fact in task.splits[split] if fact.known(known)]
-        rows = fact_rows(model, task, facts, LAYOUTS[config.layout], prompt_length=config.prompt_length)
-        return rows, [fact.known(known) for fact in facts]
-
-    refuse_unknown(task, known, model.name)
-    for split in ("train", "dev"):
-        if not any(fact.known(known) for fact in task.splits[split]):
-            raise PtxError(
-                f"task {task.name}: none of its {len(task.splits[split])} {split} objects is one token in {model.name}",
-                "choose other --tasks, or a model whose vocabulary has these words",
-            )
-    train = [(row, known[first]) for row, (first, *_) in zip(*of("train"), strict=True)]
-    rows, dev = of("dev")
-    labels = tuple(known) if task.labels else None
-    places = known if labels is None else {word: i for i, word in enumerate(labels)}
-    right = [[places[word] for word in words] for words in dev]
-    others = [tuple(more) for _, *more in right]
-    return Examples(task.name, train, Questions(rows, labels, [of for of, *_ in right], others if any(others) else ()))
-
-
-def best_text(model: LanguageModel, texts: Sequence[str], m: int, examples: Examples) -> str:
-    """The text from whose m vectors the model answers most train facts (any token may be the answer), the first of
-    equals; texts that its tokenizer does not know are left out while others are there."""
-    known = readable(texts, model) or texts[:1]
-    if len(known) == 1:
-        return known[0]
-    rows, objects = zip(*examples.train, strict=True)
-    asked = thinned(Questions(rows, None, objects), FACTS_A_TEXT)
-    answers = answer(model, [(asked, text_prompt(model, text, m)) for text in known], ranked=False)
-    scores = {text: accuracy(asked, of) for text, of in zip(known, answers, strict=True)}
-    return max(known, key=lambda text: scores[text])
 
 
 @dataclass(frozen=True)
@@ -285,24 +229,3 @@ def _one_epoch(
         for (i, count), mean in zip(counts, means.tolist(), strict=True):
             totals[i] += mean * count / len(tasks[i].train)
     return totals
-
-
-def add_gradients(
-    model: LanguageModel, present: Sequence[tuple[int, Sequence[tuple[Row, int]]]], prompts: Sequence[Tensor]
-) -> Float[Tensor, " tasks"]:
-    """The mean loss of each task's batch, whose gradients are added to the prompts.
-
-    Inputs of one length go through the network together, and as many as fit into memory: gradients add up.
-    """
-    inputs = [(n, i, row, answer) for n, (i, batch) in enumerate(present) for row, answer in batch]
-    inputs.sort(key=lambda own: len(own[2].ids))
-    plain: dict[str, Any] = {"dtype": torch.float32, "device": model.device}
-    shares, means = torch.tensor([1 / len(batch) for _, batch in present], **plain), torch.zeros(len(present), **plain)
-    for part in batches([len(row.ids) for _, _, row, _ in inputs], model.sizes, limit=BYTES // WITH_GRADIENTS):
-        tasks, places, rows, answers = zip(*inputs[part], strict=True)
-        which = torch.tensor(tasks, device=model.device)
-        logits = model.scores(rows, torch.stack([prompts[i] for i in places]))
-        each = cross_entropy(logits, torch.tensor(answers, device=model.device), reduction="none") * shares[which]
-        each.sum().backward()
-        means.index_add_(0, which, each.detach())
-    return means

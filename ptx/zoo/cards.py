@@ -9,7 +9,7 @@ from ptx.cache import Store
 from ptx.cli.output import Output
 from ptx.engine.pipeline import Pipeline
 from ptx.lms.catalogue import card
-from ptx.lms.models import ZOO_FOLDER, zoo
+from ptx.lms.known import ZOO_FOLDER, zoo
 from ptx.results.collect import collect
 from ptx.results.table import tables
 from ptx.stages.anchors import default_anchors

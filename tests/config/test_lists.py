@@ -10,7 +10,7 @@ import pytest
 from conftest import Result
 
 import ptx as functions
-from ptx.config import listed, names_in
+from ptx.config.lists import listed, names_in
 
 
 def test_names() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import UsageError
 
 

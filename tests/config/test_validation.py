@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptx.config import AnchorsConfig, EncodeConfig, SearchConfig, TuneConfig
+from ptx.config import AnchorsConfig, EncodeConfig
 from ptx.config.nearby import settings_file
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.config.validation import nearest, read_toml, validated
 from ptx.errors import PtxError, UsageError
 from ptx.paper.recipe import load_recipe

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptx.cache.keys import canonical, digest
-from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig, SearchConfig, TuneConfig
+from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.engine.step import Stage, Step
 from ptx.errors import PtxError
 from ptx.lms.models import resolve

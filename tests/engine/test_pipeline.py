@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import PAPER, PAPER_TUNING
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.models import resolve
 from ptx.stages.anchors import anchors_step
 from ptx.stages.settings import Settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ptx.lms.batches import BYTES, MOST, Sizes, batches
+from ptx.lms.known import zoo
 from ptx.lms.lm import load_model
-from ptx.lms.models import resolve, zoo
+from ptx.lms.models import resolve
 
 GEMMA = Sizes(262144, 640, 2048, 4, 4)
 BERT = Sizes(28996, 768, 3072, 12, 4)

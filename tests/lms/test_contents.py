@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from ptx.errors import PtxError
 from ptx.lms.contents import BY_TYPE
+from ptx.lms.known import zoo
 from ptx.lms.lm import load_model
-from ptx.lms.models import resolve, zoo
+from ptx.lms.models import resolve
 
 
 @pytest.fixture

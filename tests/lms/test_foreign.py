@@ -12,7 +12,8 @@ import pytest
 from conftest import make_model
 
 from ptx.errors import PtxError
-from ptx.lms.models import check_name, resolve
+from ptx.lms.models import resolve
+from ptx.lms.places import check_name
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from ptx.cache import Store, leases
 from ptx.cache.gc import Wanted, collect_garbage
 from ptx.errors import PtxError
 from ptx.lms import gguf
-from ptx.lms.models import check_name, place, resolve
+from ptx.lms.models import resolve
+from ptx.lms.places import check_name, place
 from ptx.stages import versions
 
 SHORT = ("--tasks", "R1", "--epochs", "1", "--prompt-length", "2", "--json")

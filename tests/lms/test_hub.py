@@ -14,7 +14,9 @@ from gguf_files import write_pair
 from hubs import COMMIT, OLDER, Hub, environment, serving
 
 from ptx.errors import PtxError
-from ptx.lms.models import MOVED, PAPER, check_name, hub_id, pinned, resolve
+from ptx.lms.known import MOVED, PAPER
+from ptx.lms.models import resolve
+from ptx.lms.places import check_name, hub_id, pinned
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def test_a_gguf_file_of_the_hub(hub: Hub, tmp_path: Path) -> None:
     none, unnamed = ask(hub, tmp_path / "home", *asked)
     assert none["error"] == "org/tiny-gguf has no file none.gguf, or it is not in the local cache"
     assert "name one of its GGUF files, as org/tiny-gguf:FILE.gguf" in unnamed["hint"]
-    code = "import sys; from ptx.lms.models import gguf_file; print(gguf_file('org/tiny-gguf@main:tiny.gguf'))"
+    code = "import sys; from ptx.lms.places import gguf_file; print(gguf_file('org/tiny-gguf@main:tiny.gguf'))"
     where = environment(hub, tmp_path / "home")
     done = subprocess.run([sys.executable, "-c", code], env=where, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).read_bytes() == (tmp_path / "files" / "tiny.gguf").read_bytes()

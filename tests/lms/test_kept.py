@@ -17,14 +17,15 @@ from families import WHOLE
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms import kept
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
+from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import DevChoice, Questions, answer
-from ptx.transfer.tuning import Examples, tune_prompts
+from ptx.transfer.tuning import tune_prompts
 
 M = 3
 TEXTS = ["Peru", "the old king", "North sea island in the great lake", "sea", "Japan"]

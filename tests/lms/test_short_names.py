@@ -14,8 +14,9 @@ from conftest import PAPER_TUNING
 
 from ptx import api
 from ptx.errors import PtxError, UsageError
-from ptx.lms.models import check_name, located, place, resolve
+from ptx.lms.models import resolve
 from ptx.lms.names import shown, typed
+from ptx.lms.places import check_name, located, place
 
 Ptx = Callable[..., Any]
 # Tiny random models never learn.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,8 +15,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from ptx import api
-from ptx.lms.models import resolve, zoo
+from ptx.cache import Store, functions, gc, leases
+from ptx.lms.known import zoo
+from ptx.lms.models import resolve
 from ptx.notebooks import memory
+from ptx.stages import versions
 from ptx.suites import SPLITS, load_suite
 
 pytestmark = [
@@ -103,7 +109,7 @@ def test_a_loaded_model_has_the_keys_of_its_folder(ptx, tiny, suite) -> None:
 
 def test_an_embedded_model_that_is_loaded_has_its_key(tmp_path) -> None:
     """Though its tokenizer says, once it is loaded, where it was found."""
-    from ptx.lms.models import ZOO_FOLDER
+    from ptx.lms.known import ZOO_FOLDER
 
     pair = loaded(str(ZOO_FOLDER / zoo()[0]))
     folder = memory.saved(pair, tmp_path)
@@ -150,3 +156,46 @@ def test_what_is_no_model_is_refused_with_what_to_do(ptx, tiny, suite) -> None:
     Path("file").write_text("")
     with pytest.raises(api.PtxError, match="cannot write"):
         api.tune(model=(model, tokenizer), suite=suite, cache_dir="file")
+
+
+def test_gc_removes_what_no_artifact_names_any_more(ptx, tiny) -> None:
+    """Of three that were given the one that was only looked at, once it is old; the others go after what names them."""
+    prompt = api.tune(model=loaded(tiny["a"]), suite=pd.DataFrame(ROWS), template="[X] word1 [Y] .", epochs=1)
+    api.suites(pd.DataFrame(ROWS[1:]))
+    used, spare = set[Path](), set[Path]()
+    for place in Path("cache/given").iterdir():
+        (used if place.name in Path(prompt.path[0], "meta.json").read_text() else spare).add(place.absolute())
+    assert (len(used), len(spare)) == (2, 1)
+
+    def aged(*paths: Path) -> None:
+        for path in paths:
+            os.utime(path, (time.time() - 3 * gc.DAY,) * 2)
+
+    def collected(**how: Any) -> set[Path]:
+        return {Path(path).absolute() for path in functions.gc(**how).path if "locks" not in Path(path).parts}
+
+    assert collected(older_than=0, dry_run=True) == set()  # a call may be about to use it
+    aged(*used, *spare)
+    assert collected() == collected(max_size="0") == collected(older_than=4) == set()
+    store = Store(Path("cache"))
+    with leases.held(store, [("search", "a" * 32)]):
+        kept = gc.collect_garbage(store, versions(), gc.Wanted(older_than=2))
+    assert {path.absolute() for path in kept.in_use} == spare
+    assert collected(older_than=2, dry_run=True) == collected(older_than=2) == spare
+    api.suites(pd.DataFrame(ROWS))  # given again
+    aged(Path(prompt.path[0]))
+    assert collected(older_than=2, stage="tune") == {Path(prompt.path[0])}
+    (left,) = collected(older_than=2)
+    assert left in used
+    assert {path.absolute() for path in Path("cache/given").iterdir()} == used - {left}
+    assert [*Path("cache/given").glob("*/frame.csv")]
+
+
+def test_gc_removes_what_a_killed_call_has_left_half_saved(tmp_path) -> None:
+    place = tmp_path / "given"
+    machine = leases.owner().partition("-")[2]
+    dead, alive = (place / f".model.00000000.{pid}-{machine}" for pid in (2**22 + 1, os.getpid()))
+    for folder in (dead, alive):
+        folder.mkdir(parents=True)
+    assert gc.collect_garbage(Store(tmp_path), versions()).paths == [dead]
+    assert [*place.iterdir()] == [alive]

@@ -19,7 +19,7 @@ from transformers import AutoConfig, BertForPreTraining
 
 from ptx.errors import PtxError
 from ptx.lms.hub import TOKENIZER_FILES
-from ptx.lms.models import pinned
+from ptx.lms.places import pinned
 from ptx.paper import ladder
 from ptx.paper.ahead import Ahead
 from ptx.paper.cells import Cell

@@ -9,7 +9,7 @@ import pytest
 from conftest import COUNTRIES, FILLER, write_suite
 
 from ptx.cache import file_digest
-from ptx.lms.models import STAND_INS
+from ptx.lms.known import STAND_INS
 from ptx.paper import protocol
 from ptx.paper import recipe as recipes
 from ptx.paper.recipe import FOLDER, PAPER, load_recipe

@@ -15,7 +15,7 @@ from conftest import write_topics
 import ptx.paper.recipe
 from ptx.cache import Store
 from ptx.errors import PtxError, UsageError
-from ptx.lms.models import STAND_INS
+from ptx.lms.known import STAND_INS
 from ptx.paper.plan import Planned, failures, measured
 from ptx.paper.recipe import FOLDER, PAPER, Variant, load_recipe
 from ptx.paper.run import Cached

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -12,11 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import COUNTRIES, FILLER, SUBJECTS, make_causal_model, make_causal_tokenizer, write_topics
+from conftest import make_causal_model, make_llama, write_topics
 from foreign import save_npy, save_safetensors
 from safetensors.torch import load_file
-from tokenizers import processors
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from ptx.lms import models
 from ptx.lms.lm import load_model
@@ -29,24 +29,6 @@ PEFT_ASKS = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:Future
 
 def vectors(m: int, d: int) -> torch.Tensor:
     return torch.randn(m, d, generator=torch.Generator().manual_seed(m))
-
-
-def make_llama(folder: Path) -> Path:
-    """A random Llama of one layer whose tokenizer begins every input with <s>, as Llama's does."""
-    tokenizer = make_causal_tokenizer(["<s>", *COUNTRIES, *FILLER, *SUBJECTS])
-    tokenizer.add_special_tokens({"bos_token": "<s>"})
-    begin = tokenizer.bos_token_id
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", begin)]
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=64, initializer_range=0.5, bos_token_id=begin, eos_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -168,13 +150,15 @@ FILES = {
 
 @pytest.mark.parametrize("to", FILES)
 def test_round_trips(ptx, tiny, suite, key, tmp_path, to: str) -> None:
-    """Export, look at it with the library it is for, import: the same key, with no word about model, task or layout."""
+    """Export, look at it with the library it is for, import: the same key, with no word about model, task or layout,
+    where the model's folder is here."""
     prompt = vectors(5, 12)
     mine = key(tiny["next"], prompt)
     done = ptx("export", mine, "--to", to, "--output", tmp_path / "deep" / "out")
     assert done.code == 0, done.err
     path = tmp_path / "deep" / "out"
     assert torch.equal(FILES[to](path), prompt)
+    Path("next").symlink_to(tiny["next"])
     back = ptx("import", path, "--json")
     assert back.code == 0, back.err
     assert (back.lines[0]["key"], back.lines[0]["reused"]) == (mine, True)
@@ -198,7 +182,7 @@ def test_optiprompts_ten_rows(ptx, tiny, key) -> None:
     assert np.array_equal(rows[:3], vectors(3, 16).numpy())
     assert not rows[3:].any()
     assert "--num_vectors 3" in Path("p.npy.md").read_text()
-    back = ptx("import", "p.npy", "--json")
+    back = ptx("import", "p.npy", "--model", tiny["a"], "--json")
     assert back.lines[0]["vectors"] == 3  # the card knows better than the rule of five
     too_long = ptx("export", key(tiny["a"], vectors(11, 16)), "--to", "optiprompt", "--output", "q.npy")
     assert "at most 10 vectors" in too_long.err
@@ -259,7 +243,9 @@ def test_the_card_tells_the_whole_story(ptx, tiny, suite, tmp_path) -> None:
         8, 5, "postfix", suite, "R1",
     )  # fmt: skip
     assert record["template"] == "[X] word1 word2 [Y] ."
-    assert {s["model"]: s["key"] for s in record["sources"]} == {line["model"]: line["key"] for line in made.at("tune")}
+    assert {s["model"]: s["key"] for s in record["sources"]} == {
+        Path(line["model"]).name: line["key"] for line in made.at("tune")
+    }
     assert record["method"] == "relative"
     assert record["matching_loss"] == found["matching_loss"]
     assert record["seed"] == 0
@@ -272,7 +258,7 @@ def test_the_card_tells_the_whole_story(ptx, tiny, suite, tmp_path) -> None:
     assert "Transferred from" in card.text
     # What the card said is kept by an import into an empty cache, and told again by the next export.
     fresh = ["--cache-dir", "elsewhere"]
-    (line,) = ptx("import", "p.npy", "--json", *fresh).lines
+    (line,) = ptx("import", "p.npy", "--model", tiny["narrow"], "--json", *fresh).lines
     assert "origin" not in line
     assert ptx("export", line["key"], "--to", "safetensors", "--output", "q", *fresh).code == 0
     again = ModelCard.load("q.md").data.to_dict()["ptx"]
@@ -288,9 +274,44 @@ def test_the_card_of_a_classification_prompt(ptx, tiny, tmp_path) -> None:
     assert "The answer is one of: France, Japan." in text
     assert "label_words:\n  - France\n  - Japan\n" in text
     assert "dev accuracy while tuning" in text
-    assert ptx("import", "p.npy").code == 0
+    assert ptx("import", "p.npy", "--model", tiny["a"]).code == 0
     Path("p.npy.md").unlink()
     assert ptx("import", "p.npy", "--model", tiny["a"], "--suite", topics).code == 0  # its only task
+
+
+@pytest.mark.parametrize("to", ["npy", "safetensors", "peft", "vllm"])
+def test_a_card_says_the_name_of_a_folder_and_not_where_it_is(ptx, tiny, suite, tmp_path, to: str) -> None:
+    """That of the target and of the sources; two of one name are told apart. meta.json has the paths."""
+    twin = shutil.copytree(tiny["a"], tmp_path / "twins" / Path(tiny["next"]).name)
+    common = ["--suite", suite, "--tasks", "R1", "--layout", "prefix", "--epochs", "1", "--json"]
+    found = ptx("search", "--sources", twin, "--target", tiny["next"], *common).at("search")[0]
+    assert ptx("export", found["key"], "--to", to, "--output", "out").code == 0
+    page = Path("out/README.md" if to == "peft" else "out.md").read_text()
+    assert not [name for name in (str(twin), tiny["next"]) if name in page or str(Path(name).parent) + "/" in page]
+    (source,) = re.findall(r"model: (twins/next)", page)
+    assert json.loads(Path(found["path"], "meta.json").read_text())["labels"]["target"] == tiny["next"]
+    assert re.search(r"^  model: (.*/next)$", page, flags=re.MULTILINE)
+    assert re.search(rf"^Transferred from {source} by the method", page, flags=re.MULTILINE)
+    assert ("  # where that model lies" in page) == (to in ("peft", "vllm"))
+
+
+def test_where_the_model_of_a_card_is(ptx, tiny, suite, key, tmp_path, monkeypatch) -> None:
+    """PEFT's own file says, an alias, or a folder here; else whoever imports it does."""
+    mine = key(tiny["next"], vectors(3, 12))
+    for to in ("npy", "peft"):
+        assert ptx("export", mine, "--to", to, "--output", to).code == 0
+    for command in (["import", "npy"], ["inspect", "npy"], ["upgrade", "npy", "--to", tiny["b"]]):
+        lost = ptx(*command)
+        assert (lost.code, lost.out) == (1, "")
+        assert "error: npy is for a model that was in a folder next, and does not say where\n" in lost.err
+        assert f"hint: add --{'from' if command[0] == 'upgrade' else 'model'} FOLDER" in lost.err
+    back = [ptx("import", "peft", "--json"), ptx("import", "npy", "--model", tiny["next"], "--json")]
+    Path("ptx.toml").write_text(f'models.next = "{tiny["next"]}"\n')
+    back.append(ptx("import", "npy", "--json"))
+    Path("ptx.toml").unlink()
+    Path("next").symlink_to(tiny["next"])
+    back.append(ptx("import", "npy", "--json"))
+    assert [result.lines[0]["key"] for result in back] == [mine] * 4, [result.err for result in back]
 
 
 def test_a_card_that_contradicts(ptx, tiny, suite, key, tmp_path) -> None:
@@ -299,6 +320,7 @@ def test_a_card_that_contradicts(ptx, tiny, suite, key, tmp_path) -> None:
     other_facts = tmp_path / "other"
     shutil.copytree(suite, other_facts)
     (other_facts / "R1" / "train.jsonl").write_text('{"sub_label": "name1", "obj_label": "Peru"}\n')
+    (tmp_path / "a").symlink_to(tiny["a"])  # the folder that the card names
     for more, text in (
         (["--model", tiny["b"]], "has other files"),
         (["--layout", "prefix"], "with the layout postfix, not"),

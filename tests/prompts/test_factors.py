@@ -220,7 +220,7 @@ def test_out_and_in_again(ptx, brought, made, tmp_path, to: str) -> None:
     assert ptx("export", line["key"], "--to", to, "--output", tmp_path / "out").code == 0
     card = (tmp_path / "out" / "README.md" if to == "peft" else tmp_path / "out.md").read_text()
     assert ("multiply it by 3.81971863, as the model's embedding layer does" in card) == (to in ("npy", "safetensors"))
-    back = ptx("import", tmp_path / "out", "--json")
+    back = ptx("import", tmp_path / "out", "--model", folder, "--json")
     assert back.code == 0, back.err
     close(stored(back.lines[0]), prompt, 1e-6)
     close(by_ptx(folder, stored(back.lines[0])), by_ptx(folder, prompt))
@@ -228,12 +228,14 @@ def test_out_and_in_again(ptx, brought, made, tmp_path, to: str) -> None:
         assert back.lines[0]["key"] == line["key"]
 
 
-def test_the_card_for_vllm_builds_the_input_of_ptx(ptx, brought, made, tmp_path) -> None:
+def test_the_card_for_vllm_builds_the_input_of_ptx(ptx, brought, made, tmp_path, monkeypatch) -> None:
     folder = made("gemma3", plain=False)
     key = brought(save_safetensors(tmp_path / "p", {"prompt": vectors(5)}), folder)["key"]
     assert ptx("export", key, "--to", "vllm", "--output", "prompt.pt").code == 0
     code = Path("prompt.pt.md").read_text().split("```python\n")[1].split("```")[0]
+    code = code.replace('"prompt.pt"', repr(str(tmp_path / "prompt.pt")))
     space: dict[str, Any] = {}
+    monkeypatch.chdir(Path(folder).parent)
     exec(code.replace("Dante", SUBJECTS[1]), space)
     with torch.inference_mode():
         network = AutoModelForCausalLM.from_pretrained(folder)

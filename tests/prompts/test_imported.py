@@ -292,4 +292,4 @@ def test_a_card_asks_no_hub(ptx, tiny, suite, tmp_path, monkeypatch, named: str)
         assert f"names a data set of the hub, {named}," in done.err.replace("\n", " ")
         assert f"--suite {named}" in done.err
     assert asked == []
-    assert ptx("import", "p.safetensors", "--suite", suite).code == 0
+    assert ptx("import", "p.safetensors", "--suite", suite, "--model", tiny["a"]).code == 0

@@ -173,6 +173,7 @@ def test_a_model_that_moved_is_named_by_an_option(search, ptx, tiny, tmp_path) -
 
 def test_an_exported_file_names_its_model(search, ptx) -> None:
     found = search()
+    Path("b").symlink_to(found["target"])  # a folder, of which the card has the name
     assert ptx("export", found["key"], "--to", "npy", "--output", "p.npy").code == 0
     rows = ptx("inspect", "p.npy", "--json").lines
     assert [row["norm"] for row in rows] == [row["norm"] for row in ptx("inspect", found["key"], "--json").lines]

@@ -61,7 +61,8 @@ def key(ptx, suite, tmp_path):
 
 
 def test_to_the_hub_and_back(hub: Hub, key: Any, tiny: Any, suite: str, tmp_path: Path) -> None:
-    """Each format, from an empty cache, without a word on model, task or layout; the card says what it is of."""
+    """Each format, from an empty cache, without a word on task or layout, nor on a model of the hub; the card says what
+    it is of."""
     from huggingface_hub import ModelCard
 
     local, masked = key(tiny["next"], 12), key(tiny["a"], 16)
@@ -76,7 +77,7 @@ def test_to_the_hub_and_back(hub: Hub, key: Any, tiny: Any, suite: str, tmp_path
         f"export {local} --to peft --push me/local --dry-run",
         f"import hf:me/adapter {back}",
         f"import hf:me/adapter@main {back}",
-        f"import hf:me/masked {back}",
+        f"import hf:me/masked --model {tiny['a']} {back}",
         f"import hf:me/words --model {tiny['b']} {back}",
     )  # fmt: skip
     assert there.code == 0, there.err

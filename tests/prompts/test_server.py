@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import COUNTRIES, FILLER, SUBJECTS, make_causal_tokenizer
+from conftest import make_llama
 from families import make
 from foreign import save_safetensors
-from tokenizers import processors
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ptx import api
 from ptx.errors import PtxError, UsageError
@@ -126,28 +125,10 @@ def serving(served: Served) -> Iterator[Served]:
     thread.join()
 
 
-def llama(folder: Path) -> str:
-    """Its inputs begin with <s>."""
-    tokenizer = make_causal_tokenizer(["<s>", *COUNTRIES, *FILLER, *SUBJECTS])
-    tokenizer.add_special_tokens({"bos_token": "<s>"})
-    begin = tokenizer.bos_token_id
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", begin)]
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=64, initializer_range=0.5, bos_token_id=begin, eos_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("served")
-    return {"llama": llama(root / "llama"), "gemma3": str(make("gemma3", root / "gemma3"))}
+    return {"llama": str(make_llama(root / "llama")), "gemma3": str(make("gemma3", root / "gemma3"))}
 
 
 @pytest.fixture

@@ -71,12 +71,12 @@ def test_starts_of_other_weights_have_other_names(tune, ptx, tiny, suite) -> Non
 def test_epoch_zero_is_the_prompt_itself(paths, tune, tiny, suite) -> None:
     import torch
 
-    from ptx.config import TuneConfig
+    from ptx.config.tune import TuneConfig
     from ptx.lms.lm import load_model
     from ptx.lms.models import resolve
     from ptx.suites import load_suite
+    from ptx.transfer.examples import examples
     from ptx.transfer.scoring import DevChoice
-    from ptx.transfer.tuning import examples
 
     given = paths().splitlines()
     model = load_model(resolve(tiny["b"]), "cpu")

@@ -13,7 +13,8 @@ from families import ROBERTA, WHOLE, byte_fallback, byte_level, make, tiktoken_s
 from transformers import BertTokenizer, RobertaTokenizer, XLMRobertaTokenizer
 
 from ptx.lms.embeddings import lead, load_tokenizer, one_token_words, vocabulary_words
-from ptx.lms.models import resolve, zoo
+from ptx.lms.known import zoo
+from ptx.lms.models import resolve
 from ptx.transfer.words import account, common_words, known_words, shared_words
 
 KINDS = {

@@ -14,7 +14,8 @@ from conftest import COUNTRIES, PAPER_TUNING, make_causal_model, write_suite, wr
 from safetensors.torch import load_file
 
 from ptx.cache import Artifact, Store
-from ptx.config import SearchConfig, TuneConfig
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.engine.step import Payload
 from ptx.formats import read_prompt
 from ptx.lms.lm import load_model

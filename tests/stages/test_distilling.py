@@ -13,7 +13,8 @@ from conftest import write_suite, write_topics
 
 from ptx.cache import Store
 from ptx.cli.output import Output
-from ptx.config import SearchConfig, TuneConfig
+from ptx.config.search import SearchConfig
+from ptx.config.tune import TuneConfig
 from ptx.engine.pipeline import Pipeline
 from ptx.errors import PtxError
 from ptx.formats import read_prompt

@@ -13,7 +13,7 @@ import torch
 from conftest import PAPER_TUNING, Result
 from safetensors.torch import load_file, save_file
 
-from ptx.config import SearchConfig
+from ptx.config.search import SearchConfig
 from ptx.formats import read_prompt
 from ptx.lms import weights
 from ptx.lms.lm import load_model

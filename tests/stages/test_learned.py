@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Result, write_suite
 
-from ptx.stages.tune import TRY
+from ptx.stages.learned import TRY
 from ptx.transfer import baselines
 
 Run = Callable[..., Result]

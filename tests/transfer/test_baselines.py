@@ -10,7 +10,7 @@ from plain import WORDS, PlainModel, task
 
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
-from ptx.stages.tune import compared
+from ptx.stages.learned import compared
 from ptx.suites import Fact, load_suite
 from ptx.transfer.baselines import baselines
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.transfer.course import Course
 
 

@@ -20,11 +20,11 @@ from ptx.lms.embeddings import load_tokenizer
 from ptx.lms.inputs import Row
 from ptx.lms.lm import load_embeddings, load_model
 from ptx.lms.models import resolve
+from ptx.transfer.examples import Examples
 from ptx.transfer.mixtures import embedded, mixed, nearest_mixtures
 from ptx.transfer.portable import learn_words, trimmed, vectors
 from ptx.transfer.scoring import Questions
 from ptx.transfer.starts import generator
-from ptx.transfer.tuning import Examples
 
 SETTINGS = {"epochs": 3, "batch_size": 2, "prompt_length": 2, "lr": 1.0, "scale_lr": 0.02, "seed": 3}
 

@@ -12,12 +12,13 @@ from conftest import COUNTRIES, SUBJECTS
 from plain import PlainModel
 from test_tuning import BOTH, FAST, OPTIPROMPT, TODAY, plain_examples
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
+from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import Questions
-from ptx.transfer.tuning import BACKWARD, Examples, Standing, Tuned, tunings
+from ptx.transfer.tuning import BACKWARD, Standing, Tuned, tunings
 
 
 def same(one: Tuned, other: Tuned) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import operator
 import random
 
 import pytest
 import torch
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError, UsageError
-from ptx.lms.lm import load_embeddings
+from ptx.lms.lm import load_embeddings, load_model
 from ptx.lms.models import resolve
-from ptx.transfer.starts import generator, initial_prompt, random_prompt, text_prompt, xavier
+from ptx.suites import load_suite
+from ptx.transfer.examples import examples
+from ptx.transfer.starts import best_text, generator, initial_prompt, random_prompt, text_prompt, xavier
 
 
 def fresh(seed: int = 5) -> torch.Generator:
@@ -86,3 +90,38 @@ def test_a_text_without_tokens_is_refused() -> None:
         text_prompt(model, "\u200b", 3)
     with pytest.raises(UsageError, match="--init text: is followed by no text"):
         TuneConfig(init="text: ")
+
+
+def test_the_text_behind_which_most_train_facts_are_answered(tiny, suite) -> None:
+    """Against sentences in plain words, read one by one: the tokens of these models are words, and what they answer
+    behind some texts is taken for right."""
+    model = load_model(resolve(tiny["a"]), "cpu")
+    task = load_suite(suite).tasks[0]
+    found = examples(model, task, TuneConfig())
+    assert len(found.train) == len(task.splits["train"]) == 24
+    texts = [f"word{i} word{i + 1}" for i in range(0, 40, 2)]
+
+    def said(text: str) -> list[int]:
+        ends = " ".join((text.split() * 5)[-5:])
+        answers = []
+        for fact in task.splits["train"]:
+            ids = model.tokenizer(f"{fact.subject} {ends} {model.tokenizer.mask_token} .", return_tensors="pt")
+            with torch.no_grad():
+                logits = model.network(**ids).logits[0]
+            answers.append(int(logits[ids["input_ids"][0] == model.tokenizer.mask_token_id].argmax()))
+        return answers
+
+    every = {text: said(text) for text in texts}
+    right = [*every[texts[4]][:10], *every[texts[7]][10:]]
+    asked = dataclasses.replace(found, train=[(row, a) for (row, _), a in zip(found.train, right, strict=True)])
+    counts = {text: sum(map(operator.eq, of, right)) for text, of in every.items()}
+    assert best_text(model, texts, 5, asked) == max(texts, key=lambda text: counts[text])
+    del every[texts[7]]
+    assert best_text(model, list(every), 5, asked) == max(every, key=lambda text: counts[text])
+
+
+def test_texts_that_a_model_cannot_read_are_left_out(tiny, suite) -> None:
+    model = load_model(resolve(tiny["a"]), "cpu")
+    found = examples(model, load_suite(suite).tasks[0], TuneConfig())
+    assert best_text(model, ["日", "word1", "日 word2"], 5, found) == "word1"
+    assert best_text(model, ["日", "日 日"], 5, found) == "日"

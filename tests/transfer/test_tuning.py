@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -10,18 +9,18 @@ from typing import Any
 import pytest
 import torch
 from plain import WIDTH, WORDS, PlainModel
-from plain import task as facts_of
 from torch import Tensor
 
-from ptx.config import TuneConfig
+from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.inputs import Batch, Row
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.suites import load_suite
+from ptx.transfer.examples import Examples, examples
 from ptx.transfer.scoring import Questions, thinned
 from ptx.transfer.starts import generator, initial_prompt
-from ptx.transfer.tuning import Examples, best_text, examples, tune_prompts
+from ptx.transfer.tuning import tune_prompts
 
 CONFIG = TuneConfig(epochs=3, batch_size=8, init="random", patience=0)
 
@@ -236,71 +235,3 @@ def test_of_many_dev_facts_some_are_looked_at(n: int, most: int, places: list[in
     assert found.rows == [rows[i] for i in places]
     assert (found.objects, found.others) == (places, [(i, i) for i in places])
     assert thinned(Questions(rows, None, None), most).others == ()
-
-
-FACTS = facts_of(train="a:Peru b:Rome c:Cuba", dev="de:Rome f:Chad g:Peru", test="h:Kenya")
-
-
-def test_examples_are_the_facts_whose_object_is_one_token() -> None:
-    model = PlainModel()
-    found = examples(model, FACTS, TuneConfig(layout="prefix", prompt_length=4))
-    assert (found.name, found.start) == ("R1", None)
-    assert found.train == [(Row((97,), 0, 0), WORDS.index("Peru")), (Row((99,), 0, 0), WORDS.index("Cuba"))]
-    assert [row.ids for row in found.dev.rows] == [(102,), (103,)]
-    assert (found.dev.words, found.dev.objects) == (None, [WORDS.index("Chad"), WORDS.index("Peru")])
-    assert model.asked == [("[V] [X] [Y] .", {"prompt_length": 4, "refuse": None})] * 2
-
-
-def test_examples_of_a_task_with_label_words() -> None:
-    """Answers are token ids in train, places among the labels on dev."""
-    labelled = dataclasses.replace(facts_of(train="a:Chad b:Peru", dev="c:Chad d:Chad e:Peru"), labels=("Chad", "Peru"))
-    found = examples(PlainModel(), labelled, FAST)
-    assert [answer for _, answer in found.train] == [WORDS.index("Chad"), WORDS.index("Peru")]
-    assert (found.dev.words, found.dev.objects) == (("Chad", "Peru"), [0, 0, 1])
-
-
-@pytest.mark.parametrize("split", ["train", "dev"])
-def test_a_split_without_known_objects_is_refused(split: str) -> None:
-    splits = {"train": "a:Peru", "dev": "b:Peru"} | {split: "c:Rome d:Oslo"}
-    with pytest.raises(PtxError, match=f"task R1: none of its 2 {split} objects is one token in plain"):
-        examples(PlainModel(), facts_of(**splits), FAST)
-
-
-def test_strict_examples_name_what_is_unknown() -> None:
-    with pytest.raises(PtxError, match=r"task R1: 1 of 3 objects of train are not one token in plain: 'Rome' \(b\)"):
-        examples(PlainModel(), dataclasses.replace(FACTS, strict=True), FAST)
-
-
-def test_the_text_behind_which_most_train_facts_are_answered(tiny, suite) -> None:
-    """Against sentences in plain words, read one by one: the tokens of these models are words, and what they answer
-    behind some texts is taken for right."""
-    model = load_model(resolve(tiny["a"]), "cpu")
-    task = load_suite(suite).tasks[0]
-    found = examples(model, task, TuneConfig())
-    assert len(found.train) == len(task.splits["train"]) == 24
-    texts = [f"word{i} word{i + 1}" for i in range(0, 40, 2)]
-
-    def said(text: str) -> list[int]:
-        ends = " ".join((text.split() * 5)[-5:])
-        answers = []
-        for fact in task.splits["train"]:
-            ids = model.tokenizer(f"{fact.subject} {ends} {model.tokenizer.mask_token} .", return_tensors="pt")
-            with torch.no_grad():
-                logits = model.network(**ids).logits[0]
-            answers.append(int(logits[ids["input_ids"][0] == model.tokenizer.mask_token_id].argmax()))
-        return answers
-
-    every = {text: said(text) for text in texts}
-    right = [*every[texts[4]][:10], *every[texts[7]][10:]]
-    asked = dataclasses.replace(found, train=[(row, a) for (row, _), a in zip(found.train, right, strict=True)])
-    counts = {text: sum(map(operator.eq, of, right)) for text, of in every.items()}
-    assert best_text(model, texts, 5, asked) == max(texts, key=lambda text: counts[text])
-    del every[texts[7]]
-    assert best_text(model, list(every), 5, asked) == max(every, key=lambda text: counts[text])
-
-
-def test_texts_that_a_model_cannot_read_are_left_out(tiny, suite) -> None:
-    model = load_model(resolve(tiny["a"]), "cpu")
-    found = examples(model, load_suite(suite).tasks[0], TuneConfig())
-    assert best_text(model, ["日", "word1", "日 word2"], 5, found) == "word1"
-    assert best_text(model, ["日", "日 日"], 5, found) == "日"

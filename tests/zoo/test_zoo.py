@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from ptx.lms.catalogue import card, embedding_width
 from ptx.lms.embeddings import load_tokenizer, one_token_words
+from ptx.lms.known import ZOO_FOLDER, zoo
 from ptx.lms.lm import load_model
-from ptx.lms.models import ZOO_FOLDER, resolve, zoo
+from ptx.lms.models import resolve
 from ptx.suites import load_suite
 from ptx.zoo import corpus, pretrain
 from ptx.zoo.make_topics import LABELS

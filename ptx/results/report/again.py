@@ -8,9 +8,10 @@ from dataclasses import fields
 from typing import Any
 
 from ptx.cache import Artifact, Store
-from ptx.config import CONFIGS, left_out
+from ptx.config import CONFIGS
 from ptx.config.dtypes import FLOAT32
-from ptx.lms.models import anchor_models
+from ptx.config.fields import left_out
+from ptx.lms.known import anchor_models
 from ptx.results.collect import Result
 
 GIVEN = ("anchors", "eval")  # stages whose options are written otherwise

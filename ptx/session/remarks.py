@@ -8,11 +8,12 @@ from ptx.cache import Store
 from ptx.engine.build import Outcome
 from ptx.engine.step import Step, closure
 from ptx.lms.frames import framed, remark
+from ptx.lms.models import is_here
 from ptx.lms.names import short
 from ptx.results.collect import same_prompts
 from ptx.stages.forecasts import between_decoders, told
+from ptx.stages.learned import compared, lags, learned
 from ptx.stages.settings import some
-from ptx.stages.tune import compared, lags, learned
 from ptx.suites import load_suite
 
 Remarks = Iterator[tuple[str, bool]]
@@ -44,6 +45,15 @@ def after(outcomes: Sequence[Outcome], advice: str, store: Store) -> Remarks:
         yield compared([artifact.meta["metrics"] for artifact in tuned]), False
     searches = [o.artifact for o in outcomes if o.artifact and o.step.stage.name == "search"]
     yield from told(searches, same_prompts(store))
+
+
+def absent(goals: Sequence[Step]) -> Remarks:
+    """What a dry run cannot know of models that are not here."""
+    models = {model.name: None for step in closure(goals) for model in step.models if not is_here(model)}
+    if models:
+        them, they = ("it", "it takes") if len(models) == 1 else ("them", "they take")
+        what = f"what the cache has of {them}, the size and how long {they} are not known"
+        yield f"not here: {', '.join(models)}; {what}", True
 
 
 def _doubts(outcomes: Sequence[Outcome]) -> Remarks:

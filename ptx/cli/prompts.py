@@ -55,7 +55,7 @@ def import_prompt(
 
     command = Command(common)
     said = {"model": model, "suite": named(suite, reading), "layout": layout, "unchecked": unchecked}
-    steps = list(import_steps(file, command.out, task=task, format=format, rows=rows, **said))
+    steps = list(import_steps(file, command.session.store, command.out, task=task, format=format, rows=rows, **said))
     command.session.keep_to(steps)
     command.finish(command.session.build("tune", steps))
 

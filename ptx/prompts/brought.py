@@ -1,10 +1,12 @@
 """What was read from a prompt file, for the model that it is meant for: in which scale, and what was left out."""
 
+import contextlib
 import os
 
 from jaxtyping import Float
 from torch import Tensor
 
+from ptx.cache import Store
 from ptx.config.nearby import aliases
 from ptx.engine.build import Reporter
 from ptx.errors import PtxError
@@ -14,6 +16,7 @@ from ptx.lms.families import factor_by_class
 from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model
 from ptx.lms.names import public
+from ptx.prompts.given import PROMPTS, made_for
 from ptx.transfer.mixtures import Embedded, embedded
 
 
@@ -31,9 +34,10 @@ def left_out(found: PromptFile) -> str:
     return f"{found.path} has other weights beside the prompt, which are left out: {some(found.beside)}"
 
 
-def model_in(found: PromptFile) -> str:
+def model_in(found: PromptFile, store: Store) -> str:
     """The model that a file says it is for, empty if it says none. Raises PtxError for one of which a card has the name
-    alone: it is looked for where PEFT's own file says, among the aliases of the settings file, and in this folder."""
+    alone: it is looked for where PEFT's own file says, among the aliases of the settings file, in this folder, and
+    where it was when the prompt was made, if that is in the cache."""
     record, base = found.record, found.base
     if record is None or not record.local:
         return found.model
@@ -41,6 +45,8 @@ def model_in(found: PromptFile) -> str:
         return base
     if record.model in aliases() or os.path.exists(record.model):
         return record.model
+    with contextlib.suppress(PtxError):
+        return made_for(store.find(record.key, PROMPTS))[0]
     what = f"{found.path} is for a model that was in a folder {record.model}, and does not say where"
     raise PtxError(what, "add --model FOLDER, or a hub id of that very model")
 

@@ -51,16 +51,23 @@ class Origin:
 
 
 def import_steps(
-    file: str, tell: Reporter, *, task: str = "", format: str = "auto", rows: int | None = None, **said: Any
+    file: str,
+    store: Store,
+    tell: Reporter,
+    *,
+    task: str = "",
+    format: str = "auto",
+    rows: int | None = None,
+    **said: Any,
 ) -> Iterator[Step]:
     """The artifact of a prompt file, or of those of all tasks where `file` has {task} in it; tells what was read.
 
-    `said` is what the user says of it (see `origin`). Raises PtxError.
+    `said` is what the user says of it (see `origin`; `model` may be empty). Raises PtxError.
     """
     on_hub = file.startswith(hub.PREFIX) and not Path(file).exists()
     for name, path in [(task, hub.fetched(file))] if on_hub else _files(file, task, said["suite"] or "facts"):
         found = formats.read(path, format=format, rows=rows)
-        agreed = origin(found, task=name, **said)
+        agreed = origin(found, task=name, **{**said, "model": said["model"] or model_in(found, store)})
         say_read(found, agreed.layout, agreed.model, tell)
         step = import_step(found, agreed)
         yield dataclasses.replace(step, labels={**step.labels, "file": file}) if on_hub else step
@@ -82,7 +89,7 @@ def _files(file: str, task: str, suite: str) -> Iterator[tuple[str, Path]]:
 def origin(
     found: PromptFile,
     *,
-    model: str = "", suite: str = "", task: str = "", layout: Layout | None = None, unchecked: bool = False,
+    model: str, suite: str = "", task: str = "", layout: Layout | None = None, unchecked: bool = False,
 ) -> Origin:  # fmt: skip
     """What the user says of a prompt, filled in from its card or adapter and, unless `unchecked`, compared with it.
 
@@ -93,7 +100,6 @@ def origin(
     if not suite and about and asks_hub(about.suite):
         what = f"the card of {found.path} names a data set of the hub, {about.suite}, which a file alone cannot ask for"
         raise PtxError(what, f"add --suite {about.suite} to fetch it, or --suite none")
-    model = model or model_in(found)
     suite = suite or (about.suite if about else "facts")
     tasks = load_suite(suite).tasks
     task = task or (about.task if about else tasks[0].name if len(tasks) == 1 else "")

@@ -115,7 +115,7 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
     prompt = find(named, store, (*PROMPTS, "eval"))
     if isinstance(prompt, Path):
         found = formats.read(prompt)
-        model = model or model_in(found)
+        model = model or model_in(found, store)
         if not model:
             hint = "add --model and the model that it was made for; `ptx models` lists names"
             raise UsageError(f"{named} does not say which model it is for", hint)

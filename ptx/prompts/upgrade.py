@@ -59,10 +59,11 @@ def source(named: str, store: Store, tell: Reporter, *, base: str, suite: str, t
     if not (suite or task or read.about):
         suite = NONE
     try:
-        _model(base or brought.model_in(read), named, base)
+        model = base or brought.model_in(read, store)
+        _model(model, named, base)
         if base and read.record is None:  # whoever names the model has said that it is the adapter's
             read = dataclasses.replace(read, base=None)
-        said = imported.origin(read, model=base, suite=suite, task=task)
+        said = imported.origin(read, model=model, suite=suite, task=task)
     except PtxError as error:
         raise type(error)(error.message, error.hint.replace("--model", "--from")) from None
     brought.say_read(read, said.layout, said.model, tell)

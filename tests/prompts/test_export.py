@@ -296,22 +296,25 @@ def test_a_card_says_the_name_of_a_folder_and_not_where_it_is(ptx, tiny, suite, 
 
 
 def test_where_the_model_of_a_card_is(ptx, tiny, suite, key, tmp_path, monkeypatch) -> None:
-    """PEFT's own file says, an alias, or a folder here; else whoever imports it does."""
+    """PEFT's own file says, an alias, a folder here, or the cache that it was made in; else whoever imports it does."""
     mine = key(tiny["next"], vectors(3, 12))
     for to in ("npy", "peft"):
         assert ptx("export", mine, "--to", to, "--output", to).code == 0
     for command in (["import", "npy"], ["inspect", "npy"], ["upgrade", "npy", "--to", tiny["b"]]):
-        lost = ptx(*command)
+        lost = ptx(*command, "--cache-dir", "elsewhere")
         assert (lost.code, lost.out) == (1, "")
         assert "error: npy is for a model that was in a folder next, and does not say where\n" in lost.err
         assert f"hint: add --{'from' if command[0] == 'upgrade' else 'model'} FOLDER" in lost.err
-    back = [ptx("import", "peft", "--json"), ptx("import", "npy", "--model", tiny["next"], "--json")]
-    Path("ptx.toml").write_text(f'models.next = "{tiny["next"]}"\n')
+    elsewhere = ["--json", "--cache-dir", "elsewhere"]
+    back = [ptx("import", "peft", *elsewhere), ptx("import", "npy", "--model", tiny["next"], *elsewhere)]
+    assert ptx("inspect", "npy").code == 0
     back.append(ptx("import", "npy", "--json"))
+    Path("ptx.toml").write_text(f'models.next = "{tiny["next"]}"\n')
+    back.append(ptx("import", "npy", *elsewhere))
     Path("ptx.toml").unlink()
     Path("next").symlink_to(tiny["next"])
-    back.append(ptx("import", "npy", "--json"))
-    assert [result.lines[0]["key"] for result in back] == [mine] * 4, [result.err for result in back]
+    back.append(ptx("import", "npy", *elsewhere))
+    assert [result.lines[0]["key"] for result in back] == [mine] * 5, [result.err for result in back]
 
 
 def test_a_card_that_contradicts(ptx, tiny, suite, key, tmp_path) -> None:

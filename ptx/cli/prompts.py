@@ -1,7 +1,6 @@
 """`ptx import`, `export`, `upgrade` and `inspect`: finished prompts, from and for anywhere."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,6 @@ from ptx.errors import UsageError
 Readable = Literal["auto", "optiprompt", "npy", "torch", "safetensors", "peft", "koboldai", "words"]
 Writable = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai", "words"]
 Kept = Literal["peft", "optiprompt", "npy", "safetensors", "vllm", "koboldai"]  # with a card
-EXPORTED = ("tune", "search", "portable")  # stages; as words alone also the last
 
 
 def import_prompt(
@@ -93,61 +91,21 @@ def export(
     command = Command(common)
     subjects = [*(inputs or []), *(subjects_of(file) if file else [])]
     if push:
-        address = _push(key, to, command, push, private=private)
-        written, where = address, {"path": address}
+        row = _push(key, to, command, push, private=private)
+        written = row["path"]
     else:
         assert output is not None
-        where = _write(key, to, output, command, subjects)
+        row = command.session.export(key, to, output, inputs=subjects)
         written = str(output)
     if common.dry_run:
         command.out.message(f"would write {written}")
         return
-    artifact = command.store.find(key, EXPORTED)
-    head = {"stage": artifact.meta["stage"], "key": artifact.key} if common.json else {}
-    command.out.rows([{**head, **where}], path="path")
+    named = () if common.json else ("stage", "key")
+    command.out.rows([{name: value for name, value in row.items() if name not in named}], path="path")
 
 
-def _write(
-    key: str, to: str, output: Path, command: Command, inputs: Sequence[str] = (), repo: str = ""
-) -> dict[str, Any]:
-    """Write it, and say what a reader of the file has to know; where it is, and figures."""
-    from ptx.formats import card
-    from ptx.prompts.export import export_prompt
-
-    where = {"path": str(output.absolute())}
-    if to == "words":
-        return {**where, "format": to, **_words(key, output, command)}
-    artifact, common = command.store.find(key, EXPORTED[:2]), command.common
-    how: dict[str, Any] = {"force": common.force, "dry_run": common.dry_run, "inputs": inputs, "repo": repo}
-    made = export_prompt(artifact, command.store, to, output, **how)
-    if to == "peft" and len(made.opening):
-        tokens = f"the first of the {len(made.opening) + len(made.prompt)} virtual tokens"
-        what = f"what inputs of {made.model.name} begin with"
-        command.out.message(f"{tokens} is {what}: give PEFT texts without special tokens, as the card shows")
-    if repo and not made.record.commit:
-        command.out.warn(f"the hub has no model {made.base}: who fetches the prompt has to know which model is meant")
-    return {**where, "card": str(card.beside(output).absolute()), "format": to}
-
-
-def _words(key: str, output: Path, command: Command) -> dict[str, float]:
-    from ptx.config.dtypes import FLOAT32
-    from ptx.prompts.as_words import export_words
-    from ptx.prompts.record import model_of
-    from ptx.stages import portable
-
-    artifact = command.store.find(key, EXPORTED)
-    common, dtype = command.common, FLOAT32
-    if artifact.meta["stage"] != portable.STAGE.name:
-        dtype = command.session.settings.computed(model_of(artifact), "source").get("dtype", FLOAT32)
-    made = export_words(
-        artifact, command.store, output, force=common.force, dry_run=common.dry_run, device=common.device, dtype=dtype
-    )
-    command.out.message(str(made))
-    return {} if made.before is None or made.after is None else {"dev_accuracy": made.before, "as_words": made.after}
-
-
-def _push(key: str, to: str, command: Command, repo: str, *, private: bool) -> str:
-    """Upload it; where it is then."""
+def _push(key: str, to: str, command: Command, repo: str, *, private: bool) -> dict[str, Any]:
+    """Upload it; a row of where it is then."""
     from ptx.prompts import hub
 
     hub.check_repo(repo)
@@ -155,10 +113,11 @@ def _push(key: str, to: str, command: Command, repo: str, *, private: bool) -> s
         raise UsageError(f"--push takes no --to {to}", f"use --to {', '.join(hub.NAMES)}")
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder) / hub.NAMES[to]
-        _write(key, to, where, command, repo=repo)
-        if command.common.dry_run:
-            return f"https://huggingface.co/{repo}"
-        return hub.push(repo, hub.files_of(where, repo), private=private, force=command.common.force)
+        row = command.session.export(key, to, where, repo=repo)
+        address = f"https://huggingface.co/{repo}"
+        if not command.common.dry_run:
+            address = hub.push(repo, hub.files_of(where, repo), private=private, force=command.common.force)
+        return {"stage": row["stage"], "key": row["key"], "path": address}
 
 
 def upgrade(

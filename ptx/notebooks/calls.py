@@ -71,7 +71,7 @@ def _ready(
     from ptx.cache.remote import folder_of
     from ptx.notebooks import memory
 
-    commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
+    commands = lambda: import_module("ptx.cli.main").commands()  # noqa: E731, imported if there is a settings file
     first = [name for name, of in signature.parameters.items() if of.kind is of.POSITIONAL_OR_KEYWORD]
     if not set(first) & options.keys():
         options, args = dict(zip(first, args, strict=False)) | options, args[len(first) :]

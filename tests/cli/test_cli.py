@@ -223,3 +223,46 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_test_above_can_fail() -> None:
     assert python("-c", f"import sys, pandas\n{HEAVY}").strip() == "pandas"
+
+
+@pytest.mark.parametrize(
+    ("args", "made"),
+    [
+        (["--help"], []),
+        (["cache", "--help"], []),
+        (["suites"], ["suites"]),
+        (["cache", "ls", "-h"], ["ls"]),
+        (["--version"], []),
+    ],
+    ids=" ".join,
+)
+def test_only_the_command_that_is_asked_for_gets_its_options(ptx, monkeypatch, args, made) -> None:
+    from ptx.cli import options
+
+    asked: list[str] = []
+    expand = options.expand
+
+    def counted(command):
+        asked.append(command.__name__)
+        return expand(command)
+
+    monkeypatch.setattr(options, "expand", counted)
+    assert ptx(*args).code == 0
+    assert asked == made
+
+
+@pytest.mark.parametrize(
+    ("args", "near", "path"),
+    [
+        (["tuna"], "Did you mean 'tune'", ""),
+        (["cache", "lss"], "Did you mean 'ls'", "cache "),
+        (["tune", "--modle", "x"], "--model", "tune "),
+        (["cache", "ls", "--stag", "x"], "--stage", "cache ls "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_misspelt_is_told_with_what_is_near(ptx, args, near, path) -> None:
+    told = ptx(*args)
+    assert (told.code, told.out) == (2, "")
+    assert near in told.err
+    assert f" {path}--help`" in told.err

@@ -22,7 +22,6 @@ from ptx.config.nearby import word_models
 from ptx.engine.build import Built, Outcome, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step, closure
-from ptx.engine.torch_state import own_settings
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
@@ -153,7 +152,6 @@ class Session:
 
         return self.build("eval", self._each_seed(goals))
 
-    @own_settings()
     def predict(
         self, target: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> list[dict[str, Any]]:

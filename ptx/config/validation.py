@@ -75,6 +75,8 @@ def validated(kind: type[T] | GenericAlias, values: Any, where: str, under: str 
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """A hint for a word that is none of those known."""
+    if not known:
+        return f"leave {word!r} out: nothing can be set there"
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"
 

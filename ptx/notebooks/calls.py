@@ -1,8 +1,10 @@
 """A command as a function: settings looked up, what is in memory saved, one call at a time, mistakes with a hint."""
 
+import contextlib
 import functools
 import inspect
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -46,7 +48,7 @@ def named(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 CALL.set(call(name.replace(" ", "."), args, options)),
             )
             try:
-                with TURN:
+                with TURN, _own_settings():
                     args, settings = _ready(name, signature, args, options)
                     return function(*args, **settings)
             except PtxError as error:
@@ -62,6 +64,15 @@ def named(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return called
 
     return decorate
+
+
+def _own_settings() -> contextlib.AbstractContextManager[None]:
+    """PyTorch as ptx needs it, if the caller has it: what is found in the cache does without."""
+    if "torch" not in sys.modules:
+        return contextlib.nullcontext()
+    from ptx.engine.torch_state import own_settings
+
+    return own_settings()
 
 
 def _ready(

@@ -201,6 +201,27 @@ def test_a_file_of_settings_sets_nothing_that_does_harm(ptx, tmp_path, text, opt
         assert result.code == 0
 
 
+@pytest.mark.parametrize("text", ['cache_dir = "{}"', '[eval]\ncache-dir = "{}"'])
+def test_a_file_of_settings_names_no_cache_elsewhere(ptx, tiny, tmp_path, text) -> None:
+    """Whose it is could read what is computed, and say what was."""
+    command = ("eval", "--target", tiny["a"], "--method", "manual")
+    (tmp_path / "ptx.toml").write_text(text.format("memory://bucket/folder"))
+    told = ptx(*command)
+    assert told.code == 2
+    assert "ptx.toml: a cache at an address cannot be set in a file" in " ".join(told.err.split())
+    assert "--cache-dir memory://bucket/folder, or set PTX_CACHE_DIR" in " ".join(told.err.split())
+    (tmp_path / "ptx.toml").write_text(text.format("other"))
+    assert "settings: " in ptx("anchors", "--models", tiny["a"]).err
+
+
+def test_a_table_of_a_group_of_commands_has_no_settings(ptx, tiny, tmp_path) -> None:
+    (tmp_path / "ptx.toml").write_text("[cache.gc]\nolder_than = 0\n")
+    told = ptx("cache", "gc")
+    assert told.code == 1
+    assert "cache: unknown setting 'gc'" in told.err
+    assert "hint: leave 'gc' out" in told.err
+
+
 def test_a_file_of_settings_in_use_is_named_once(ptx, tiny, tmp_path) -> None:
     assert "settings:" not in ptx("anchors", "--models", tiny["a"]).err
     (tmp_path / "ptx.toml").write_text("count = 7\n")

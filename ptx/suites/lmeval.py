@@ -18,6 +18,7 @@ from ptx.suites.lines import Bad, NoRows, refuse, text_lines
 from ptx.suites.reading import read_rows
 from ptx.suites.rows import Row, each, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
+from ptx.suites.watched import looked_at
 
 TEMPLATE = "[X] [Y]"
 DEV_SHARE = 0.1  # of train, where the harness has no split that it leaves alone
@@ -276,6 +277,8 @@ def _source(keys: Mapping[str, Any], path: Path, bad: Bad) -> Callable[[str], Ge
 
 def _beside(name: str, path: Path) -> Path:
     choices = [Path(name).absolute(), path.parent / name]
+    for choice in choices:
+        looked_at(choice)
     if found := next(filter(Path.is_file, choices), None):
         return found
     raise _refused(

@@ -12,8 +12,9 @@ from typing import Any
 from ptx.cache import given, leases, unfinished
 from ptx.cache.housekeeping import check_stage, size_of
 from ptx.cache.locks import is_free
+from ptx.cache.ours import DAMAGED, ENTRIES, LOCKS, OWNED, ours
 from ptx.cache.problems import unwritable
-from ptx.cache.store import Store, everything, hidden, models_beside, versions_of
+from ptx.cache.store import Store, hidden, models_beside, versions_of
 from ptx.cache.verify import Damaged, verified
 from ptx.errors import UsageError
 from ptx.notebooks.rooms import answers
@@ -116,7 +117,7 @@ def _doomed(
     used = needed(store, gone)
     now = time.time()
     rest: list[tuple[float, int, Path]] = []
-    for folder in everything(store):
+    for folder in (path for root in _roots(store) for path in ours(root, ENTRIES)):
         stage = folder.parent.name
         try:
             age = _age(verified(folder), versions)
@@ -174,21 +175,20 @@ def _given(store: Store, wanted: Wanted, doomed: Sequence[Path]) -> list[Path]:
 
 def _leftovers(store: Store, gone: Mapping[Path, leases.State]) -> Iterator[Path]:
     """Damaged entries set aside, locks that nobody holds, and what dead processes have left."""
-    for of in (store, models_beside(store)):
-        yield from sorted((of.root / "damaged").glob("*"))
-        yield from (path for path in sorted((of.root / "locks").glob("*")) if is_free(path))
+    for root in _roots(store):
+        yield from ours(root, DAMAGED)
+        yield from filter(is_free, ours(root, LOCKS))
     yield from (path for path in owned(store) if leases.is_gone(path, gone))
 
 
 def owned(store: Store) -> list[Path]:
     """What belongs to a process: unfinished entries, leases, what it says of itself and to its workers."""
-    roots = (store.root, models_beside(store).root)
-    return sorted(
-        path
-        for root in roots
-        for pattern in ("v1/*/.*", f"{unfinished.FOLDER}/.*", f"{given.FOLDER}/.*", "runs/*", "status/*", "tasks/*")
-        for path in root.glob(pattern)
-    )
+    return [path for root in _roots(store) for path in ours(root, OWNED)]
+
+
+def _roots(store: Store) -> list[Path]:
+    """Of the cache, and of the dequantised models in it."""
+    return [root for root in (store.root, models_beside(store).root) if root == store.root or not root.is_symlink()]
 
 
 def needed(store: Store, gone: Mapping[Path, leases.State]) -> set[tuple[str, str]]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Container
 from pathlib import Path
 
+from ptx.cache.ours import GIVEN, ours
 from ptx.cache.store import Store
 
 FOLDER = "given"
@@ -18,7 +19,7 @@ def unneeded(store: Store, days: float, but: Container[Path] = ()) -> list[Path]
     """What nobody gave for so many days, and no artifact names, other than those that are to go themselves. Nothing
     where that cannot be known: an artifact cannot be read, or is in an object store and need not be here."""
     moment = time.time() - max(days * 24 * 3600, UNDER_WAY)
-    found = [path for path in sorted((store.root / FOLDER).glob("[!.]*")) if _given(path) <= moment]
+    found = [path for path in ours(store.root, GIVEN) if _given(path) <= moment]
     if not found or store.where != store.root:
         return []
     said = [_meta(folder) for folder in store.folders() if folder not in but]

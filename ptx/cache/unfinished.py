@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptx.cache.keys import digest
+from ptx.cache.ours import UNFINISHED, ours
 from ptx.cache.store import Store, hidden
 
 FOLDER = "unfinished"
@@ -61,7 +62,7 @@ def older(store: Store, moment: float) -> list[Path]:
 
 
 def _files(store: Store, stage: str = "") -> list[Path]:
-    return sorted((store.root / FOLDER).glob(f"{stage or '[!.]*'}-*"))
+    return [path for path in ours(store.root, UNFINISHED) if path.name.startswith(f"{stage}-" if stage else "")]
 
 
 def _path(store: Store, stage: str, keys: Sequence[str]) -> Path:

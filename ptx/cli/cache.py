@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ptx.cli.command import Command
-from ptx.cli.options import Reading, Removing, expand, help_alone
+from ptx.cli.options import Later, Reading, Removing, help_alone, later
 from ptx.config.lists import listed, names_in
 from ptx.errors import PtxError
 from ptx.media import counted
@@ -14,8 +14,8 @@ from ptx.media import counted
 cache_app = typer.Typer(help="Look after the cache of artifacts.", invoke_without_command=True, callback=help_alone)
 
 
-@cache_app.command(epilog="Example:  ptx cache ls --stage search")
-@expand
+@cache_app.command(cls=Later, epilog="Example:  ptx cache ls --stage search")
+@later
 def ls(
     common: Reading,
     stage: Annotated[str, typer.Option(help="Only this stage.")] = "",
@@ -37,8 +37,8 @@ def ls(
     _name_foreign(command)
 
 
-@cache_app.command(epilog="Example:  ptx cache rm KEY --with-dependents --dry-run")
-@expand
+@cache_app.command(cls=Later, epilog="Example:  ptx cache rm KEY --with-dependents --dry-run")
+@later
 def rm(
     keys: Annotated[list[str], typer.Argument(help="Keys, or their beginnings.", metavar="KEY...", show_default=False)],
     common: Removing,
@@ -65,8 +65,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-@cache_app.command(epilog="Example:  ptx cache show KEY")
-@expand
+@cache_app.command(cls=Later, epilog="Example:  ptx cache show KEY")
+@later
 def show(
     key: Annotated[str, typer.Argument(help="A key, or its beginning.", show_default=False)], common: Reading
 ) -> None:
@@ -80,8 +80,8 @@ def show(
         command.out.data(json.dumps(said, indent=None if common.json else 2, ensure_ascii=False))
 
 
-@cache_app.command(epilog="Example:  ptx cache verify")
-@expand
+@cache_app.command(cls=Later, epilog="Example:  ptx cache verify")
+@later
 def verify(common: Reading) -> None:
     """Check every artifact against its digests: damaged ones are named (exit 1)."""
     from ptx.cache.housekeeping import check
@@ -101,8 +101,8 @@ def verify(common: Reading) -> None:
     _name_remote(command)
 
 
-@cache_app.command(epilog="Example:  ptx cache gc --older-than 30 --dry-run")
-@expand
+@cache_app.command(cls=Later, epilog="Example:  ptx cache gc --older-than 30 --dry-run")
+@later
 def gc(
     common: Removing,
     older_than: Annotated[int | None, typer.Option(min=0, help="Also artifacts not used for this many days.")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ptx.cli.command import Command
-from ptx.cli.options import SAID, Printing, expand, help_alone
+from ptx.cli.options import SAID, Later, Printing, help_alone, later
 from ptx.config import CommonConfig, ReadingConfig
 from ptx.config.lists import names_in
 from ptx.errors import PtxError
@@ -20,8 +20,8 @@ data_app = typer.Typer(
 MOST = 20  # files that a remark names, without -v
 
 
-@data_app.command(epilog="Example:  ptx data check lama/TREx --models bert-base,roberta-base")
-@expand
+@data_app.command(cls=Later, epilog="Example:  ptx data check lama/TREx --models bert-base,roberta-base")
+@later
 def check(
     suite: Annotated[str, typer.Argument(help="A suite, as --suite takes it: a folder, a file, hf:NAME, ...")],
     reading: ReadingConfig,
@@ -93,8 +93,8 @@ def _explain(command: Command, rows: list[dict]) -> None:  # type: ignore[type-a
         command.out.message(f"... and {len(lines) - most} more; -v shows them, --json has all")
 
 
-@data_app.command(epilog="Example:  ptx data fetch lama && ptx data check lama/TREx")
-@expand
+@data_app.command(cls=Later, epilog="Example:  ptx data fetch lama && ptx data check lama/TREx")
+@later
 def fetch(
     name: Annotated[
         str,

@@ -1,5 +1,6 @@
 """The command line as a whole: which commands there are."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from ptx.cli.cache import cache_app
 from ptx.cli.data import data_app
 from ptx.cli.doctor import doctor
 from ptx.cli.models import models, words
-from ptx.cli.options import Group, expand, help_alone
+from ptx.cli.options import Group, Later, expand, help_alone, later
 from ptx.cli.report import report
 from ptx.cli.suites import suites
 
@@ -41,7 +42,7 @@ def main(
 
 
 PAIR = "--sources bert-micro,roberta-micro --target albert-micro"
-# In the order in which they are shown, each with an example; their settings become options here.
+# In the order in which they are shown, each with an example.
 EXAMPLES = (
     ("tune", transfer.tune, "--model bert-micro --tasks P17,P27"),
     ("anchors", transfer.anchors, "--models bert-micro,roberta-micro,albert-micro"),
@@ -65,8 +66,12 @@ EXAMPLES = (
     ("upgrade", prompts.upgrade, "adapter --to MODEL --check 0.6"),
     ("doctor", doctor, ""),
 )
-COMMANDS = {name: expand(command) for name, command, _ in EXAMPLES}
-for name, _, example in EXAMPLES:
-    app.command(name, epilog=f"Example:  ptx {name} {example}".rstrip())(COMMANDS[name])
+for name, command, example in EXAMPLES:
+    app.command(name, cls=Later, epilog=f"Example:  ptx {name} {example}".rstrip())(later(command))
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """Each command with its options."""
+    return {name: expand(command) for name, command, _ in EXAMPLES}

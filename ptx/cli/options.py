@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 import typer.core
+import typer.main
 
 from ptx.cli import interrupts
 from ptx.cli.command import LINE
@@ -64,6 +65,37 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def later(command: Callable[..., None]) -> Callable[..., None]:
+    """A command without its options, for Typer: to be registered with `cls=Later`."""
+
+    @functools.wraps(command)
+    def unexpanded() -> None:
+        raise AssertionError(f"{command.__name__} was run without its options")
+
+    unexpanded.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+    unexpanded.__annotations__ = {}
+    return unexpanded
+
+
+class Later(typer.core.TyperCommand):
+    """A command of which lists have the name and the first line. Its options are made when it is asked for: those of
+    all commands take longer than a look into the cache."""
+
+    @property
+    def expanded(self) -> Callable[..., None]:
+        assert self.callback is not None
+        return expand(inspect.unwrap(self.callback))
+
+    @functools.cached_property
+    def whole(self) -> typer.core.TyperCommand:
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name, epilog=self.epilog)(self.expanded)
+        return typing.cast(typer.core.TyperCommand, typer.main.get_command(alone))
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        return self.whole.make_context(*args, **kwargs)
+
+
 def _parameter(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.Parameter:
     flags = field.metadata.get("flags", [])
     info = typer.Option(
@@ -86,13 +118,16 @@ def help_alone(context: typer.Context) -> None:
 class Group(typer.core.TyperGroup):
     """The command group: reads settings files, and turns every expected failure into `error:` and `hint:`."""
 
+    def expanded(self) -> dict[str, Callable[..., None]]:
+        """Each command with its options; groups have none."""
+        return {name: of.expanded if isinstance(of, Later) else help_alone for name, of in self.commands.items()}
+
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         out = Output()
         try:
             LINE.set([*(args[0] if args else kwargs.get("args") or sys.argv[1:])])
             check_text([*LINE.get(), *map(os.getenv, VARIABLES)])
-            callbacks = {name: command.callback for name, command in self.commands.items() if command.callback}
-            kwargs.setdefault("default_map", configured(lambda: callbacks))  # what the nearest settings file says
+            kwargs.setdefault("default_map", configured(self.expanded))  # what the nearest settings file says
             code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc]
             out.flush()
         except PtxError as error:

@@ -85,7 +85,7 @@ def script(names: Sequence[str], common: CommonConfig, count: int, more: Mapping
     return "\n".join(
         [
             "#!/bin/bash",
-            f"#SBATCH --job-name=ptx-{Path(names[0]).stem}",
+            f"#SBATCH --job-name=ptx-{re.sub(r'[^A-Za-z0-9_.-]+', '-', Path(names[0]).stem)}",
             f"#SBATCH --array=1-{count}",
             "#SBATCH --output=ptx-%A_%a.log",
             gpu,

@@ -22,13 +22,19 @@ ALIAS = re.compile(r"\w[\w.+-]*")
 
 def settings_file(start: Path) -> tuple[Path, dict[str, Any]] | None:
     """The nearest ptx.toml, or pyproject.toml with [tool.ptx], from `start` upwards. Raises PtxError for bad TOML."""
-    for folder in [start, *start.parents]:
-        for path in (folder / "ptx.toml", folder / "pyproject.toml"):
-            if path.is_file():
-                found = _settings(path, state(path))
-                if found is not None:
-                    return path, found
+    for path in _places(start):
+        if os.path.isfile(path):
+            found = _settings(path, state(path))
+            if found is not None:
+                return path, found
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _places(start: Path) -> tuple[Path, ...]:
+    """Where the file may be: a grid looks there hundreds of times."""
+    names = ("ptx.toml", "pyproject.toml")
+    return tuple(folder / name for folder in (start, *start.parents) for name in names)
 
 
 @functools.lru_cache(maxsize=16)

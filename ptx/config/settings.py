@@ -3,8 +3,8 @@
 A setting comes from a flag, else from `PTX_<NAME>`, else from `[tool.ptx]` in the nearest pyproject.toml or from the
 nearest ptx.toml, else from the config dataclass. A file's settings hold for every command that has them, those in a
 table `[tune]` for that command alone; what it says of models is in nearby.py. A file may come with somebody else's
-folder: it can say what is computed, with which models, where the cache is and how things are shown, but never what is
-written elsewhere, replaced or removed.
+folder: it can say what is computed, with which models, in which folder the cache is and how things are shown, but never
+what is written elsewhere, replaced or removed.
 """
 
 import inspect
@@ -21,7 +21,7 @@ from ptx.config import CONFIGS, CommonConfig, SuiteConfig
 from ptx.config.lists import text_of
 from ptx.config.nearby import aliases, settings_file, word_models
 from ptx.config.validation import nearest, validated
-from ptx.errors import UsageError
+from ptx.errors import UsageError, shown
 from ptx.files import here
 
 # Of commands' own options and arguments those that a file may set, besides the fields of configs.
@@ -81,12 +81,16 @@ def _needs_models(command: Callable[..., None]) -> bool:
     return models is not None and models.default is models.empty
 
 
-def _refuse_closed(path: Path, named: Iterable[str], options: Mapping[str, Iterable[str]]) -> None:
-    """Raise UsageError for an option of some command that a file may not set."""
+def _refuse_closed(path: Path, named: Mapping[str, Any], options: Mapping[str, Iterable[str]]) -> None:
+    """Raise UsageError for an option of some command that a file may not set, and for a cache that is not on this
+    machine: results and command lines would go to whoever wrote the file, and theirs be taken for ours."""
     known = {option for own in options.values() for option in own}
-    for option in (name.replace("-", "_") for name in named):
+    for name, value in named.items():
+        option, flag = name.replace("-", "_"), name.replace("_", "-")
+        if option == "cache_dir" and "://" in str(value):
+            hint = f"give it by hand: --cache-dir {shown(str(value))}, or set {variable(option)}"
+            raise UsageError(f"{path}: a cache at an address cannot be set in a file", hint)
         if option in known and option not in (OPEN | of_configs()) - CLOSED:
-            flag = option.replace("_", "-")
             raise UsageError(f"{path}: {flag!r} cannot be set in a file", f"leave it out, and give --{flag} by hand")
 
 

@@ -8,7 +8,6 @@ imported when there is something to check, since most commands are done without 
 import contextlib
 import difflib
 import functools
-import tomllib
 import typing
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -31,6 +30,8 @@ WANTED = {
 
 def read_toml(path: Path, hint: str, text: str | None = None) -> dict[str, Any]:
     """The tables of a TOML file, whose `text` is given where it was read otherwise. Raises PtxError if it is none."""
+    import tomllib  # most runs have no settings file
+
     try:
         return tomllib.loads(path.read_text("utf-8") if text is None else text)
     except ValueError as error:  # tomllib's, that of other text than UTF-8, or of a number of thousands of digits
@@ -74,6 +75,8 @@ def validated(kind: type[T] | GenericAlias, values: Any, where: str, under: str 
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """A hint for a word that is none of those known."""
+    if not known:
+        return f"leave {word!r} out: nothing can be set there"
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"
 

@@ -1,8 +1,10 @@
 """A command as a function: settings looked up, what is in memory saved, one call at a time, mistakes with a hint."""
 
+import contextlib
 import functools
 import inspect
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -46,7 +48,7 @@ def named(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 CALL.set(call(name.replace(" ", "."), args, options)),
             )
             try:
-                with TURN:
+                with TURN, _own_settings():
                     args, settings = _ready(name, signature, args, options)
                     return function(*args, **settings)
             except PtxError as error:
@@ -64,6 +66,15 @@ def named(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+def _own_settings() -> contextlib.AbstractContextManager[None]:
+    """PyTorch as ptx needs it, if the caller has it: what is found in the cache does without."""
+    if "torch" not in sys.modules:
+        return contextlib.nullcontext()
+    from ptx.engine.torch_state import own_settings
+
+    return own_settings()
+
+
 def _ready(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -71,7 +82,7 @@ def _ready(
     from ptx.cache.remote import folder_of
     from ptx.notebooks import memory
 
-    commands = lambda: import_module("ptx.cli.main").COMMANDS  # noqa: E731, imported if there is a settings file
+    commands = lambda: import_module("ptx.cli.main").commands()  # noqa: E731, imported if there is a settings file
     first = [name for name, of in signature.parameters.items() if of.kind is of.POSITIONAL_OR_KEYWORD]
     if not set(first) & options.keys():
         options, args = dict(zip(first, args, strict=False)) | options, args[len(first) :]

@@ -14,7 +14,6 @@ from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.catalogue import describe
 from ptx.lms.known import zoo
-from ptx.paper import benchmark, ladder
 from ptx.paper.cells import Cell
 from ptx.paper.figures import draw
 from ptx.paper.frames import figure_table
@@ -53,17 +52,18 @@ def recipe_shown(
         return Shown([page], *keep(settings, labels, evals, lambda: csv_file([page]), store))
     if not cells:
         raise PtxError(f"no results to draw for {recipe.name}", "mend what is named above and run it again")
-    compared = recipe.shows == BENCHMARK
-    table = benchmark.table(cells) if compared else figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors)
+    if recipe.shows == BENCHMARK:
+        from ptx.paper import benchmark  # with numpy, which other recipes do without once they are built
+
+        table, drawing = benchmark.table(cells), functools.partial(benchmark.draw, cells)
+    else:
+        table = figure_table(recipe.shows, cells, recipe.stand_ins, anchors=anchors)
+        drawing = functools.partial(draw, recipe.shows, cells, standins=recipe.stand_ins, anchors=anchors)
     page = page_of(_noted(table, evals, []))
 
     def files() -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:
-            if compared:
-                paths = benchmark.draw(cells, Path(folder))
-            else:
-                paths = draw(recipe.shows, cells, Path(folder), recipe.stand_ins, anchors=anchors)
-            return {path.name: path.read_bytes() for path in paths}
+            return {path.name: path.read_bytes() for path in drawing(folder=Path(folder))}
 
     try:
         drawn = keep(settings, labels, evals, files, store, stage=figure.STAGE)
@@ -79,6 +79,8 @@ def _noted(sheet: Sheet, evals: Sequence[Artifact], notes: Sequence[str]) -> She
 
 def _table(recipe: Recipe, cells: Sequence[Cell], compare: bool) -> Sheet:
     if recipe.shows == LADDER:
+        from ptx.paper import ladder
+
         return ladder.table(cells)
     number = int(recipe.shows.removeprefix("table"))
     if number == 4:

@@ -21,7 +21,6 @@ from ptx.config.search import SearchConfig
 from ptx.engine.build import Built, Reporter
 from ptx.engine.pipeline import Pipeline
 from ptx.engine.step import Step
-from ptx.engine.torch_state import own_settings
 from ptx.errors import UsageError, raise_last
 from ptx.lms import gguf
 from ptx.lms.frames import remark
@@ -151,7 +150,6 @@ class Session:
 
         return self.build("eval", self._each_seed(goals))
 
-    @own_settings()
     def predict(
         self, target: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptx.errors import PtxError, first_line
+from ptx.errors import PtxError, first_line, shown
 from ptx.suites.asked import parted
 from ptx.suites.facts import SPLIT_NAMES, SPLIT_OF, USUAL, Columns, tasks_of
 from ptx.suites.folders import files_in
@@ -19,6 +19,7 @@ from ptx.suites.task import SPLITS, Task
 from ptx.suites.watched import looked_at
 
 PREFIX = "hf:"
+CARDS = ("README.md", ".huggingface.yaml")  # where a folder may say which files it is made of
 # LAMA's data set on the hub names the relation so.
 TASK_COLUMNS = ("task", "predicate_id")
 
@@ -75,8 +76,9 @@ def read_dataset(text: str) -> Dataset:
         datasets.disable_progress_bars()
     source, more = Path(name), dict[str, Any]()
     if source.is_dir():  # the library would take a rewritten file of the same time for the one that it knows
-        for file in files_in(source.absolute(), lambda said: None):
+        for file in (*files_in(source.absolute(), lambda said: None), *(source.absolute() / name for name in CARDS)):
             looked_at(file)
+        _check_stays_inside(source)
         name, more = str(source.absolute()), {"download_mode": "force_redownload"}
     try:
         loaded = datasets.load_dataset(name, config or None, **more)
@@ -87,6 +89,38 @@ def read_dataset(text: str) -> Dataset:
             "CSV, JSON or Parquet files: hf:FOLDER",
         ) from None
     return Dataset(f"{PREFIX}{text}", dict(loaded))
+
+
+def _check_stays_inside(folder: Path) -> None:
+    """Raise PtxError for a folder that is made of files elsewhere, or on the network: it may be a stranger's, and of
+    those files nobody sees a change."""
+    for card in CARDS:
+        for name in _named(folder / card):
+            if "://" in name or "::" in name or ".." in Path(name).parts or Path(name).is_absolute():
+                what = f"{folder / card} names files that are not in its folder: {shown(name)}"
+                raise PtxError(what, "copy them into it, and name them there; or give the file itself")
+
+
+def _named(card: Path) -> Iterator[str]:
+    """What a card says of files, in any of the ways that there are. One that cannot be read is the library's to
+    name."""
+    import yaml
+    from huggingface_hub import DatasetCard
+
+    if not card.is_file():
+        return
+    try:
+        read = DatasetCard.load(card).data.to_dict if card.suffix == ".md" else None
+        content = read() if read else yaml.safe_load(card.read_text("utf-8"))
+    except Exception:
+        return
+    configs = content.get("configs") if isinstance(content, dict) else None
+    waiting = [of.get(key) for of in configs or () if isinstance(of, dict) for key in ("data_files", "data_dir")]
+    for value in waiting:  # grows while it is read
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
 def read_hub_facts(text: str, bad: Bad = refuse, columns: Columns = USUAL) -> Iterator[Task]:

@@ -16,6 +16,7 @@ from ptx.suites.lmeval_keys import HINT, keys_of, refused
 from ptx.suites.reading import read_rows
 from ptx.suites.rows import Row, each, spelled
 from ptx.suites.task import SPLITS, Fact, Task, check_task_name, share
+from ptx.suites.watched import looked_at
 
 TEMPLATE = "[X] [Y]"
 DEV_SHARE = 0.1  # of train, where the harness has no split that it leaves alone
@@ -180,6 +181,8 @@ def _source(keys: Mapping[str, Any], path: Path, bad: Bad) -> Callable[[str], Ge
 
 def _beside(name: str, path: Path) -> Path:
     choices = [Path(name).absolute(), path.parent / name]
+    for choice in choices:
+        looked_at(choice)
     if found := next(filter(Path.is_file, choices), None):
         return found
     raise refused(

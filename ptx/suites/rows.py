@@ -38,10 +38,8 @@ class Row:
         """A column's texts without blanks around them, each once: those of a list, or of JSON's or Python's in a
         table's field, or else the only one. Raises PtxError as `text` does, and for an empty list or text."""
         value, where = self.values[column], f"{self.where}: {column}"
-        for read in (json.loads, ast.literal_eval):  # pandas writes Python's
-            if isinstance(value, str) and value.lstrip().startswith(('["', "['")):
-                with contextlib.suppress(ValueError, RecursionError, SyntaxError, MemoryError):
-                    value = read(value.strip())
+        if isinstance(value, str) and value.lstrip().startswith(('["', "['")):
+            value = _listed(value.strip())
         if value == []:
             raise PtxError(f"{where} is an empty list", "fill it in, or remove the line")
         found = [_text(each, where).strip() for each in (value if isinstance(value, list) else [value])]
@@ -56,6 +54,14 @@ class Row:
     def any_texts(self, column: str) -> list[str]:
         """A column's texts as `texts` reads them; none where it is absent, null or empty."""
         return self.texts(column) if self.values.get(column) not in (None, "", []) else []
+
+
+def _listed(text: str) -> Any:
+    """A list in a table's field; a text that only looks like one as it is."""
+    for read in (json.loads, ast.literal_eval):  # pandas writes Python's
+        with contextlib.suppress(ValueError, RecursionError, SyntaxError, MemoryError):
+            return read(text)
+    return text
 
 
 def _text(value: Any, where: str) -> str:

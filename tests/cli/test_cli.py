@@ -201,6 +201,27 @@ def test_a_file_of_settings_sets_nothing_that_does_harm(ptx, tmp_path, text, opt
         assert result.code == 0
 
 
+@pytest.mark.parametrize("text", ['cache_dir = "{}"', '[eval]\ncache-dir = "{}"'])
+def test_a_file_of_settings_names_no_cache_elsewhere(ptx, tiny, tmp_path, text) -> None:
+    """Whose it is could read what is computed, and say what was."""
+    command = ("eval", "--target", tiny["a"], "--method", "manual")
+    (tmp_path / "ptx.toml").write_text(text.format("memory://bucket/folder"))
+    told = ptx(*command)
+    assert told.code == 2
+    assert "ptx.toml: a cache at an address cannot be set in a file" in " ".join(told.err.split())
+    assert "--cache-dir memory://bucket/folder, or set PTX_CACHE_DIR" in " ".join(told.err.split())
+    (tmp_path / "ptx.toml").write_text(text.format("other"))
+    assert "settings: " in ptx("anchors", "--models", tiny["a"]).err
+
+
+def test_a_table_of_a_group_of_commands_has_no_settings(ptx, tiny, tmp_path) -> None:
+    (tmp_path / "ptx.toml").write_text("[cache.gc]\nolder_than = 0\n")
+    told = ptx("cache", "gc")
+    assert told.code == 1
+    assert "cache: unknown setting 'gc'" in told.err
+    assert "hint: leave 'gc' out" in told.err
+
+
 def test_a_file_of_settings_in_use_is_named_once(ptx, tiny, tmp_path) -> None:
     assert "settings:" not in ptx("anchors", "--models", tiny["a"]).err
     (tmp_path / "ptx.toml").write_text("count = 7\n")
@@ -223,3 +244,46 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_test_above_can_fail() -> None:
     assert python("-c", f"import sys, pandas\n{HEAVY}").strip() == "pandas"
+
+
+@pytest.mark.parametrize(
+    ("args", "made"),
+    [
+        (["--help"], []),
+        (["cache", "--help"], []),
+        (["suites"], ["suites"]),
+        (["cache", "ls", "-h"], ["ls"]),
+        (["--version"], []),
+    ],
+    ids=" ".join,
+)
+def test_only_the_command_that_is_asked_for_gets_its_options(ptx, monkeypatch, args, made) -> None:
+    from ptx.cli import options
+
+    asked: list[str] = []
+    expand = options.expand
+
+    def counted(command):
+        asked.append(command.__name__)
+        return expand(command)
+
+    monkeypatch.setattr(options, "expand", counted)
+    assert ptx(*args).code == 0
+    assert asked == made
+
+
+@pytest.mark.parametrize(
+    ("args", "near", "path"),
+    [
+        (["tuna"], "Did you mean 'tune'", ""),
+        (["cache", "lss"], "Did you mean 'ls'", "cache "),
+        (["tune", "--modle", "x"], "--model", "tune "),
+        (["cache", "ls", "--stag", "x"], "--stage", "cache ls "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_misspelt_is_told_with_what_is_near(ptx, args, near, path) -> None:
+    told = ptx(*args)
+    assert (told.code, told.out) == (2, "")
+    assert near in told.err
+    assert f" {path}--help`" in told.err

@@ -11,6 +11,7 @@ from stubs import stub
 
 from ptx.engine.shards import Shard
 from ptx.engine.step import Step, closure
+from ptx.paper.recipe import path_of
 
 
 def grid(tasks: int, targets: int) -> list[Step]:
@@ -53,6 +54,17 @@ def test_what_is_no_shard(ptx, text: str) -> None:
     assert result.code == 2
     assert f"--shard {text!r} is no part of a whole" in result.err
     assert "--shard 1/8" in result.err
+
+
+def test_a_recipes_name_is_no_part_of_the_script_for_slurm(ptx, tmp_path: Path) -> None:
+    odd = tmp_path / "a\n#SBATCH --uid=0\ntouch owned\n$(touch owned)`touch owned`.toml"
+    odd.write_text(path_of("demo").read_text())
+    result = ptx("run", str(odd), "--shard", "1/2", "--print-slurm")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[1] == "#SBATCH --job-name=ptx-a-SBATCH---uid-0-touch-owned-touch-owned-touch-owned-"
+    words = shlex.split(result.out, comments=True)
+    assert str(odd) in words
+    assert "touch" not in words
 
 
 def test_the_script_for_slurm_is_this_command_in_parts(ptx, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from conftest import one_file
 
-from ptx.cache import Store, gc, leases, locks
+from ptx.cache import Store, gc, leases, locks, unfinished
 from ptx.cache.housekeeping import check, size_of
 from ptx.errors import PtxError
 from ptx.stages import versions
@@ -215,10 +215,10 @@ def missing() -> str:
 
 def test_locks_nobody_holds_go(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with store.lock("free"):
+    with store.lock(f"tune-{'0' * 16}"):
         pass
-    with store.lock("held"):
-        assert [path.name for path in gc.collect_garbage(store, versions()).paths] == ["free.lock"]
+    with store.lock(f"tune-{'1' * 16}"):
+        assert [path.name for path in gc.collect_garbage(store, versions()).paths] == [f"tune-{'0' * 16}.lock"]
 
 
 @pytest.mark.parametrize(("text", "size"), [("", None), ("0", 0), ("1.5GB", 1_500_000_000), ("20 k", 20_000)])
@@ -241,3 +241,64 @@ def test_other_layouts_are_left_alone_with_a_word(ptx, tmp_path: Path) -> None:
         assert result.code == 0
         assert "left alone, from another version of ptx: v0, v1/distill, v2 in" in result.err
     assert (tmp_path / "cache" / "v2" / "tune" / "x").is_dir()
+
+
+FOLDERS = ("given", "unfinished", "damaged", "locks", "runs", "status", "tasks", "v1/eval", "v1/tune", "models/v1/gguf")
+
+
+def project(folder: Path) -> dict[Path, bytes]:
+    """What somebody else has, some of it by names that ptx could have given."""
+    names: tuple[str, ...] = (
+        "a.txt",
+        "b-c.json",
+        ".hidden",
+        ".d.partial",
+        "e.lock",
+        "events.1-host/f",
+        ".git/config",
+        f"{'0' * 32}/g",
+    )
+    names = (*names, f"tune-{'0' * 16}", f"tune-{'0' * 16}.lock", f"00000000.{2**22 + 1}-host", "gc.lock")
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        os.utime(path, (0, 0))
+        os.utime(path.parent, (0, 0))
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", [*FOLDERS, "v1", "models", "models/v1"])
+def test_what_a_link_leads_to_is_not_removed(tmp_path: Path, quick, place: str) -> None:
+    """A cache may have come with somebody else's folder."""
+    there = project(tmp_path / "project")
+    link = tmp_path / "cache" / place
+    link.parent.mkdir(parents=True)
+    inside = tmp_path / "project"
+    link.symlink_to(inside)
+    for folder in FOLDERS:  # behind a link to a folder above them
+        if folder.startswith(f"{place}/"):
+            there |= project(inside / folder.removeprefix(f"{place}/"))
+    store = Store(tmp_path / "cache")
+    assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=0, stage="tune")).paths == []
+    assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=0)).paths == []
+    unfinished.drop(store, "tune", ["a" * 32])
+    assert {path: path.read_bytes() for path in there if path.name != "gc.lock"} == {
+        path: content for path, content in there.items() if path.name != "gc.lock"
+    }
+
+
+def test_a_project_that_is_taken_for_a_cache_stays_as_it_is(tmp_path: Path, quick) -> None:
+    """With --cache-dir . say, and a runs/ that TensorBoard writes."""
+    files = {}
+    for folder in FOLDERS:
+        for name in ("a.txt", "b-c.json", ".hidden", ".d.partial", "e.lock", "events.1-host/f", "g/h", "tune-note"):
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+            os.utime(path, (0, 0))
+            files[path] = name
+    store = Store(tmp_path)
+    assert gc.collect_garbage(store, versions(), gc.Wanted(older_than=0)).paths == []
+    unfinished.drop(store, "tune", ["a" * 32])
+    assert {path: path.read_text() for path in files} == files

@@ -325,6 +325,7 @@ def test_commands_have_the_common_options_that_do_something_there() -> None:
     from typer.main import get_command
 
     from ptx.cli import app
+    from ptx.cli.options import Later
 
     found: dict[tuple[str, ...], set[str]] = {}
     for path in paths():
@@ -332,7 +333,8 @@ def test_commands_have_the_common_options_that_do_something_there() -> None:
         for name in path:
             command = command.commands[name]  # type: ignore[attr-defined]
         if not hasattr(command, "commands"):
-            found[path] = {str(parameter.name) for parameter in command.params} & EVERY
+            assert isinstance(command, Later)
+            found[path] = {str(parameter.name) for parameter in command.whole.params} & EVERY
     assert found == COMMON
 
 

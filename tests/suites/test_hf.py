@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import COUNTRIES, SUBJECTS
 
+from ptx import files
 from ptx.errors import PtxError
 from ptx.suites import load_suite, read_suite
 
@@ -153,6 +154,47 @@ def test_a_folder_is_read_as_it_is_now(tmp_path: Path) -> None:
         os.utime(file, ns=(10**18, 10**18))
         (task,) = read_suite(f"hf:{tmp_path}/d").tasks
         assert [fact.subject for of in task.splits.values() for fact in of] == [subject]
+
+
+CARDS = {"README.md": "---\n{}\n---\n# Facts\n", ".huggingface.yaml": "{}\n"}
+
+
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "data_files: ../other.csv",
+        "data_files: [train.csv, /etc/facts.csv]",
+        "data_files: [{split: train, path: [train.csv, TMP/other.csv]}]",
+        "data_files: [{split: train, path: 'http://127.0.0.1:9/facts.csv'}]",
+        "data_files: 'zip://facts.csv::http://127.0.0.1:9/facts.zip'",
+        "data_dir: ../elsewhere",
+    ],
+)
+def test_a_folder_made_of_files_elsewhere_is_refused(tmp_path: Path, card: str, said: str) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for file in (folder / "train.csv", tmp_path / "other.csv"):
+        file.write_text("sub_label,obj_label\na,France\n")
+    text = f"configs: [{{config_name: default, {said.replace('TMP', str(tmp_path))}}}]"
+    (folder / card).write_text(CARDS[card].format(text))
+    with pytest.raises(PtxError, match="names files that are not in its folder") as raised:
+        read_suite(f"hf:{folder}")
+    assert card in raised.value.message
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_folder_whose_card_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str) -> None:
+    monkeypatch.setattr(files, "SETTLED", 0)  # what was written a moment ago is remembered
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for name in "ab":
+        (folder / f"{name}.csv").write_text(f"sub_label,obj_label\n{name},France\n")
+    for name in "ab":
+        text = f"configs: [{{config_name: default, data_files: [{{split: train, path: {name}.csv}}]}}]"
+        (folder / card).write_text(CARDS[card].format(text))
+        (task,) = load_suite(f"hf:{folder}").tasks
+        assert [fact.subject for of in task.splits.values() for fact in of] == [name]
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from conftest import COUNTRIES
 from families import make
 
+from ptx import files
 from ptx.errors import PtxError
 from ptx.lms.inputs import rows
 from ptx.lms.lm import load_embeddings
@@ -59,6 +60,17 @@ def test_a_task(tmp_path: Path) -> None:
     assert len(task.splits["train"]) + len(task.splits["dev"]) == 40
     assert 1 <= len(task.splits["dev"]) <= 10
     assert [len(facts) for facts in one(write(tmp_path) + "?limit=4").splits.values()][2] == 4
+
+
+def test_a_file_that_comes_to_stand_before_another_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness looks in the working directory first."""
+    monkeypatch.setattr(files, "SETTLED", 0)  # what was written a moment ago is remembered
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    suite = write(tmp_path)
+    assert len(one(suite).splits["test"]) == 20
+    Path("b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[:6]))
+    assert len(one(suite).splits["test"]) == 6
 
 
 def test_the_splits_of_the_harness(tmp_path: Path) -> None:

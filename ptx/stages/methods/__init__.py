@@ -6,6 +6,7 @@ of recipes come from it.
 
 from __future__ import annotations
 
+import functools
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ METHODS = {
 }  # fmt: skip
 
 
+@functools.cache  # a grid asks for them thousands of times
 def method_named(name: str) -> Method:
     """What a method is. --help needs the names alone."""
     method: Method = import_module(f"ptx.stages.methods.{name}").METHOD

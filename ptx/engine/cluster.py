@@ -37,23 +37,15 @@ GPU = "GPU"  # the resource that a worker with one announces: dask worker ADDRES
 AGAIN = "run the same command again: it goes on where it stopped"
 
 
-def check_installed() -> None:
-    """Raises PtxError without Dask."""
-    try:
-        import distributed  # noqa: F401
-    except ImportError:
-        raise PtxError(
-            "--backend dask needs the package distributed",
-            "run `pip install 'distributed>=2026.8'` here and on all workers",
-        ) from None
-
-
 @contextlib.contextmanager
 def connected(store: Store, device: str, address: str, warn: Callable[[str], None]) -> Iterator[Cluster]:
-    """The workers of the scheduler at an address. Raises PtxError if there is none, or if they do not see the cache."""
-    check_installed()
-    from distributed import Client
-
+    """The workers of the scheduler at an address. Raises PtxError without Dask, if there is none, or if they do not see
+    the cache."""
+    try:
+        from distributed import Client
+    except ImportError:
+        hint = "run `pip install 'distributed>=2026.8'` here and on all workers"
+        raise PtxError("--backend dask needs the package distributed", hint) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here
     try:
         client = Client(address, timeout=CONNECTING, set_as_default=False, name="ptx")

@@ -19,11 +19,10 @@ from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
 from ptx.formats.tensors import to_bytes
-from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.embeddings import WordEmbeddings, load_embeddings
 from ptx.lms.families import factor_by_class
 from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
-from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit, hub_id, local_gguf, pinned, resolve, zoo
 from ptx.prompts import hub
 from ptx.prompts.brought import check_alone, in_front, on_model, say_read

@@ -10,6 +10,7 @@ from ptx.cache import Artifact, Store
 from ptx.config import CONFIGS, TuneConfig, left_out
 from ptx.results.report.again import options
 from ptx.stages import stage_named
+from ptx.stages.choice import WRITTEN
 
 LONG = ("history", "origin", "pairs", "vocabularies")  # figures that are tables of their own
 NAMED = ("seed", "task", "method")  # settings that the name says
@@ -54,7 +55,7 @@ class Node:
         usual = vars(TuneConfig())  # evaluations have settings of tuning, too
         rest = {n: v for n, v in self.settings.items() if n not in known and n not in NAMED and usual.get(n) != v}
         given = [" ".join(options(own, kind))] if kind else []
-        return [text for text in (*given, *(f"{name} {_short(value)}" for name, value in rest.items())) if text]
+        return [text for text in (*given, *(f"{WRITTEN.get(n, n)} {_short(v)}" for n, v in rest.items())) if text]
 
     @property
     def shown(self) -> dict[str, Any]:

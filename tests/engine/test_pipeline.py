@@ -211,7 +211,7 @@ def test_what_eq_6_costs_stands_beside_what_the_search_attained(search, shared, 
 def test_without_eq_6_the_prompt_is_the_least_squares_solution_itself(search, shared, tmp_path) -> None:
     """With a length of its own for every vector, by numpy."""
     from ptx.formats import read_prompt
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.stages.tune import FILE
 
     result = search("a", "b", *PAPER_TUNING, "--no-normalize", "--top-k", "1000", anchors=shared)

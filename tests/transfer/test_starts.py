@@ -9,7 +9,7 @@ import torch
 
 from ptx.config import TuneConfig
 from ptx.errors import PtxError, UsageError
-from ptx.lms.lm import load_embeddings
+from ptx.lms.embeddings import load_embeddings
 from ptx.lms.models import resolve
 from ptx.transfer.starts import generator, initial_prompt, random_prompt, text_prompt, xavier
 

@@ -26,7 +26,7 @@ from ptx.engine import message
 from ptx.engine.build import build_group
 from ptx.engine.meter import Report
 from ptx.engine.step import Step
-from ptx.engine.workers import Answer, Done, Hear, Quiet, answered, failed, taken
+from ptx.engine.workers import Answer, Done, Hear, Quiet, answered, failed, joined, taken
 from ptx.errors import PtxError, UsageError, first_line
 
 CONNECTING = 10.0  # seconds
@@ -222,20 +222,6 @@ def build_there(
         group = message.read(steps)
         for parent in {parent.key: parent for step in group for parent in step.parents if not parent.stored}.values():
             _appears(store.folder(parent.stage.name, parent.key) / "meta.json", SEEN)
-        hear = _joined(lambda report: worker.log_event(topic, (number, astuple(report))))
+        hear = joined(lambda report: worker.log_event(topic, (number, astuple(report))))
         outcomes = build_group(group, store, device, rebuild, reporter, hear)
     return answered(outcomes, reporter.warnings)
-
-
-def _joined(send: Callable[[Report], None]) -> Callable[[Report], None]:
-    """Reports that come faster than one a second become one."""
-    units = seconds = sent = 0.0
-
-    def hear(report: Report) -> None:
-        nonlocal units, seconds, sent
-        units, seconds = units + report.units, seconds + report.seconds
-        if report.line or report.left is not None or time.monotonic() - sent > 1:
-            send(replace(report, units=units, seconds=seconds))
-            units, seconds, sent = 0.0, 0.0, time.monotonic()
-
-    return hear

@@ -78,7 +78,7 @@ def test_a_changed_parent_makes_a_miss(search, shared, ptx, tiny, suite, tmp_pat
 
     from safetensors.torch import load_file, save_file
 
-    from ptx.cache import digest, file_digest
+    from ptx.cache import canonical, digest, file_digest
 
     search("a", "b", anchors=shared)
     folder = next((tmp_path / "cache" / "v1" / "tune").iterdir())
@@ -87,7 +87,7 @@ def test_a_changed_parent_makes_a_miss(search, shared, ptx, tiny, suite, tmp_pat
     meta = json.loads((folder / "meta.json").read_text())
     del meta["sha256"]
     meta["payload"] = {"prompt.safetensors": file_digest(folder / "prompt.safetensors")}
-    (folder / "meta.json").write_text(json.dumps(meta | {"sha256": digest(meta)}))
+    (folder / "meta.json").write_bytes(canonical(meta | {"sha256": digest(meta)}) + b"\n")
     again = search("a", "b", anchors=shared)
     assert sum(not line["reused"] for line in again.at("encode")) == 1
     assert sum(not line["reused"] for line in again.at("search")) == 1

@@ -131,12 +131,16 @@ def _read(path: Path) -> tuple[str, ...]:
     return tuple(path.read_text("utf-8").split()[1:])
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.filled", description=__doc__)
     made.add_argument("folder", type=Path)
     made.add_argument("recipes", nargs="+")
     made.add_argument("--seeds", default="0")
-    args = made.parse_args()
+    return made
+
+
+def main() -> None:
+    args = parser().parse_args()
     print(fill(Store(args.folder, print), args.recipes, seeds_of(args.seeds)), "evaluations")
 
 

@@ -3,6 +3,7 @@
 The commands are functions here too: `ptx.search(sources=["bert-micro"], target="roberta-micro")` (see ptx.api).
 """
 
+import functools
 from importlib import import_module
 from typing import Any
 
@@ -34,12 +35,7 @@ ROOMS = ("cache", "suites")
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version("ptx-prompts")
-        except PackageNotFoundError:  # a source tree that is not installed
-            return "0+unknown"
+        return _version()
     if name in ROOMS:
         return import_module(f"ptx.{name}")
     if name in FUNCTIONS or name == "PtxError":
@@ -47,6 +43,16 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'ptx' has no attribute {name!r}")
+
+
+@functools.cache  # several files are read and parsed to find it, and every artifact says it
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ptx-prompts")
+    except PackageNotFoundError:  # a source tree that is not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -222,13 +222,10 @@ def run(
     from ptx import running
     from ptx.config.lists import seeds_of
     from ptx.engine.build import row_of
-    from ptx.engine.cluster import check_installed
     from ptx.engine.shards import shard_of
     from ptx.paper.recipe import load_recipes
     from ptx.results import plots
 
-    if scheduler:
-        check_installed()
     session, part = session_of(locals()), shard_of(shard)
     drawn = seeds_of(text_of(seeds))
     cells: list[Mapping[str, Any]] = []

@@ -96,3 +96,26 @@ def test_memory_drives_the_stages_on_a_small_model(tmp_path: Path) -> None:
         outcomes = memory.run(memory.steps(tmp_path, 2)[stage], Store(tmp_path / "cache"))
         assert sum(o.step.stage.name == stage and not o.reused for o in outcomes) == 2
     assert memory.peak() > 1_000_000
+
+
+def test_a_filled_cache_is_what_a_recipe_finds_all_of_its_artifacts_in(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from benchmarks.filled import fill
+    from ptx.cache import Store
+    from ptx.cli.main import app
+
+    recipe, cache = tmp_path / "small.toml", str(tmp_path / "cache")
+    recipe.write_text(
+        'tasks = ["P17", "P27"]\nsources = [["bert-micro"]]\ntargets = ["roberta-micro"]\n'
+        'methods = ["manual", "tuned", "random", "relative"]\n[[sweep]]\nanchors.count = [64, 128]\n'
+    )
+    assert fill(Store(Path(cache), pytest.fail), [str(recipe)]) == 10
+    found = CliRunner().invoke(app, ["run", str(recipe), "--cache-dir", cache])
+    assert "built nothing; reused 3 anchors, 4 tune, 4 encode, 6 search, 10 eval" in found.stderr
+    shown = CliRunner().invoke(app, ["report", "--cache-dir", cache, "--output", str(tmp_path / "page.html")])
+    assert shown.exit_code == 0, shown.stderr
+    # How many anchors a prompt was found with tells the two apart, though answers are among the same words.
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "with count 128" in page
+    assert "differ in a file" not in page

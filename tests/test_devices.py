@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_iter, tree_leaves, tree_map
 import ptx
 from ptx.config.devices import check_device
 from ptx.errors import UsageError
-from ptx.lms import lm
+from ptx.lms import embeddings, lm
 
 # Tiny random models never learn, and what they learn does not travel.
 pytestmark = pytest.mark.filterwarnings("ignore:the prompt for .* (has not learned|does not travel):UserWarning")
@@ -92,7 +92,7 @@ def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     def forget() -> None:
         lm._load_model.cache_clear()
-        lm._load_embeddings.cache_clear()
+        embeddings._load_embeddings.cache_clear()
 
     def evaluate(**options: Any) -> pd.DataFrame:
         options = PAPER | options | {"suite": suite, "tasks": ["R1"], "epochs": 1, "top_k": 6, "upstream": True}

@@ -91,6 +91,7 @@ def parse(words: list[str]) -> Any:
 def test_every_command_in_the_documents_parses(document: str, line: str) -> None:
     """Every option and choice that a document shows exists."""
     from benchmarks import __main__ as benchmarks
+    from benchmarks import filled
     from benchmarks.real import __main__ as real
 
     program, *words = shlex.split(line)
@@ -103,6 +104,8 @@ def test_every_command_in_the_documents_parses(document: str, line: str) -> None
         generate.parser().parse_args(words[1:])
     elif words[:2] == ["-m", "benchmarks.real"]:
         real.parser().parse_args(words[2:])
+    elif words[:2] == ["-m", "benchmarks.filled"]:
+        filled.parser().parse_args(words[2:])
     elif words[:2] == ["-m", "benchmarks"]:
         benchmarks.parser().parse_args(words[2:])
     else:

@@ -1,13 +1,13 @@
 """Is an entry of the cache just what was published?"""
 
+import hashlib
 import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
-from ptx.cache.keys import digest, file_digest
-from ptx.errors import PtxError
+from ptx.cache.keys import file_digest
 from ptx.notebooks.rooms import answers
 
 
@@ -34,7 +34,7 @@ def verified(folder: Path, stage: str = "", key: str = "") -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         os.lstat(where)  # raises if it was moved away while it was read
         raise Damaged("files are missing") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PtxError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged("meta.json is not as it was written") from None
 
 
@@ -57,12 +57,13 @@ def _intact(where: str, stage: str, key: str) -> dict[str, Any]:
                 raise Damaged(f"{entry.name} is no plain file")
             names.add(entry.name)
     with open(f"{where}/meta.json", "rb") as file:
-        meta = json.loads(file.read(), parse_float=_shortest)
+        content = file.read()
+    meta = json.loads(content)
     if meta["key"] != key or meta["stage"] != stage:
         raise Damaged("meta.json belongs to another entry")
     if names - {"meta.json"} != meta["payload"].keys():
         raise Damaged("files are missing or were added")
-    if digest({name: value for name, value in meta.items() if name != "sha256"}) != meta["sha256"]:
+    if hashlib.sha256(_signed(content, meta["sha256"])).hexdigest() != meta["sha256"]:
         raise Damaged("meta.json does not match its digest")
     for name, expected in meta["payload"].items():
         if file_digest(f"{where}/{name}") != expected:
@@ -70,11 +71,10 @@ def _intact(where: str, stage: str, key: str) -> dict[str, Any]:
     return meta
 
 
-def _shortest(text: str) -> float:
-    """Another last digit can mean the same number, but nobody writes that."""
-    if repr(float(text)) != text:
-        raise ValueError(text)
-    return float(text)
+def _signed(content: bytes, sha256: str) -> bytes:
+    """The bytes of meta.json that its digest is of (see Store.publish): without the digest itself, and the last line's
+    end."""
+    return content.replace(f',"sha256":"{sha256}"'.encode(), b"", 1).removesuffix(b"\n")
 
 
 answers(__name__, "ptx.cache.functions")  # `ptx.cache.verify()` is a command, too

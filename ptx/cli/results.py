@@ -162,14 +162,10 @@ def run(
 
 
 def _check_backend(backend: str, scheduler: str) -> None:
-    """Raises UsageError if one is named without the other, PtxError without Dask."""
+    """Raises UsageError if one is named without the other."""
     if (backend == "dask") != bool(scheduler):
         hint = "write both: --backend dask --scheduler tcp://host:8786"
         raise UsageError("--backend dask and --scheduler belong together", hint)
-    if scheduler:
-        from ptx.engine.cluster import check_installed
-
-        check_installed()
 
 
 def _run_one(recipe: Recipe, command: Command, *, format: str, output: Path | None, **how: Any) -> None:

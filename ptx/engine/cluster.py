@@ -26,7 +26,7 @@ from ptx.engine import message
 from ptx.engine.build import build_group
 from ptx.engine.meter import Report
 from ptx.engine.step import Step
-from ptx.engine.workers import Answer, Done, Hear, Quiet, answered, failed, taken
+from ptx.engine.workers import Answer, Done, Hear, Quiet, answered, failed, joined, taken
 from ptx.errors import PtxError, UsageError, first_line
 
 CONNECTING = 10.0  # seconds
@@ -37,23 +37,15 @@ GPU = "GPU"  # the resource that a worker with one announces: dask worker ADDRES
 AGAIN = "run the same command again: it goes on where it stopped"
 
 
-def check_installed() -> None:
-    """Raises PtxError without Dask."""
-    try:
-        import distributed  # noqa: F401
-    except ImportError:
-        raise PtxError(
-            "--backend dask needs the package distributed",
-            "run `pip install 'distributed>=2026.8'` here and on all workers",
-        ) from None
-
-
 @contextlib.contextmanager
 def connected(store: Store, device: str, address: str, warn: Callable[[str], None]) -> Iterator[Cluster]:
-    """The workers of the scheduler at an address. Raises PtxError if there is none, or if they do not see the cache."""
-    check_installed()
-    from distributed import Client
-
+    """The workers of the scheduler at an address. Raises PtxError without Dask, if there is none, or if they do not see
+    the cache."""
+    try:
+        from distributed import Client
+    except ImportError:
+        hint = "run `pip install 'distributed>=2026.8'` here and on all workers"
+        raise PtxError("--backend dask needs the package distributed", hint) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here
     try:
         client = Client(address, timeout=CONNECTING, set_as_default=False, name="ptx")
@@ -230,20 +222,6 @@ def build_there(
         group = message.read(steps)
         for parent in {parent.key: parent for step in group for parent in step.parents if not parent.stored}.values():
             _appears(store.folder(parent.stage.name, parent.key) / "meta.json", SEEN)
-        hear = _joined(lambda report: worker.log_event(topic, (number, astuple(report))))
+        hear = joined(lambda report: worker.log_event(topic, (number, astuple(report))))
         outcomes = build_group(group, store, device, rebuild, reporter, hear)
     return answered(outcomes, reporter.warnings)
-
-
-def _joined(send: Callable[[Report], None]) -> Callable[[Report], None]:
-    """Reports that come faster than one a second become one."""
-    units = seconds = sent = 0.0
-
-    def hear(report: Report) -> None:
-        nonlocal units, seconds, sent
-        units, seconds = units + report.units, seconds + report.seconds
-        if report.line or report.left is not None or time.monotonic() - sent > 1:
-            send(replace(report, units=units, seconds=seconds))
-            units, seconds, sent = 0.0, 0.0, time.monotonic()
-
-    return hear

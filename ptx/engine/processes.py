@@ -1,6 +1,7 @@
 """Groups of steps in processes side by side on this machine, which never outlive the one that asked for them."""
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -19,7 +20,7 @@ from ptx.cache.remote import store_at
 from ptx.engine import message
 from ptx.engine.build import build_group
 from ptx.engine.step import Step
-from ptx.engine.workers import Answer, Done, Hear, Quiet, Workers, answered, failed, taken
+from ptx.engine.workers import Answer, Done, Hear, Quiet, Workers, answered, failed, joined, taken
 from ptx.errors import PtxError
 
 Ear = tuple[Any, bytes]  # an address and a key
@@ -127,11 +128,11 @@ def _build(
     number: int, ear: Ear, steps: bytes, where: str | Path, made_by: Mapping[str, str], device: str, rebuild: bool
 ) -> Answer:
     reporter = Quiet()
-    with Client(ear[0], authkey=ear[1]) as line:
+    with contextlib.ExitStack() as held:
+        line = functools.cache(lambda: held.enter_context(Client(ear[0], authkey=ear[1])))
+        hear = joined(lambda report: line().send((number, report)))
         store = store_at(where, reporter.warn, made_by, reached=True)
-        outcomes = build_group(
-            message.read(steps), store, device, rebuild, reporter, lambda report: line.send((number, report))
-        )
+        outcomes = build_group(message.read(steps), store, device, rebuild, reporter, hear)
     return answered(outcomes, reporter.warnings)
 
 

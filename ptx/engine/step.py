@@ -108,7 +108,8 @@ class Step:
         for parent in self.parents:
             if parent.stage.name == self.stage.name and not self.stage.parents_as:
                 continue  # what it was chosen from: its settings are not those of the whole
-            whole |= {self.stage.parents_as + stage: settings for stage, settings in parent.config.items()}
+            # What comes first counts: the anchors of a prompt, then the words among which it answers.
+            whole = {self.stage.parents_as + stage: settings for stage, settings in parent.config.items()} | whole
         return whole | {self.stage.name: dict(self.settings)}
 
     @property

@@ -2,8 +2,9 @@
 (cluster.py)."""
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ptx.cache import Artifact, Store
@@ -90,3 +91,18 @@ class Quiet:
     def detail(self, *parts: object) -> None: ...
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+
+def joined(send: Callable[[Report], None]) -> Callable[[Report], None]:
+    """Reports that come faster than one a second become one; what is built in less sends none."""
+    units = seconds = 0.0
+    sent = time.monotonic()
+
+    def hear(report: Report) -> None:
+        nonlocal units, seconds, sent
+        units, seconds = units + report.units, seconds + report.seconds
+        if report.line or report.left is not None or time.monotonic() - sent > 1:
+            send(replace(report, units=units, seconds=seconds))
+            units, seconds, sent = 0.0, 0.0, time.monotonic()
+
+    return hear

@@ -18,7 +18,6 @@ from ptx import files
 from ptx.cache import digest
 from ptx.errors import PtxError, first_line
 from ptx.lms import contents
-from ptx.lms.families import SENTINELS
 from ptx.lms.models import LOCAL, Model, unchanged
 from ptx.lms.stored import part_of
 from ptx.lms.template import IN_A_SENTENCE, STAND_IN, Context
@@ -30,6 +29,7 @@ ALIKE = 1e-5  # of the largest number: less is lost when float32 compares words
 SAMPLE = 1024  # rows, evenly spaced, that are compared with each other
 ROWS = 16384  # of a matrix that are looked at together
 TOGETHER = 4096  # words encoded at a time: what a tokenizer says of each takes a kilobyte
+SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
 
 
@@ -146,6 +146,23 @@ def read_embeddings(folder: Path) -> Float[Tensor, "vocabulary d"] | None:
     if matrix is None or matrix.dtype not in PLAIN:
         return None  # the model's own loader says what is wrong
     return part_of(matrix, torch.float32)[...].float()
+
+
+def load_embeddings(model: Model, device: str) -> WordEmbeddings:
+    """A model's word embeddings in float32, from its safetensors files alone where these show which they are. Two are
+    kept."""
+    return _load_embeddings(model, place(device))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_embeddings(model: Model, device: str) -> WordEmbeddings:
+    with unchanged(model):
+        matrix = read_embeddings(Path(model.path))
+        if matrix is not None:
+            return WordEmbeddings(model.name, load_tokenizer(model.path), matrix.to(device))
+    from ptx.lms.lm import load_model  # and the classes of networks, which take seconds to import
+
+    return load_model(model, device)
 
 
 def tokenizer_of(model: Model) -> PreTrainedTokenizerBase:

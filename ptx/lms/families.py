@@ -31,6 +31,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from ptx.errors import PtxError, first_line
+from ptx.lms.embeddings import SENTINELS
 from ptx.lms.models import LOCAL, Model, unchanged
 from ptx.lms.stored import Part, parts
 from ptx.lms.tables import TABLES, learnt
@@ -45,7 +46,6 @@ LOADERS: dict[Kind, Any] = {
 ENCODER_DECODERS: dict[str, Kind] = {
     "bart": "infill", "t5": "span", "mt5": "span", "umt5": "span", "switch_transformers": "span",
 }  # fmt: skip
-SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 # facebook/bart-base and -large name this class. Their head is the embedding matrix, so nothing of it is missing.
 HEADLESS = ("BartModel",)
 CHOOSE = "choose a masked or causal LM; `ptx models` lists models"

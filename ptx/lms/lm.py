@@ -4,7 +4,6 @@ import functools
 import itertools
 import pickle
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from transformers import PreTrainedModel
 
 from ptx.errors import PtxError, first_line
 from ptx.lms.batches import Sizes, sizes_of
-from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, read_embeddings, special_ids
+from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, special_ids
 from ptx.lms.families import blank_token, load_network, matrix_of
 from ptx.lms.frames import added_frame
 from ptx.lms.heads import logits_at
@@ -266,21 +265,6 @@ def fact_rows(
 def load_model(model: Model, device: str, dtype: str = FLOAT32) -> LanguageModel:
     """The model on a device ("auto": a GPU if there is one). The last one is kept for the next stage."""
     return _load_model(model, place(device), dtype)
-
-
-def load_embeddings(model: Model, device: str) -> WordEmbeddings:
-    """A model's word embeddings in float32, from its safetensors files alone where these show which they are. Two are
-    kept."""
-    return _load_embeddings(model, place(device))
-
-
-@functools.lru_cache(maxsize=2)
-def _load_embeddings(model: Model, device: str) -> WordEmbeddings:
-    with unchanged(model):
-        matrix = read_embeddings(Path(model.path))
-        if matrix is not None:
-            return WordEmbeddings(model.name, load_tokenizer(model.path), matrix.to(device))
-    return _load_model(model, device, FLOAT32)
 
 
 @functools.lru_cache(maxsize=1)

@@ -47,12 +47,14 @@ def plan_cells(recipe: Recipe, seed: int, *, dtype: str = "float32") -> tuple[li
     common: dict[str, Any] = {"tasks": recipe.tasks, "seed": seed, "dtype": dtype}
     if len(suites := {variant.suite for variant in recipe.variants}) == 1:
         load_suite(*suites)  # without it there is one error, not one for each cell
+    known: dict[Any, tuple[Step, str]] = {}  # most variants have the same
     for variant in recipe.variants:
         settings = Settings(suite=variant.suite, **common, **variant.configs)
         for part, place in recipe.parts():
             shared, description, problem = None, "", None
+            among = *part.models, settings.anchors
             try:
-                shared, description = _anchors(part, settings)
+                shared, description = known[among] = known.get(among) or _anchors(part, settings)
             except PtxError as error:
                 if not recipe.rungs:  # without anchors there is one error, too; a ladder has other pairs
                     raise

@@ -12,8 +12,7 @@ from ptx.engine.build import Reporter
 from ptx.errors import PtxError
 from ptx.formats import PromptFile
 from ptx.formats.matrix import some, unscaled
-from ptx.lms.families import factor_by_class
-from ptx.lms.lm import load_embeddings
+from ptx.lms.embeddings import load_embeddings
 from ptx.lms.models import Model
 from ptx.lms.names import public
 from ptx.prompts.given import PROMPTS, made_for
@@ -53,7 +52,11 @@ def model_in(found: PromptFile, store: Store) -> str:
 
 def factor_of(found: PromptFile, model: Model) -> float:
     """The factor of the model's embedding layer that is in the vectors of a file."""
-    return factor_by_class(model) if found.behind else 1.0
+    if not found.behind:
+        return 1.0
+    from ptx.lms.families import factor_by_class  # which needs the classes of networks
+
+    return factor_by_class(model)
 
 
 def in_front(found: PromptFile, model: Model) -> Float[Tensor, "m d"]:

@@ -20,10 +20,9 @@ from ptx.formats import card, koboldai, npy, peft, torch_files
 from ptx.formats.card import Record
 from ptx.formats.matrix import unscaled
 from ptx.formats.tensors import to_bytes
-from ptx.lms.embeddings import lead
+from ptx.lms.embeddings import lead, load_embeddings
 from ptx.lms.families import factor_by_class, kind_of, read_config
 from ptx.lms.inputs import frame
-from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit
 from ptx.prompts.imported import vectors_digest
 from ptx.prompts.record import for_others, model_of, record_of

@@ -19,12 +19,11 @@ from ptx.engine.step import Payload, Step, Tick
 from ptx.errors import PtxError, UsageError
 from ptx.formats import PromptFile
 from ptx.formats.tensors import to_bytes
-from ptx.lms.embeddings import WordEmbeddings
+from ptx.lms.embeddings import WordEmbeddings, load_embeddings
 from ptx.lms.families import factor_by_class
 from ptx.lms.frames import added_frame
 from ptx.lms.inputs import frame
 from ptx.lms.known import zoo
-from ptx.lms.lm import load_embeddings
 from ptx.lms.models import Model, hub_commit, resolve
 from ptx.lms.places import hub_id, local_gguf, pinned
 from ptx.prompts import hub

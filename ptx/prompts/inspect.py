@@ -14,8 +14,7 @@ from torch import Tensor
 from ptx import formats
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
-from ptx.lms.embeddings import WordEmbeddings
-from ptx.lms.lm import load_embeddings
+from ptx.lms.embeddings import WordEmbeddings, load_embeddings
 from ptx.lms.models import Model, resolve
 from ptx.prompts.brought import in_front, left_out, model_in
 from ptx.prompts.given import PROMPTS, check_fits, find, made_for

@@ -9,9 +9,10 @@ from torch import Tensor
 from ptx import formats
 from ptx.cache import Artifact
 from ptx.errors import PtxError
+from ptx.lms.embeddings import load_embeddings
 from ptx.lms.families import factor_by_class, kind_of, read_config
 from ptx.lms.inputs import rows
-from ptx.lms.lm import UNBOUNDED, load_embeddings
+from ptx.lms.lm import UNBOUNDED
 from ptx.lms.models import Model
 from ptx.prompts.given import input_of
 from ptx.stages.tune import FILE

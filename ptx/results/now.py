@@ -6,7 +6,8 @@ Compared are the models, the facts of suites, and the texts of their templates, 
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ptx.cache import Artifact, Store
 from ptx.cache.store import Meta, unverified
@@ -69,14 +70,16 @@ class _Look:
         self.meaning = functools.cache(meaning)
         self.suite = functools.cache(_suite)
         self._by_facts = functools.cache(self._index)
-        self.meta = functools.cache(lambda stage, key: unverified(store.folder(stage, key)))
+        self._line = functools.cache(lambda stage, key: self._read(store.folder(stage, key)))
 
-    def _above(self, meta: Meta) -> Iterator[Meta | None]:
-        """What all ancestors say."""
-        for parent in meta["parents"]:
-            own = self.meta(parent["stage"], parent["key"])
-            yield own
-            yield from self._above(own) if own else ()
+    def _above(self, meta: Meta) -> list[Meta | None]:
+        """What all ancestors say; None for one that is gone."""
+        return [own for parent in meta["parents"] for own in self._line(parent["stage"], parent["key"])]
+
+    def _read(self, folder: Path) -> Sequence[Meta | None]:
+        """What an artifact and all its ancestors say."""
+        own = unverified(folder)
+        return [own, *(self._above(own) if own else ())]
 
     def strange(self, artifact: Artifact) -> list[str]:
         """Names of models that do not mean what the artifact was made with, or mean nothing."""

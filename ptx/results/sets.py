@@ -12,11 +12,12 @@ from ptx.cache.store import unverified
 from ptx.lms.known import anchor_models
 from ptx.lms.models import Model
 from ptx.lms.names import named_in, typed
-from ptx.results.collect import Result, agree, todays
+from ptx.results.alike import Group, Tables
+from ptx.results.collect import Result
+from ptx.stages import todays
 from ptx.stages.anchors import STAGE
 
 FEW = 4  # models that are named rather than a key
-Group = tuple[Mapping[str, Any], Sequence[Result]]  # a table's settings and results
 Named = tuple[Mapping[str, Any], Sequence[Result], Mapping[str, Any] | None]  # and what names the set of its words
 
 
@@ -63,13 +64,12 @@ def joining(groups: Sequence[Group], store: Store) -> list[str]:
     """For each table what is to be said of it: where it differs from another one in nothing but whose words answer, the
     command that puts its rows into that."""
     every = [(settings, results, labels_of(results[0])) for settings, results in groups]
-    return [_note(own, [other for other in every if _only_in_words(own[0], other[0])], store) for own in every]
-
-
-def _only_in_words(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Of classification there are none: its answers are labels."""
-    differ = a["words"] != b["words"] and "labels" not in (a["words"], b["words"])
-    return differ and agree({**a, "words": ""}, {**b, "words": ""})
+    but_words = Tables({**settings, "words": settings["words"] == "labels"} for settings, _ in groups)
+    alike = [[every[i] for i in but_words.agreeing(settings)] for settings in but_words.every]
+    return [
+        _note(own, [other for other in others if other[0]["words"] != own[0]["words"]], store)
+        for own, others in zip(every, alike, strict=True)
+    ]
 
 
 def _note(own: Named, like: Sequence[Named], store: Store) -> str:

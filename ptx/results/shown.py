@@ -65,7 +65,7 @@ def tables_shown(results: Sequence[Result], store: Store, *, by: str, keys: bool
 def cached_tables(store: Store, *, split: str, by: str, keys: bool = False, seeds: Sequence[int] = ()) -> Shown:
     """All evaluations in the cache on one split, of what their names mean now; of drawn ones those of these `seeds`, if
     any are named. Raises PtxError if there are none."""
-    found = [result.artifact for result in collect.collect(store, split=split)]
+    found = collect.evaluations(store, split=split)
     if seeds and found:
         there = {of.meta["labels"]["seed"] for of in found if "seed" in of.meta["labels"]}
         if lacking := [str(seed) for seed in seeds if seed not in there]:
@@ -81,7 +81,7 @@ def cached_tables(store: Store, *, split: str, by: str, keys: bool = False, seed
 
 def _instead(split: str, store: Store) -> str:
     """What there is to show, or to do with what is there, in a cache without evaluations on a split."""
-    counts = {other: len(collect.collect(store, split=other)) for other in SPLITS if other != split}
+    counts = {other: len(collect.evaluations(store, split=other)) for other in SPLITS if other != split}
     if others := [f"{count} on {other} (`ptx table --split {other}`)" for other, count in counts.items() if count]:
         return f"there are evaluations {' and '.join(others)}; `ptx eval --split {split}` makes more"
     prompts = [f"{count} of {stage}" for stage in PROMPTS if (count := len(store.keys(stage)))]

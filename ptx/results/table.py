@@ -15,7 +15,8 @@ from typing import Any
 from ptx.cache import Store
 from ptx.lms.known import STAND_INS
 from ptx.media import counted
-from ptx.results.collect import LEFT_OUT, Result, apart, comparable
+from ptx.results.alike import Group, grouped
+from ptx.results.collect import LEFT_OUT, Result
 from ptx.results.sets import joining, titles
 from ptx.results.sheet import Item, Page, Sheet
 from ptx.stages.methods import METHODS, method_named
@@ -44,16 +45,23 @@ def tables(
 ) -> list[Page]:  # fmt: skip
     """One table for each differing setting; with the `store` that they are from, those that differ in nothing but whose
     words answer say how to join them."""
-    groups = comparable(apart(results, warn))
+    return pages(grouped(results, warn), by=by, warn=warn, keys=keys, store=store)
+
+
+def pages(
+    groups: Sequence[Group], *, by: str = "method", warn: Callable[[str], None] = lambda text: None,
+    keys: bool = False, store: Store | None = None,
+) -> list[Page]:  # fmt: skip
+    """The same of results that are grouped already."""
     settings = [shared for shared, _ in groups]
     common = {n for n in settings[0] if all(s.get(n) == settings[0][n] for s in settings)} if settings else set()
-    pages = [_table(of if by == "task" else _whole(of, warn), shared, common, by, keys) for shared, of in groups]
+    made = [_table(of if by == "task" else _whole(of, warn), shared, common, by, keys) for shared, of in groups]
     if store is None or "words" in common:
-        return pages
+        return made
     named, notes = titles(groups), joining(groups, store)
     return [
         replace(page, notes=[_with_title(text, own["words"], named) for text in (*page.notes, note) if text])
-        for page, own, note in zip(pages, settings, notes, strict=True)
+        for page, own, note in zip(made, settings, notes, strict=True)
     ]
 
 
@@ -181,7 +189,7 @@ def record(result: Result, sources: str) -> Record:
     """One evaluation, of which `cell` is the mean."""
     labels, metrics = result.labels, result.metrics
     return {
-        "method": "+".join(filter(None, [labels["method"], labels.get("how", "")])), "sources": sources,
+        "method": result.method, "sources": sources,
         "target": labels["target"], "task": labels["task"], "seed": labels.get("seed", 0), "drawn": "seed" in labels,
         "key": result.artifact.key,
         "matching_loss": None, "search_loss": None, "forecast": None,

@@ -12,6 +12,7 @@ from ptx.config.fields import left_out
 from ptx.config.tune import TuneConfig
 from ptx.results.report.again import options
 from ptx.stages import stage_named
+from ptx.stages.choice import WRITTEN
 
 LONG = ("history", "origin", "pairs", "vocabularies")  # figures that are tables of their own
 NAMED = ("seed", "task", "method")  # settings that the name says
@@ -56,7 +57,7 @@ class Node:
         usual = vars(TuneConfig())  # evaluations have settings of tuning, too
         rest = {n: v for n, v in self.settings.items() if n not in known and n not in NAMED and usual.get(n) != v}
         given = [" ".join(options(own, kind))] if kind else []
-        return [text for text in (*given, *(f"{name} {_short(value)}" for name, value in rest.items())) if text]
+        return [text for text in (*given, *(f"{WRITTEN.get(n, n)} {_short(v)}" for n, v in rest.items())) if text]
 
     @property
     def shown(self) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from ptx.engine.step import Step, closure
 from ptx.lms.frames import framed, remark
 from ptx.lms.models import is_here
 from ptx.lms.names import short
-from ptx.results.collect import same_prompts
-from ptx.stages.forecasts import between_decoders, told
+from ptx.stages.forecasts import between_decoders, same_prompts, told
 from ptx.stages.learned import compared, lags, learned
 from ptx.stages.settings import some
 from ptx.suites import load_suite

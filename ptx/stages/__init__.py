@@ -7,9 +7,11 @@ Each has its `STAGE`: version, columns, and what builds it. Nothing heavy is imp
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ptx.cache import Artifact
     from ptx.engine.step import Stage
 
 
@@ -24,3 +26,11 @@ def versions() -> dict[str, int]:
     from ptx.cache import STAGES
 
     return {name: stage_named(name).version for name in STAGES}
+
+
+def todays(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Those in which no other version of some stage had a part."""
+    from ptx.cache import versions_of
+
+    today = versions()
+    return [a for a in artifacts if all(today.get(n) == version for n, version in versions_of(a.meta).items())]

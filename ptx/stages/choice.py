@@ -27,7 +27,9 @@ from ptx.stages.settings import Settings
 from ptx.suites import Task
 
 OWN = ("select", "weights", "texts", "inputs", "candidates", "forecast")  # of the whole choice, not of a candidate
-BY = "kappa"  # what agreement is measured by, in keys: the share itself was it once
+BY, SHARE = "kappa", "share"  # what agreement is measured by, in keys; and was once, which keys left out
+WRITTEN = {"by": "chosen by"}  # settings whose names in keys say little
+BY_AGREEMENT = {"candidates", "agree", "forecast"}  # of which each such search has one
 Variant = tuple[str, Mapping[str, Any]]  # a method, and settings that differ from those asked for
 
 

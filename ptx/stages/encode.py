@@ -39,7 +39,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     import torch
     from safetensors.torch import save
 
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.transfer.equations import kept, relative_representation, unit_rows
 
     watch = Stopwatch()

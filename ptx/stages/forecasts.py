@@ -3,15 +3,19 @@ travel."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ptx.cache import Artifact
+from ptx.cache import Artifact, Store
 from ptx.engine.step import Step
 from ptx.lms.catalogue import is_decoder
 from ptx.lms.names import named_in, written
 from ptx.media import percent
+from ptx.stages import todays
 from ptx.stages.methods import method_named
 
 NOTHING = ("relative",)  # moves no prompt between decoders from whatever start; nearest words give back a text
@@ -125,3 +129,39 @@ def between_decoders(searches: Sequence[Step]) -> str:
     text = f"between decoders, whole prompts ({names}) moved nothing when it was measured (docs/transfer.md); "
     start = ", with prompts tuned from a text (--init text)" if any(named.values()) else ""
     return f"{text}try --method auto{start}"
+
+
+def same_prompts(store: Store) -> Callable[[Artifact], list[Artifact]]:
+    """Of a search by agreement the others that the store has of the same sources' prompts, whatever their target. What
+    is there is looked at once, when this is asked for the first time."""
+
+    @functools.cache
+    def prompt(answers: str) -> str | None:
+        found = store.read("answers", answers)
+        return None if found is None else str(found.meta["parents"][0]["key"])
+
+    def place(meta: Mapping[str, Any]) -> tuple[str, str, frozenset[str | None]]:
+        """The suite, the task, and the prompts whose answers a search agreed with."""
+        keys = [parent["key"] for parent in meta["parents"] if parent["stage"] == "answers"]
+        return meta["labels"]["suite"], meta["labels"]["task"], frozenset(map(prompt, keys)) - {None}
+
+    @functools.cache
+    def searches() -> dict[Any, list[str]]:
+        found: dict[Any, list[str]] = {}
+        for folder in store.entries("search"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # unverified, to see which are of use
+                content = (folder / "meta.json").read_bytes()
+                if b'"agreement"' not in content:  # as in nearly all
+                    continue
+                meta = json.loads(content)
+                if "agreement" in meta["metrics"]:
+                    found.setdefault(place(meta), []).append(folder.name)
+        return found
+
+    def others(search: Artifact) -> list[Artifact]:
+        own = place(search.meta)
+        keys = [key for key in searches().get(own, ()) if own[-1] and key != search.key]
+        found = [artifact for key in keys if (artifact := store.read("search", key)) is not None]
+        return todays(found)
+
+    return others

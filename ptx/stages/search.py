@@ -145,14 +145,19 @@ def spelled(sources: Sequence[str], weights: Sequence[float] = (), digits: int =
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
     from ptx.formats.tensors import to_bytes
-    from ptx.lms.lm import load_embeddings, load_model
+    from ptx.lms.embeddings import WordEmbeddings, load_embeddings
 
     watch = Stopwatch()
     # Only a choice, on labelled dev facts or by agreement, and distilling need more of the target than its embeddings.
     asked = any(step.settings.get("select") == "dev" or step.parents_at("answers") for step in steps)
     target = steps[0].models[0]
     dtype = next((step.settings["dtype"] for step in steps if "dtype" in step.settings), FLOAT32)
-    model = load_model(target, device, dtype) if asked else load_embeddings(target, device)
+    if asked:
+        from ptx.lms.lm import load_model
+
+        model: WordEmbeddings = load_model(target, device, dtype)
+    else:
+        model = load_embeddings(target, device)
     for name, of_method in itertools.groupby(steps, key=_builder):
         method = method_named(name)
         assert method.build is not None

@@ -10,7 +10,8 @@ from ptx.cli.output import Output
 from ptx.engine.pipeline import Pipeline
 from ptx.lms.catalogue import card
 from ptx.lms.known import ZOO_FOLDER, zoo
-from ptx.results.collect import collect
+from ptx.results.collect import evaluations as scored
+from ptx.results.collect import result_of
 from ptx.results.table import tables
 from ptx.stages.anchors import default_anchors
 from ptx.stages.grid import evaluations
@@ -25,7 +26,7 @@ def main(folder: Path) -> None:
     shared, _ = default_anchors(zoo(), settings)
     goals = list(evaluations([(method, [], name) for name in zoo() for method in METHODS], settings, shared))
     Pipeline(store, out, jobs=2).run(goals)
-    (table,) = tables(collect(store, keys=[goal.key for goal in goals]))
+    (table,) = tables([*map(result_of, scored(store, keys=[goal.key for goal in goals]))])
     for name in zoo():
         rows = {row["method"]: round(row["micro"], 4) for row in table.records if row["target"] == name}
         filled = card(name) | {"accuracy": {"split": "test", "average": "micro", **rows}}

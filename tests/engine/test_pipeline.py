@@ -78,7 +78,7 @@ def test_a_changed_parent_makes_a_miss(search, shared, ptx, tiny, suite, tmp_pat
 
     from safetensors.torch import load_file, save_file
 
-    from ptx.cache import digest, file_digest
+    from ptx.cache import canonical, digest, file_digest
 
     search("a", "b", anchors=shared)
     folder = next((tmp_path / "cache" / "v1" / "tune").iterdir())
@@ -87,7 +87,7 @@ def test_a_changed_parent_makes_a_miss(search, shared, ptx, tiny, suite, tmp_pat
     meta = json.loads((folder / "meta.json").read_text())
     del meta["sha256"]
     meta["payload"] = {"prompt.safetensors": file_digest(folder / "prompt.safetensors")}
-    (folder / "meta.json").write_text(json.dumps(meta | {"sha256": digest(meta)}))
+    (folder / "meta.json").write_bytes(canonical(meta | {"sha256": digest(meta)}) + b"\n")
     again = search("a", "b", anchors=shared)
     assert sum(not line["reused"] for line in again.at("encode")) == 1
     assert sum(not line["reused"] for line in again.at("search")) == 1
@@ -211,7 +211,7 @@ def test_what_eq_6_costs_stands_beside_what_the_search_attained(search, shared, 
 def test_without_eq_6_the_prompt_is_the_least_squares_solution_itself(search, shared, tmp_path) -> None:
     """With a length of its own for every vector, by numpy."""
     from ptx.formats import read_prompt
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.stages.tune import FILE
 
     result = search("a", "b", *PAPER_TUNING, "--no-normalize", "--top-k", "1000", anchors=shared)

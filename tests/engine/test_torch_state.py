@@ -12,7 +12,7 @@ import torch
 
 from ptx import api
 from ptx.engine.torch_state import own_settings
-from ptx.lms import lm
+from ptx.lms import embeddings, lm
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ SETTINGS = {
 def test_a_callers_settings_change_nothing(tiny, suite, tmp_path: Path, name: str) -> None:
     def payloads(cache: str) -> dict[Any, bytes]:
         lm._load_model.cache_clear()
-        lm._load_embeddings.cache_clear()
+        embeddings._load_embeddings.cache_clear()
         of: dict[str, Any] = {"suite": suite, "tasks": "R1", "cache_dir": tmp_path / cache}
         frames = [
             api.eval(sources=tiny["a"], target=tiny["b"], epochs=2, **of),

@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from ptx.formats import read_prompt
 from ptx.lms.catalogue import describe, embedding_width
-from ptx.lms.embeddings import one_token_words, read_embeddings
+from ptx.lms.embeddings import load_embeddings, one_token_words, read_embeddings
 from ptx.lms.families import factor_by_class
-from ptx.lms.lm import LanguageModel, load_embeddings, load_model
+from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 from ptx.stages.tune import FILE

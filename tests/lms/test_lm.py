@@ -16,9 +16,9 @@ from transformers import (
 )
 
 from ptx.errors import PtxError
-from ptx.lms.embeddings import load_tokenizer, one_token_words, read_embeddings, vocabulary_words
+from ptx.lms.embeddings import load_embeddings, load_tokenizer, one_token_words, read_embeddings, vocabulary_words
 from ptx.lms.inputs import rows
-from ptx.lms.lm import load_embeddings, load_model
+from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 

@@ -28,9 +28,9 @@ from transformers import (
 
 from ptx.errors import PtxError
 from ptx.lms.catalogue import describe, embedding_width
-from ptx.lms.embeddings import load_tokenizer, vocabulary_words
+from ptx.lms.embeddings import load_embeddings, load_tokenizer, vocabulary_words
 from ptx.lms.families import factor_by_class
-from ptx.lms.lm import LanguageModel, load_embeddings, load_model
+from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import Model, resolve
 
 WEIGHTS = "model.safetensors"

@@ -17,7 +17,8 @@ import ptx as library
 from ptx.engine import pipeline
 from ptx.errors import PtxError
 from ptx.lms import lm
-from ptx.lms.lm import load_embeddings, load_model
+from ptx.lms.embeddings import load_embeddings
+from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 
 WEIGHTS = "model.safetensors"

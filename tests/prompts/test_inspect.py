@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import COUNTRIES
 
-from ptx.lms.lm import load_embeddings
+from ptx.lms.embeddings import load_embeddings
 from ptx.lms.models import resolve
 
 OPTIONS = [

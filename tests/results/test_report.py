@@ -137,7 +137,7 @@ def test_every_number_of_the_frame_and_every_key(made, cached) -> None:
         assert {*frame[name].dropna()} <= exact, name
     for row in frame[frame.method != "floor"].to_dict("records"):
         dropped, seeds = row["dropped"], row["seeds"]
-        assert f"{row['tasks']} tasks, {row['facts']} facts, {dropped} dropped, {seeds} seeds" in page.text
+        assert f"{row['tasks']} tasks, {row['facts']} facts, {dropped} dropped, {seeds} seed" in page.text
     keys = [folder.name for folder in (cached[0] / "v1" / "eval").iterdir()]
     assert len(keys) == (6 + 3 + 3 + 1) * 3
     assert [key for key in keys if key[:12] not in page.text] == []

@@ -152,7 +152,7 @@ def test_results_that_differ_in_a_file_are_shown_apart() -> None:
 
 def test_results_of_one_method_never_mix_where_some_lack_a_setting() -> None:
     """Made before there was that setting, say; other methods join both."""
-    now = {**SEARCHED, "search.by": "kappa"}
+    now = {**SEARCHED, "search.chosen by": "kappa"}
     results = [
         result("auto", "m", "A", 0.2, 10, SEARCHED, sources=["s"], key="old A"),
         result("auto", "m", "B", 0.2, 10, SEARCHED, sources=["s"], key="old B"),
@@ -164,8 +164,8 @@ def test_results_of_one_method_never_mix_where_some_lack_a_setting() -> None:
         for page in tables(results, warn=pytest.fail)
     }
     assert found == {
-        "with by none": {"auto": (pytest.approx(0.2), 2), "relative": (pytest.approx(0.1), 1)},
-        "with by kappa": {"auto": (pytest.approx(0.6), 1), "relative": (pytest.approx(0.1), 1)},
+        "with chosen by none": {"auto": (pytest.approx(0.2), 2), "relative": (pytest.approx(0.1), 1)},
+        "with chosen by kappa": {"auto": (pytest.approx(0.6), 1), "relative": (pytest.approx(0.1), 1)},
     }
 
 

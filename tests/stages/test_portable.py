@@ -12,7 +12,8 @@ from conftest import COUNTRIES, FILLER, SUBJECTS, make_model, write_topics
 
 from ptx import api
 from ptx.formats import read_prompt, words
-from ptx.lms.lm import load_embeddings, load_model
+from ptx.lms.embeddings import load_embeddings
+from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 
 # Tiny random models never learn.

@@ -16,9 +16,8 @@ from scipy.special import softmax
 from ptx import api
 from ptx.errors import PtxError
 from ptx.formats import read_prompt
-from ptx.lms import lm
-from ptx.lms.embeddings import WordEmbeddings
-from ptx.lms.lm import load_embeddings
+from ptx.lms import embeddings
+from ptx.lms.embeddings import WordEmbeddings, load_embeddings
 from ptx.lms.models import Model, resolve
 from ptx.stages.methods import offered
 from ptx.stages.tune import FILE
@@ -189,7 +188,7 @@ def test_a_source_that_cannot_be_read_costs_no_other(ptx, search, tiny, suite, m
             raise PtxError("it is gone", "bring it back")
         return load_embeddings(model, device)
 
-    monkeypatch.setattr(lm, "load_embeddings", load)
+    monkeypatch.setattr(embeddings, "load_embeddings", load)
     Path("own.toml").write_text(f'methods = ["{method}"]\n{recipe}')
     result = ptx("run", "own.toml", "--jobs", "1", "--json")
     assert result.code == 1

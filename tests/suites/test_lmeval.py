@@ -12,8 +12,8 @@ from families import make
 
 from ptx import files
 from ptx.errors import PtxError
+from ptx.lms.embeddings import load_embeddings
 from ptx.lms.inputs import rows
-from ptx.lms.lm import load_embeddings
 from ptx.lms.models import resolve
 from ptx.suites import Fact, Task, load_suite
 

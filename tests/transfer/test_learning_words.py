@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ptx.errors import PtxError
 from ptx.formats.words import Mixture, mixture
-from ptx.lms.embeddings import load_tokenizer
+from ptx.lms.embeddings import load_embeddings, load_tokenizer
 from ptx.lms.inputs import Row
-from ptx.lms.lm import load_embeddings, load_model
+from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.transfer.examples import Examples
 from ptx.transfer.mixtures import embedded, mixed, nearest_mixtures

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptx.errors import PtxError
-from ptx.lms.lm import load_embeddings
+from ptx.lms.embeddings import load_embeddings
 from ptx.lms.models import resolve
 from ptx.transfer.residual import matched, moved, placed, scale, shares, tokens_of
 from ptx.transfer.target import TargetAnchors

@@ -11,7 +11,8 @@ import torch
 
 from ptx.config.tune import TuneConfig
 from ptx.errors import PtxError, UsageError
-from ptx.lms.lm import load_embeddings, load_model
+from ptx.lms.embeddings import load_embeddings
+from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.suites import load_suite
 from ptx.transfer.examples import examples

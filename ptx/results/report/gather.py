@@ -13,6 +13,7 @@ from ptx.errors import PtxError
 from ptx.lms.meaning import same
 from ptx.media import counted
 from ptx.results import collect
+from ptx.results.alike import grouped
 from ptx.results.now import current
 from ptx.results.report.again import again
 from ptx.results.report.errors import Errors, Reader, errors
@@ -20,7 +21,7 @@ from ptx.results.report.grids import Grid, by_relation, grids, heat_maps
 from ptx.results.report.transfers import Cell, Transfer, spelled, transfers
 from ptx.results.report.words import Words, most_telling, words
 from ptx.results.sheet import Page
-from ptx.results.table import row_title, tables
+from ptx.results.table import pages, row_title
 
 LARGEST = 2**20  # bytes of a figure
 
@@ -67,16 +68,18 @@ class Report:
 def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
     """`look_at`: how many transfers' words are looked up, which takes a second each. Raises PtxError if there are no
     evaluations on this split."""
-    found = [result.artifact for result in collect.collect(store, split=split)]
+    found = collect.evaluations(store, split=split)
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", "run `ptx run demo`")
-    remarks: list[str] = []
     results = [collect.result_of(artifact) for artifact in current(found, f"{split} evaluation", store)]
-    remarks += same([name for of in results for name in (*of.labels["sources"], of.labels["target"])])
+    alike = same([name for of in results for name in (*of.labels["sources"], of.labels["target"])])
     results = collect.for_people(results)
-    pages = tables(results, warn=store.warn, store=store)
-    groups = [of for _, of in collect.comparable(collect.apart(results, remarks.append))]
-    both = sorted(zip(pages, groups, strict=True), key=lambda pair: -len(pair[1]))  # the fullest table first
+    remarks: list[str] = []
+    groups = grouped(results, remarks.append)
+    for text in remarks:
+        store.warn(text)
+    both = [*zip(pages(groups, warn=store.warn, store=store), (of for _, of in groups), strict=True)]
+    both.sort(key=lambda pair: -len(pair[1]))  # the fullest table first
     by_cell = [transfers(of) for _, of in both]
     made = [_table(page, own) for (page, _), own in zip(both, by_cell, strict=True)]
     looked = {own.id for own in most_telling(by_cell[0], look_at)}
@@ -87,7 +90,7 @@ def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
                 seen = words(own, store, device) if own.id in looked else None
                 wrong = errors(own, cells, read) if own.is_moved else None
                 parts[own.id] = Part(own, spelled(own.settings), again(own.results, store), wrong, seen)
-    return Report(_summary(results, by_cell[0]), made, [*parts.values()], _figures(store), remarks)
+    return Report(_summary(results, by_cell[0]), made, [*parts.values()], _figures(store), [*alike, *remarks])
 
 
 def _table(page: Page, found: Mapping[Cell, Transfer]) -> Table:

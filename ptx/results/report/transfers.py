@@ -90,8 +90,7 @@ def transfers(results: Sequence[Result]) -> dict[Cell, Transfer]:
     """The transfers of one table, by its cells."""
     found: dict[Cell, list[Result]] = {}
     for result, sources in zip(results, source_names(results), strict=True):
-        method = "+".join(filter(None, [result.labels["method"], result.labels.get("how", "")]))
-        found.setdefault((row_title(method), sources, result.labels["target"]), []).append(result)
+        found.setdefault((row_title(result.method), sources, result.labels["target"]), []).append(result)
     return {cell: Transfer(*cell, sorted(of, key=_order)) for cell, of in found.items()}
 
 

@@ -26,7 +26,7 @@ def moved(
     embeddings of the shared words; it is found once for all steps of a source with the same settings."""
     from ptx.cache import digest
     from ptx.engine.build import Stopwatch
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.stages.anchors import read_words
     from ptx.stages.tune import read_prompt
     from ptx.transfer.equations import finish

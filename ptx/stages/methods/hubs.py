@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found | PtxError]]:
     """See Method. How crowded a source's words are is found once for all its steps."""
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.transfer.nearest import crowding
 
     @functools.cache

@@ -36,7 +36,7 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 
 def _build_one(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterator[tuple[Step, Found]]:
     from ptx.engine.build import Stopwatch
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.stages.anchors import read_words
     from ptx.stages.tune import read_prompt
     from ptx.transfer.maps import train_projector

@@ -75,7 +75,7 @@ def _parts(
     """The text in the target [m, d], what is added to it at length 1, and figures."""
     import torch
 
-    from ptx.lms.lm import load_embeddings
+    from ptx.lms.embeddings import load_embeddings
     from ptx.stages.texts import text_of
     from ptx.stages.tune import read_prompt
     from ptx.transfer import residual

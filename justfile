@@ -26,6 +26,10 @@ docs:
 results:
     python docs/generate.py --results cache
 
+# Every way to move a prompt, on embedded models: docs/results/benchmark.md (half an hour, unless `cache` has it).
+benchmark:
+    python docs/generate.py --benchmark cache
+
 # Measure ptx on two real language models: docs/results/real/ (many hours; it goes on where it stopped).
 real *args:
     python -m benchmarks.real {{args}}

@@ -1,7 +1,8 @@
 """Rewrite what is generated in the documents; with `--check`, only say what of it is stale (exit 1).
 
 `python docs/generate.py` takes a few minutes, as it tunes the demo's prompts; `--quick` and `--check` leave these out.
-`--results CACHE` also runs the whole paper in miniature with three seeds: up to two hours if CACHE is empty. The
+`--results CACHE` also runs the whole paper in miniature with three seeds: up to two hours if CACHE is empty;
+`--benchmark CACHE` writes docs/results/benchmark.md alone, half an hour on two cores if CACHE is empty. The
 table of times is written by `python -m benchmarks --readme`, docs/results/real/ by `just real`; of this, README.md
 shows the summary.
 """
@@ -33,7 +34,8 @@ BLOCKS = {
     "zoo": "docs/zoo.md",
     "times": "docs/performance/README.md",
 }
-REAL = "docs/results/real"
+RESULTS = "docs/results"
+REAL = f"{RESULTS}/real"
 SECOND = "P@1 in %, pooled facts"
 SEEDS = "0,1,2"  # of the results
 DEMO_TASKS = "P27,P37,P101,P103,P140,P364,P407,P1412"
@@ -149,6 +151,19 @@ def results(cache: str, folder: Path, seeds: str) -> str:
     return f"{fenced(table)}\n\n{figure}\n\n{claims}"
 
 
+def benchmark(cache: str, folder: Path) -> str:
+    """The page of `ptx run benchmark`, whose figure becomes files in `folder`."""
+    where = ["--cache-dir", cache, "--format", "md", "--output", str(folder)]
+    table = ptx("run", "benchmark", *where).replace("**Every way", "# Every way", 1).replace("own**", "own", 1)
+    figure = "![Share of the gap that each way closes, and forecasts against accuracies](benchmark.png)"
+    about = (
+        "Made by `ptx run benchmark`, on embedded models (a pair of them is two sources); what a row means is in "
+        "[transfers](../transfer.md#the-comparison). On two real models: [real](real/README.md)."
+    )
+    heading, _, rows = table.strip().partition("\n\n")
+    return f"{heading}\n\n{about}\n\n{rows}\n\n{figure}\n"
+
+
 def marked(name: str, content: str) -> str:
     return f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
 
@@ -216,13 +231,17 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--check", action="store_true", help="write nothing; name what is stale")
     which.add_argument("--quick", action="store_true", help="docs/commands.md, the zoo's table, the real models' only")
     which.add_argument("--results", metavar="CACHE", help="everything, and the paper in miniature")
+    which.add_argument("--benchmark", metavar="CACHE", help="docs/results/benchmark.md only")
     made.add_argument("--seeds", default=SEEDS, help="of the paper in miniature (%(default)s)")
     return made
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     args = parser().parse_args(argv)
-    if not args.check:
+    if args.benchmark:
+        page = benchmark(args.benchmark, root / RESULTS)
+        (root / RESULTS / "benchmark.md").write_text(page, "utf-8")
+    elif not args.check:
         (root / COMMANDS).write_text(commands(), "utf-8")
         write("zoo", zoo(), root)
         write("real", real(root), root)
@@ -232,7 +251,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
             write("demo-more", more, root)
             write("curve", curve(), root)
         if args.results:
-            write("results", results(args.results, root / "docs" / "results", args.seeds), root)
+            write("results", results(args.results, root / RESULTS, args.seeds), root)
     found = problems(root)
     for problem in found:
         print(problem, file=sys.stderr)

@@ -237,6 +237,8 @@ def test_what_takes_minutes_to_generate_would_still_be_understood(
     def printed(*words: str, folder: str = ".") -> str:
         assert parse(list(words)) is not None
         ran.append(" ".join(words[:2]))
+        if words[:2] == ("run", "benchmark"):
+            return "**Every way to move, on other models than its own**\n\n| method |\n"
         if words[0] == "run":
             return "facts, test split: 8 tasks\n\nfirst"
         if words[1:] == ():
@@ -252,6 +254,10 @@ def test_what_takes_minutes_to_generate_would_still_be_understood(
     assert "![Accuracy against matching loss along the path of Adam](figure2.png)" in generate.results(
         "c", tmp_path, "0,1"
     )
+    page = generate.benchmark("c", tmp_path)
+    assert page.startswith("# Every way to move, on other models than its own\n\nMade by `ptx run benchmark`")
+    assert "\n\n| method |\n\n![" in page
+    assert ran.pop() == "run benchmark"
     assert ran == [
         "run demo",
         "table",

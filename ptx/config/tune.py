@@ -12,6 +12,7 @@ Optimizer = Literal["adam", "optiprompt"]
 
 DRAWN = ("random", "words")  # what `--init` says where neither a prompt nor a text is given
 TEXT = "text:"  # what stands before a text
+FACTS_A_TEXT = 64  # train facts by which one of several texts is chosen
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
 
 

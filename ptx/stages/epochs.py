@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ptx.config.fields import left_out
-from ptx.config.tune import TuneConfig
+from ptx.config.tune import FACTS_A_TEXT, TuneConfig
 from ptx.engine.step import Step, Tick
 from ptx.engine.work import Work, some_of
 from ptx.lms.names import short
@@ -31,15 +31,23 @@ def work(step: Step) -> Work:
     assert step.task is not None
     config = config_of(step)
     each = math.ceil(len(step.task.splits["train"]) / config.batch_size)
-    return Work(config.epochs * each, "steps", units(step, config.epochs), reading=True)
+    texts = len(step.settings.get("texts", ()))  # of which one is chosen
+    first = texts * min(FACTS_A_TEXT, len(step.task.splits["train"]))
+    return Work(config.epochs * each, "steps", first + units(step, config.epochs), reading=True)
 
 
 def units(step: Step, epochs: int) -> float:
-    """Inputs read in so many epochs: a gradient step reads three times what a look at dev does."""
+    """Inputs read in so many epochs and after them: a gradient step reads three times what a look at dev does."""
     assert step.task is not None
     facts, dev = (len(step.task.splits[split]) for split in ("train", "dev"))
     looks = min(dev, max(1, int(0.3 * facts))) if config_of(step).patience else dev
-    return epochs * (3.0 * facts + looks)
+    return epochs * (3.0 * facts + looks) + (dev if looks < dev else 0) + compared(step)
+
+
+def compared(step: Step) -> int:
+    """Inputs read to compare a prompt with its task's manual template."""
+    assert step.task is not None
+    return len(step.task.splits["dev"]) if step.task.template else 0
 
 
 def told(states: Sequence[tuple[Step, State]], tick: Tick, later: float) -> str:

@@ -19,7 +19,7 @@ from ptx.lms.frames import framed
 from ptx.lms.models import Model
 from ptx.stages import checkpoint
 from ptx.stages.checkpoint import Checkpoint
-from ptx.stages.epochs import config_of, told, units, work
+from ptx.stages.epochs import compared, config_of, told, units, work
 from ptx.stages.settings import Settings
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task
@@ -95,12 +95,13 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     texts = {key: text for _, of in begun for key, text in of.texts.items()}
     known = {key for _, of in begun for key in of.states}
     ready: dict[str, Ready] = {}
+    tick(0, "the texts to start from")
     for step in steps:
         assert step.task is not None
         try:
             found = examples(model, step.task, config)
             if step.key not in known:
-                start, texts[step.key] = _start(step, model, found, store)
+                start, texts[step.key] = _start(step, model, found, store, tick)
                 found = dataclasses.replace(found, start=start)
             ready[step.key] = step, step.task, found
             seconds[step.key] = watch.lap()
@@ -158,12 +159,13 @@ def _together(
             model, asked, config, seed=steps[0].settings["seed"], before=standing, tick=stepped, after=after
         ):
             step, task, of_task = part[i]
-            compared = dataclasses.asdict(baselines(model, task))
+            beside = dataclasses.asdict(baselines(model, task))
+            stepped(compared(step), "the manual template")
             spent()
             waiting.remove(step.key)
             metrics: dict[str, Any] = {
                 "dev_accuracy": tuned.dev_accuracy,
-                **compared,
+                **beside,
                 "epoch": tuned.epoch,
                 "facts": len(of_task.train),
                 "dropped": len(task.splits["train"]) - len(of_task.train),
@@ -177,7 +179,7 @@ def _together(
     checkpoint.drop(store, steps)
 
 
-def _start(step: Step, model: LanguageModel, examples: Examples, store: Store) -> tuple[Tensor | None, str]:
+def _start(step: Step, model: LanguageModel, examples: Examples, store: Store, tick: Tick) -> tuple[Tensor | None, str]:
     """The prompt that a step starts from, None if it draws one, and its text, if that is one. Raises PtxError if it has
     another length."""
     from ptx.transfer.starts import best_text, text_prompt
@@ -188,7 +190,7 @@ def _start(step: Step, model: LanguageModel, examples: Examples, store: Store) -
     if init == "text" or init.startswith(TEXT):
         text = step.settings.get("text", init.removeprefix(TEXT))
         if several := step.settings.get("texts"):
-            text = best_text(model, several, wanted, examples)
+            text = best_text(model, several, wanted, examples, tick=tick)
         return text_prompt(model, text, wanted), text
     prompt = read_prompt(step.parents[0], store)
     if (m := len(prompt)) != wanted:

@@ -1,13 +1,13 @@
 """Where prompts begin: a text, or noise and words, by random numbers that depend on the seed and the task alone."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config.tune import TEXT, TuneConfig
+from ptx.config.tune import FACTS_A_TEXT, TEXT, TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.embeddings import WordEmbeddings, lead
 from ptx.lms.lm import LanguageModel
@@ -15,7 +15,6 @@ from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import Questions, accuracy, answer, thinned
 
 OPTIPROMPT_STD = 0.02
-FACTS_A_TEXT = 64  # train facts by which a text to start from is chosen
 
 
 def generator(seed: int, task: str) -> torch.Generator:
@@ -56,7 +55,10 @@ def readable(texts: Sequence[str], *models: WordEmbeddings) -> list[str]:
     return [text for text in texts if all(reads(model, text) for model in models)]
 
 
-def best_text(model: LanguageModel, texts: Sequence[str], m: int, examples: Examples) -> str:
+def best_text(
+    model: LanguageModel, texts: Sequence[str], m: int, examples: Examples,
+    *, tick: Callable[[float], None] = lambda inputs: None,
+) -> str:  # fmt: skip
     """The text from whose m vectors the model answers most train facts (any token may be the answer), the first of
     equals; texts that its tokenizer does not know are left out while others are there."""
     known = readable(texts, model) or texts[:1]
@@ -64,7 +66,7 @@ def best_text(model: LanguageModel, texts: Sequence[str], m: int, examples: Exam
         return known[0]
     rows, objects = zip(*examples.train, strict=True)
     asked = thinned(Questions(rows, None, objects), FACTS_A_TEXT)
-    answers = answer(model, [(asked, text_prompt(model, text, m)) for text in known], ranked=False)
+    answers = answer(model, [(asked, text_prompt(model, text, m)) for text in known], ranked=False, tick=tick)
     scores = {text: accuracy(asked, of) for text, of in zip(known, answers, strict=True)}
     return max(known, key=lambda text: scores[text])
 

@@ -148,7 +148,9 @@ def tunings(
     while waiting:
         going = [i for i in waiting if courses[i].going]
         if ended := [i for i in waiting if not courses[i].going]:
-            yield from zip(ended, _finished(model, tasks, ended, choice, courses), strict=True)
+            found = _finished(model, tasks, ended, choice, courses)
+            tick(sum(len(tasks[i].dev.rows) for i in ended if choice.dev[i] is not tasks[i].dev), "all dev facts")
+            yield from zip(ended, found, strict=True)
             waiting = going
             continue
         losses = _one_epoch(model, {i: tasks[i] for i in going}, prompts, optimizer, courses, stepped)

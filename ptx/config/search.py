@@ -48,7 +48,7 @@ class SearchConfig:
     )
     centre: bool = option(True, "Turn about the words' mean instead of about nought (procrustes).", before=True)
     length: float = option(
-        0.25, "With residual: how much of what tuning added to the text is added in the target.", before=0.5
+        0.25, "With residual: how much of what tuning added to the text is added in the target.", before=0.25
     )
     map: Literal["relative", "top-k"] = option(
         "relative",

@@ -80,7 +80,7 @@ def result_of(artifact: Artifact) -> Result:
             if name not in NOT_SETTINGS:
                 whole = f"{stage}.{config['method']} {name}" if stage == "search" and name in OWN else f"{stage}.{name}"
                 settings[SAME.get(whole, whole)] = value
-        if stage == "search" and BY_AGREEMENT & config.keys():
+        if stage == "search" and BY_AGREEMENT & config.keys() and config["method"] != "distil":
             settings.setdefault(SAME["search.by"], SHARE)
         if stage in ("tune", "portable", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out

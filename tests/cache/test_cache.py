@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import one_file
 
+import ptx
 from ptx.cache import Store, canonical, damage, digest
 from ptx.errors import PtxError
 
@@ -151,6 +152,7 @@ def test_a_source_tree_that_is_not_installed_publishes_too(tmp_path: Path, monke
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", unknown)  # of what is asked for by then: ptx itself
+    monkeypatch.setattr(ptx, "_version", ptx._version.__wrapped__)  # looked up once
     made = put(Store(tmp_path))
     assert made.meta["versions"]["ptx-prompts"] == "0+unknown"
     assert made.meta["versions"]["torch"] == importlib.import_module("torch").__version__

@@ -240,7 +240,7 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method omp --w
 search --sources bert-micro --target roberta-micro --tasks P103 --method omp --no-normalize
 search --sources bert-micro --target roberta-micro --tasks P103 --method residual
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual
-= + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length .50 --map relative \
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length .25 --map relative \
     --top-k 48% --texts words.txt
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 1
 + search --sources bert-micro --target roberta-micro --tasks P103 --method residual --length 0

@@ -203,7 +203,9 @@ def test_the_commands_make_the_same_artifacts(ptx, made, cached) -> None:
     assert len(commands) == 6 + 3 + 3 + 1
     found: set[str] = set()
     for command in commands:
-        lines = ptx(*shlex.split(command)[1:], "--cache-dir", str(cached[0]), "--dry-run", "--json").lines
+        told = ptx(*shlex.split(command)[1:], "--cache-dir", str(cached[0]), "--dry-run", "--json")
+        assert told.code == 0, told.err
+        lines = told.lines
         assert {line["cache"] for line in lines} == {"hit"}, command
         found |= {line["key"] for line in lines if line["stage"] == "eval"}
     assert found == {folder.name for folder in (cached[0] / "v1" / "eval").iterdir()}

@@ -60,7 +60,8 @@ class Simulated(TorchFunctionMode):
             if marked and plain and not (name in MAY_MIX and all(x.dtype in (torch.int64, torch.bool) for x in plain)):
                 raise RuntimeError(f"{name} of tensors on two devices")
         out = func(*args, **kwargs)
-        if devices or name == "cpu" or (name == "to" and len(given) == 2):  # a copy to the other device would be another tensor
+        copied = devices or name == "cpu" or (name == "to" and len(given) == 2)
+        if copied:  # a copy to the other device would be another tensor
             out = tree_map(lambda x: x.view_as(x) if any(x is y for y in given) else x, out)
         changed = [*tree_leaves(out), *(given[:1] if name in ("set_", "__set__") else [])]
         for x in changed:

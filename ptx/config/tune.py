@@ -13,6 +13,7 @@ Optimizer = Literal["adam", "optiprompt"]
 DRAWN = ("random", "words")  # what `--init` says where neither a prompt nor a text is given
 TEXT = "text:"  # what stands before a text
 FACTS_A_TEXT = 64  # train facts by which one of several texts is chosen
+A_STEP = 2.0  # forward passes that a gradient step takes the time of: the weights are frozen, and have no gradients
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
 
 

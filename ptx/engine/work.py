@@ -44,13 +44,27 @@ def work_of(step: Step) -> Work:
 def seconds_of(step: Step) -> float:
     """As they were where ptx was measured."""
     work = work_of(step)
-    each = sum(A_PASS + A_NUMBER * size_of(model.path) for model in step.models) if work.reading else 0.0
+    each = (
+        sum(A_PASS + A_NUMBER * size_of(model.path) * passes(model.path) for model in step.models)
+        if work.reading
+        else 0.0
+    )
     return work.seconds + work.units * each
 
 
 def loading(step: Step) -> float:
     """Seconds before the first step of a group is begun."""
     return A_LOOK + LOADING * sum(size_of(model.path) for model in step.models)
+
+
+@functools.cache
+def passes(folder: str) -> float:
+    """How often an input meets each weight: once, but where layers share them, as ALBERT's do."""
+    from ptx.lms import weights
+
+    config = weights.read_json(Path(folder) / "config.json")
+    layers, groups = (config.get(f"num_hidden_{what}") for what in ("layers", "groups"))
+    return layers / groups if isinstance(layers, int) and isinstance(groups, int) and groups > 0 else 1.0
 
 
 @functools.cache

@@ -23,6 +23,16 @@ def words_of(template: str) -> str:
     return " ".join(f"{behind.strip().rstrip(SIGNS)} {before}".split())
 
 
+def of_kind(template: str, kind: str) -> list[str]:
+    """Ways to say a template with what its answers are, such as "city": "was born in the city of", ": its city is",
+    "( city :"; of "The capital of [X] is [Y] ." ": its capital is the city of"."""
+    bases = [words_of(template)]
+    if of_subject := OF_SUBJECT.match(template):
+        bases = [f"{whose} {' '.join(of_subject.groups())}" for whose in (": its", ", whose")]
+    found = [f"{base} the {kind} of" for base in bases]
+    return [*map(str.strip, found), f": its {kind} is", f", whose {kind} is", f"( {kind} :", f", {kind} :"]
+
+
 def wordings(template: str, title: str = "") -> list[str]:
     """The words of a template (if there is one), then other ways to say it, each once: what its subject has ("The
     capital of [X] is [Y] ." gives ", whose capital is"), and what it is by the task's title, such as "continent"

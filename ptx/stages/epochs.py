@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ptx.config.fields import left_out
-from ptx.config.tune import FACTS_A_TEXT, TuneConfig
+from ptx.config.tune import A_STEP, FACTS_A_TEXT, TuneConfig
 from ptx.engine.step import Step, Tick
 from ptx.engine.work import Work, some_of
 from ptx.lms.names import short
+from ptx.stages.texts import tried
 
 if TYPE_CHECKING:
     from ptx.transfer.tuning import State
@@ -31,17 +32,16 @@ def work(step: Step) -> Work:
     assert step.task is not None
     config = config_of(step)
     each = math.ceil(len(step.task.splits["train"]) / config.batch_size)
-    texts = len(step.settings.get("texts", ()))  # of which one is chosen
-    first = texts * min(FACTS_A_TEXT, len(step.task.splits["train"]))
+    first = tried(step) * min(FACTS_A_TEXT, len(step.task.splits["train"]))
     return Work(config.epochs * each, "steps", first + units(step, config.epochs), reading=True)
 
 
 def units(step: Step, epochs: int) -> float:
-    """Inputs read in so many epochs and after them: a gradient step reads three times what a look at dev does."""
+    """Inputs read in so many epochs and after them: a gradient step takes the time of `A_STEP` looks at as many."""
     assert step.task is not None
     facts, dev = (len(step.task.splits[split]) for split in ("train", "dev"))
     looks = min(dev, max(1, int(0.3 * facts))) if config_of(step).patience else dev
-    return epochs * (3.0 * facts + looks) + (dev if looks < dev else 0) + compared(step)
+    return epochs * (A_STEP * facts + looks) + (dev if looks < dev else 0) + compared(step)
 
 
 def compared(step: Step) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store, digest
 from ptx.config.dtypes import FLOAT32
-from ptx.config.tune import TuneConfig
+from ptx.config.tune import A_STEP, TuneConfig
 from ptx.engine.build import Stopwatch, payload_of
 from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
@@ -80,7 +80,7 @@ def read_mixtures(step: Step, store: Store) -> list[Mixture]:
 def work(step: Step) -> Work:
     assert step.task is not None
     epochs, facts = step.settings["epochs"], len(step.task.splits["train"])
-    units = 0.6 * epochs * (3.0 * facts + len(step.task.splits["dev"]))  # as fast as was measured
+    units = 0.9 * epochs * (A_STEP * facts + len(step.task.splits["dev"]))  # as fast as was measured
     return Work(epochs * math.ceil(facts / step.settings["batch_size"]), "steps", units, reading=True)
 
 

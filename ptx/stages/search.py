@@ -9,6 +9,7 @@ from ptx.cache import Store
 from ptx.config.dtypes import FLOAT32
 from ptx.config.fields import left_out
 from ptx.config.search import SearchConfig
+from ptx.config.tune import A_STEP
 from ptx.engine.build import Stopwatch
 from ptx.engine.checks import not_finite
 from ptx.engine.step import Payload, Stage, Step, Tick
@@ -176,7 +177,7 @@ def work(step: Step) -> Work:
     count = Work(vectors, "vectors", seconds=method_named(step.settings["method"]).seconds)
     if answers := step.parents_at("answers"):
         inputs = work_of(answers[0]).units
-        asked = inputs * max(1, len(step.parents_at("search"))) + 3.0 * BATCH * step.settings.get("distil_steps", 0)
+        asked = inputs * max(1, len(step.parents_at("search"))) + A_STEP * BATCH * step.settings.get("distil_steps", 0)
         return replace(count, units=asked, reading=True)
     adam = 0.003 * step.settings["steps"] if step.settings.get("solver", "exact") != "exact" else 0.0
     if step.settings.get("select") == "dev":

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptx.cache import Store
 from ptx.config.dtypes import FLOAT32
@@ -16,14 +16,19 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
-from ptx.lms.models import Model
-from ptx.lms.wording import wordings, words_of
+from ptx.lms.models import Model, is_here
+from ptx.lms.wording import of_kind, wordings, words_of
 from ptx.stages.anchors import read_words
 from ptx.stages.settings import Settings
 from ptx.suites import Task
 from ptx.suites.lines import subjects_of
 
+if TYPE_CHECKING:
+    from ptx.lms.lm import LanguageModel
+
 FILE = "texts.jsonl"
+CAUSAL = ("ForCausalLM", "LMHeadModel")  # how the classes of causal language models end
+KINDS = 3  # words for what the answers are, of which a causal model is asked
 FACTS = 512  # train facts that are asked at most, evenly spread
 
 
@@ -47,6 +52,34 @@ def wordings_of(task: Task) -> list[str]:
     return list(dict.fromkeys([*found, *(text for other in task.paraphrases for text in wordings(other))]))
 
 
+def kinds_of(model: Model, task: Task) -> dict[str, int]:
+    """For keys: how many words for what a task's answers are a model is asked for, of which texts are made, too. A
+    masked one need not say the answer next, and is not asked; a task with label words names them in its texts."""
+    if task.labels or not task.template or not is_here(model):
+        return {}
+    saved_as = model.config.get("architectures") or []
+    return {"kinds": KINDS} if any(str(name).endswith(CAUSAL) for name in saved_as) else {}
+
+
+def with_kinds(texts: Sequence[str], step: Step, model: LanguageModel) -> list[str]:
+    """These texts, and those that say what the answers are, if the step has such."""
+    from ptx.transfer.kinds import kinds
+
+    if "kinds" not in step.settings:
+        return [*texts]
+    assert step.task is not None
+    assert step.task.template
+    answers = [answer for fact in step.task.splits["train"] for answer in fact.answers]
+    found = kinds(model, answers, step.settings["kinds"])
+    return list(dict.fromkeys([*texts, *(text for kind in found for text in of_kind(step.task.template, kind))]))
+
+
+def tried(step: Step) -> int:
+    """How many texts a step tries, about."""
+    of_kinds = 5 * step.settings.get("kinds", 0)
+    return len(step.settings.get("texts", ())) + of_kinds
+
+
 def started_from(tuned: Step) -> list[str]:
     """The text that a tuned prompt starts from, or those of which the tuning takes one; none if it is noise, or nobody
     knows."""
@@ -67,7 +100,7 @@ def text_of(tuned: Step, store: Store) -> str:
 def texts_step(model: Model, task: Task, words: Step, settings: Settings) -> Step:
     """The texts of a task on one of the sources, which answers among `words`, the shared ones."""
     own: dict[str, Any] = {"texts": texts_of(task, settings), "layout": settings.tune.layout}
-    own |= {**settings.computed(model, "source"), **framed(model)}
+    own |= {**kinds_of(model, task), **settings.computed(model, "source"), **framed(model)}
     inputs = {"model": model.digest, "facts": task.digest("train")}
     labels = {"model": model.name, "suite": settings.suite, "task": task.name}
     parents = () if task.labels else (words,)
@@ -75,10 +108,10 @@ def texts_step(model: Model, task: Task, words: Step, settings: Settings) -> Ste
     return Step(STAGE, own, inputs, parents, labels, group, models=(model,), task=task)
 
 
-def accuracies(step: Step, store: Store) -> list[float]:
-    """Of a finished step, in the order of its texts."""
+def accuracies(step: Step, store: Store) -> dict[str, float]:
+    """Of a finished step, by text."""
     lines = payload_of(step, store, FILE).read_text("utf-8").splitlines()
-    return [json.loads(line)["accuracy"] for line in lines]
+    return {of["text"]: of["accuracy"] for of in map(json.loads, lines)}
 
 
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
@@ -92,11 +125,11 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     words = tuple(read_words(shared[0], store)) if shared else ()
     for step in steps:
         try:
-            scores = _scores(step, model, words, tick)
+            texts = with_kinds(step.settings["texts"], step, model)
+            scores = _scores(step, texts, model, words, tick)
         except PtxError as error:
             yield step, error
         else:
-            texts = step.settings["texts"]
             best = max(range(len(texts)), key=lambda i: (scores[i], -i))
             lines = [{"text": text, "accuracy": score} for text, score in zip(texts, scores, strict=True)]
             file = "".join(json.dumps(line) + "\n" for line in lines).encode()
@@ -105,16 +138,15 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
 
 def work(step: Step) -> Work:
     assert step.task is not None
-    facts = len(step.settings["texts"]) * min(FACTS, len(step.task.splits["train"]))
+    facts = tried(step) * min(FACTS, len(step.task.splits["train"]))
     return Work(facts, "facts", facts, reading=True)
 
 
-def _scores(step: Step, model: Any, words: tuple[str, ...], tick: Tick) -> list[float]:
+def _scores(step: Step, texts: Sequence[str], model: Any, words: tuple[str, ...], tick: Tick) -> list[float]:
     from ptx.transfer.scoring import accuracy, answer, facts_to_score, thinned
     from ptx.transfer.starts import readable, whole_text
 
     assert step.task is not None
-    texts = step.settings["texts"]
     known = readable(texts, model) or texts
     prompts = [whole_text(model, text) for text in known]
     layout = step.settings["layout"]

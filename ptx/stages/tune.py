@@ -21,7 +21,7 @@ from ptx.stages import checkpoint
 from ptx.stages.checkpoint import Checkpoint
 from ptx.stages.epochs import compared, config_of, told, units, work
 from ptx.stages.settings import Settings
-from ptx.stages.texts import wordings_of
+from ptx.stages.texts import kinds_of, with_kinds, wordings_of
 from ptx.suites import Task
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source
         own["warmup"] = float(asked.warmup)
     if asked.init == "text":  # the template is no reason for another table
         texts = wordings_of(task)
-        own |= {"texts": texts} if len(texts) > 1 else {"text": texts[0]} if texts else {"init": "random"}
+        kinds = kinds_of(model, task)
+        several = len(texts) > 1 or kinds
+        own |= {"texts": texts, **kinds} if several else {"text": texts[0]} if texts else {"init": "random"}
     elif asked.init.startswith(TEXT):
         own["init"] = TEXT + asked.init.removeprefix(TEXT).strip()
     if own["init"] == "random":
@@ -190,7 +192,7 @@ def _start(step: Step, model: LanguageModel, examples: Examples, store: Store, t
     if init == "text" or init.startswith(TEXT):
         text = step.settings.get("text", init.removeprefix(TEXT))
         if several := step.settings.get("texts"):
-            text = best_text(model, several, wanted, examples, tick=tick)
+            text = best_text(model, with_kinds(several, step, model), wanted, examples, tick=tick)
         return text_prompt(model, text, wanted), text
     prompt = read_prompt(step.parents[0], store)
     if (m := len(prompt)) != wanted:

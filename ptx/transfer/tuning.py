@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ptx.config.tune import TuneConfig
+from ptx.config.tune import A_STEP, TuneConfig
 from ptx.errors import PtxError
 from ptx.lms.inputs import PLACEHOLDER, Row
 from ptx.lms.lm import LanguageModel
@@ -27,7 +27,7 @@ from ptx.transfer.scoring import DevChoice, thinned
 from ptx.transfer.starts import generator, initial_prompt
 
 LOOKING = 0.1  # the share of the time that goes into looks at dev
-BACKWARD = 3  # times the time of a forward pass: a gradient step
+BACKWARD = 3  # times as long as a look at as many facts is a gradient step taken for, where looks are rationed
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def tunings(
 
     A prompt to start from is kept if no epoch is better on dev; a drawn one never is. `after` is told after each epoch
     where all stand, and `before` goes on from there, to the same bytes. `tick` is told how many inputs were read, those
-    of a gradient step counting BACKWARD times, and what is being done. Raises PtxError when a loss stops being finite.
+    of a gradient step counting A_STEP times, and what is being done. Raises PtxError when a loss stops being finite.
     """
     std = model.statistics[1]
     resumed = before.states if before else {}
@@ -137,7 +137,7 @@ def tunings(
 
     def stepped(number: int, facts: int) -> None:
         course = max((courses[i] for i in going), key=lambda course: course.each)
-        tick(BACKWARD * facts, f"epoch {course.epoch + 1} of {course.planned}, step {number} of {course.each}")
+        tick(A_STEP * facts, f"epoch {course.epoch + 1} of {course.planned}, step {number} of {course.each}")
         look_early(number)
 
     look_early(0)

@@ -22,7 +22,7 @@ from ptx.lms.inputs import rows
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import IN_A_SENTENCE, Context, context_of, is_plain
-from ptx.lms.wording import wordings, words_of
+from ptx.lms.wording import of_kind, wordings, words_of
 
 Run = Callable[..., Result]
 SUBJECTS = ["Peru", "the old king", "North sea island", "it's", "a-b"]
@@ -275,3 +275,18 @@ def test_the_words_that_a_prompt_starts_from_end_with_what_led_to_the_answer(tem
 )  # fmt: skip
 def test_texts_after_which_the_answer_comes(template: str, title: str, texts: list[str]) -> None:
     assert wordings(template, title) == texts
+
+
+@pytest.mark.parametrize(
+    ("template", "texts"),
+    [
+        ("[X] was born in [Y] .", ["was born in the city of"]),
+        (
+            "The headquarter of [X] is in [Y] .",
+            [": its headquarter is in the city of", ", whose headquarter is in the city of"],
+        ),
+    ],
+)
+def test_texts_that_say_what_the_answer_is(template: str, texts: list[str]) -> None:
+    named = [": its city is", ", whose city is", "( city :", ", city :"]
+    assert of_kind(template, "city") == texts + named

@@ -12,13 +12,13 @@ from conftest import COUNTRIES, SUBJECTS
 from plain import PlainModel
 from test_tuning import BOTH, FAST, OPTIPROMPT, TODAY, plain_examples
 
-from ptx.config.tune import TuneConfig
+from ptx.config.tune import A_STEP, TuneConfig
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
 from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import Questions
-from ptx.transfer.tuning import BACKWARD, Standing, Tuned, tunings
+from ptx.transfer.tuning import Standing, Tuned, tunings
 
 
 def same(one: Tuned, other: Tuned) -> bool:
@@ -89,4 +89,4 @@ def test_what_was_read_is_told() -> None:
     tasks = [plain_examples("R1", 7, 9), plain_examples("R2", 18, 8)]
     list(tunings(PlainModel(), tasks, FAST, tick=lambda count, now: inputs.append(count)))
     early = 9 * len({0, 1, 2}) + 8 * len({0, 1, 2, 4, 8})  # looks at dev within the first epoch
-    assert sum(inputs) == FAST.epochs * (BACKWARD * (7 + 18) + 9 + 8) + early
+    assert sum(inputs) == FAST.epochs * (A_STEP * (7 + 18) + 9 + 8) + early

@@ -23,10 +23,9 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
 
     for step in steps:
         sources, weights = step.parents_at("texts"), step.settings["weights"]
-        texts = sources[0].settings["texts"]
         every = [accuracies(source, store) for source in sources]
-        means = [sum(w * score for w, score in zip(weights, of, strict=True)) for of in zip(*every, strict=True)]
-        mean = dict(zip(texts, means, strict=True))
+        texts = [text for text in every[0] if all(text in of for of in every)]
+        mean = {text: sum(w * of[text] for w, of in zip(weights, every, strict=True)) for text in texts}
         best = max(readable(texts, model) or texts, key=lambda text: mean[text])
         try:
             yield step, Found(whole_text(model, best), {"text": best, "source_accuracy": mean[best]})

@@ -11,7 +11,7 @@ from ptx.config.tune import TuneConfig
 from ptx.lms.names import named_in, shown, written
 from ptx.media import counted
 from ptx.stages import todays
-from ptx.stages.choice import BY_AGREEMENT, SHARE, WRITTEN
+from ptx.stages.choice import BY_AGREEMENT, CALIBRATED, MOST, SHARE, WRITTEN
 from ptx.suites.asked import parted
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
@@ -82,6 +82,7 @@ def result_of(artifact: Artifact) -> Result:
                 settings[SAME.get(whole, whole)] = value
         if stage == "search" and BY_AGREEMENT & config.keys() and config["method"] != "distil":
             settings.setdefault(SAME["search.by"], SHARE)
+            settings.setdefault(f"search.{CALIBRATED}", MOST if len(labels["sources"]) < 2 else "freely")
         if stage in ("tune", "portable", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
         if "epochs" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt

@@ -28,6 +28,7 @@ from ptx.suites import Task
 
 OWN = ("select", "weights", "texts", "inputs", "candidates", "forecast")  # of the whole choice, not of a candidate
 BY, SHARE = "kappa", "share"  # what agreement is measured by, in keys; and was once, which keys left out
+CALIBRATED, MOST = "calibrated", "at most 1"  # of several sources: the forecast, which was raised by them once
 WRITTEN = {"by": "chosen by"}  # settings whose names in keys say little
 BY_AGREEMENT = {"candidates", "agree", "forecast"}  # of which each such search has one
 Variant = tuple[str, Mapping[str, Any]]  # a method, and settings that differ from those asked for
@@ -76,6 +77,7 @@ def _choice(
     answers, ordered = weighted_answers(tuned, task, words, settings)
     own: dict[str, Any] = {"method": name, "layout": settings.tune.layout, "weights": ordered}
     own |= {"by": BY, **({how: True} if how else {"candidates": settings.search.candidates or "all"})}
+    own |= {CALIBRATED: MOST} if len(answers) > 1 else {}
     own |= {**settings.computed(target, "target"), **framed(target)}
     parents = (*found.values(), *answers)
     group = (target.digest, "answered", words.key, own.get("dtype", FLOAT32))

@@ -7,10 +7,11 @@ p' = (p - m) / (1 - m), and q' likewise. Models of like accuracy agree about as 
 Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err each by itself agree where both are
 right, k = p' q' (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled Data", 2014). The estimate is their
 geometric mean, q' = k / sqrt(p'); what answers by chance is right on a share between 0 and m, of which half is taken:
-q = m / 2 + (1 - m) q', times f. f is 1 unless several sources tell it: between two of them kappa and accuracies are
-known. The range goes from k p (the target is right only where it agrees beyond chance, and agreement has nothing to do
-with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs like those that
-were answered.
+q = m / 2 + (1 - m) q', times f. f is 1, or less if several sources tell it: between two of them kappa and accuracies
+are known. It is not raised: two sources agree on less than what both learned from labels, and what they raised was 8
+points too high. The range goes from k p (the target is right only where it agrees beyond chance, and agreement has
+nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs
+like those that were answered.
 """
 
 import math
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z = 1.96  # of a normal distribution: 95% lie within
-FACTORS = (0.5, 2.0)  # a calibration by a few pairs says no more than this
+FACTORS = (0.5, 1.0)  # few pairs say no more than this
 LEAST = 0.1
 
 

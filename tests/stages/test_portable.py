@@ -111,7 +111,7 @@ def test_what_is_to_be_expected_is_told_from_what_all_sources_answer_with_it(ptx
         return m / 2 + (1 - m) * max(kappa, 0) / max((p - m) / (1 - m), 0.1) ** 0.5
 
     misses = [home[tiny[b]] / told(between, home[tiny[a]]) for a, b in (("a", "narrow"), ("narrow", "a"))]
-    factor = min(max(sum(misses) / 2, 0.5), 2.0) if between > 0 else 1.0
+    factor = min(max(sum(misses) / 2, 0.5), 1.0) if between > 0 else 1.0
     assert line["calibration"] == pytest.approx(factor)
     p, kappa = sum(home.values()) / 2, by_chance_left(said[tiny["b"]].argmax(-1).tolist(), mean.tolist())
     assert line["kappa"] == pytest.approx(kappa)

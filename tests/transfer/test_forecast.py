@@ -58,7 +58,7 @@ def test_models_that_err_by_themselves_are_within_the_range(p: float, q: float) 
 def test_pairs_of_sources_tell_the_factor() -> None:
     assert estimate(0.5, 0.64, 0) == pytest.approx(0.5 / 0.8)
     assert estimate(0.5, 0.75, 0.5) == pytest.approx(0.25 + 0.5 * 0.5 / 0.5**0.5)
-    assert calibration([(0.5, 0.64, 0.6), (0.4, 0.64, 0.6)], 0) == pytest.approx(0.8 * (1.2 + 1.5) / 2)
+    assert calibration([(0.5, 0.64, 0.5), (0.4, 0.64, 0.45)], 0) == pytest.approx(0.8 * (1.0 + 1.125) / 2)
     assert calibration([(0.01, 0.9, 0.9)], 0) == FACTORS[1]
     assert calibration([(0.0, 0.9, 0.9)], 0) == calibration([], 0) == 1
     assert forecast(0.4, 0.4, 200, 0.81, 0, 200, 1.5).accuracy == pytest.approx(0.4 / 0.9 * 1.5)

@@ -33,7 +33,7 @@ def plainly(answers: list[str]) -> list[str]:
         ids = tokenizer(f"{answer} is a", return_tensors="pt").input_ids
         with torch.no_grad():
             total += network(ids).logits[0, -1].double().softmax(-1)[: len(tokenizer)]
-    words = [tokenizer.convert_ids_to_tokens(i) for i in total.argsort(descending=True).tolist()]
+    words = [str(tokenizer.convert_ids_to_tokens(i)) for i in total.argsort(descending=True).tolist()]
     return [word[1:] for word in words if word.startswith("Ġ") and word[1:].isalpha() and word[1:].islower()]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ptx.config.lists import names_in, text_of
 from ptx.config.search import Solver
-from ptx.config.tune import Layout, Optimizer, Schedule
+from ptx.config.tune import Layout, Optimizer, Purpose, Schedule
 from ptx.errors import PtxError, UsageError, raise_last
 from ptx.media import one_line
 from ptx.notebooks.calls import GIVEN, WARNED, command
@@ -55,7 +55,7 @@ def tune(
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
-    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
+    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3, purpose: Purpose = "home",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
     dry_run: bool = False, upstream: bool = False, progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip
@@ -81,7 +81,7 @@ def encode(
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
-    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
+    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3, purpose: Purpose = "home",
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
     cache_dir: File = "cache", seed: int = 0, device: str = "auto", dtype: str = "float32", force: bool = False,
@@ -100,7 +100,7 @@ def search(
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
-    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
+    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3, purpose: Purpose = "home",
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
     solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",
@@ -126,7 +126,7 @@ def eval(
     truncate: bool = False, strict: bool = False, prompt_length: int = 5,
     layout: Layout = "postfix", init: Names = "text", init_scale: float | str = "0.1", epochs: int = 10,
     lr: float | None = None, lr_scale: float = 0.1, batch_size: int = 16, schedule: Schedule = "linear",
-    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3,
+    warmup: float = 0.1, optimizer: Optimizer = "adam", patience: int = 3, purpose: Purpose = "home",
     count: int | None = None, order: Literal["random", "rank"] = "random", keep_words: bool = False,
     top_k: int | str = "8192",
     solver: Solver = "exact", steps: int = 2000, mask: Literal["both", "source"] = "both",

@@ -10,14 +10,17 @@ BEFORE = "before"
 UNSAID: Any = object()  # None is a value like others
 
 
-def option(default: Any, help: str, *, at_least: int | None = None, before: Any = UNSAID) -> Any:
-    """A dataclass field that the command line shows as an option with this help text.
+def option(
+    default: Any, help: str, *, at_least: int | None = None, before: Any = UNSAID, flag: str | None = None
+) -> Any:
+    """A dataclass field that the command line shows as an option with this help text, by its own name or as `flag`.
 
     `before`: it came when there were caches already, whose keys do not have it: what was done then, which keys leave
     out to this day.
     """
-    more = {} if at_least is None else {"at_least": at_least}
+    more: dict[str, Any] = {} if at_least is None else {"at_least": at_least}
     more |= {} if before is UNSAID else {BEFORE: before}
+    more |= {} if flag is None else {"flags": [flag]}
     return field(default=default, metadata={"description": help, **more})
 
 

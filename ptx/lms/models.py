@@ -54,7 +54,16 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
         folder = ZOO_FOLDER / name if name in zoo() else Path(name).absolute()
         states = contents.states(folder)
         read = _from_folder if contents.are_settled(states) else _from_folder.__wrapped__
-        return read(name, folder, tokenizer_only, states)
+        try:
+            return read(name, folder, tokenizer_only, states)
+        except (
+            OSError,
+            ValueError,
+            PtxError,
+        ):  # of a file that is gone since, or half another one, anything may be said
+            if contents.states(folder) != states:
+                raise files.changed(name) from None
+            raise
     check_name(name)
     try:
         return _resolve(name, tokenizer_only)

@@ -27,6 +27,7 @@ from ptx.stages.tune import FILE
 from ptx.suites import Task
 
 BATCH = 16  # inputs of a step of distil
+ASKED = 0.7  # of candidates, as was measured: some come out the same, and are asked once
 
 
 def search_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
@@ -177,7 +178,9 @@ def work(step: Step) -> Work:
     count = Work(vectors, "vectors", seconds=method_named(step.settings["method"]).seconds)
     if answers := step.parents_at("answers"):
         inputs = work_of(answers[0]).units
-        asked = inputs * max(1, len(step.parents_at("search"))) + A_STEP * BATCH * step.settings.get("distil_steps", 0)
+        asked = inputs * max(1.0, ASKED * len(step.parents_at("search"))) + A_STEP * BATCH * step.settings.get(
+            "distil_steps", 0
+        )
         return replace(count, units=asked, reading=True)
     adam = 0.003 * step.settings["steps"] if step.settings.get("solver", "exact") != "exact" else 0.0
     if step.settings.get("select") == "dev":

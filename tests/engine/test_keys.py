@@ -117,7 +117,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     TuneConfig: {
         "prompt_length": 4, "layout": "prefix", "init": "words", "init_scale": "0.2", "epochs": 9,
         "lr": 0.02, "lr_scale": 0.2, "batch_size": 8, "schedule": "constant", "warmup": 0.2,
-        "optimizer": "optiprompt", "patience": 5,
+        "optimizer": "optiprompt", "patience": 5, "purpose": "transfer",
     },
     AnchorsConfig: {"count": 100, "order": "rank", "keep_words": True},
     EncodeConfig: {"top_k": "100"},

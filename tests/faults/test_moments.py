@@ -3,6 +3,7 @@ results of one key, whichever file it is and at whatever moment."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -17,6 +18,9 @@ from typing import Any
 
 import pytest
 from conftest import COUNTRIES, SUBJECTS, make_model, write_suite
+
+from ptx.errors import PtxError
+from ptx.lms.models import resolve
 
 MANUAL = ("eval", "--target", "work/m", "--method", "manual", "--suite", "work/suite", "--anchors", "work/words.txt")
 TUNED = ("eval", "--target", "work/m", "--suite", "work/suite", "--epochs", "1", "--prompt-length", "2")
@@ -160,3 +164,20 @@ def test_no_moment_is_a_bad_one(ptx, moments, tmp_path, rounds, say) -> None:
         done["refused" if code else "as if nothing had been"] += 1
     kinds = ", ".join(f"{name} {count}" for name, count in sorted(done.items()))
     say(f"{sum(done.values())} files changed under a running command ({kinds}); {time.monotonic() - began:.0f} s")
+
+
+def test_a_file_that_goes_while_its_model_is_looked_at(moments, tmp_path: Path) -> None:
+    """Whatever is read next: the model as it was, or a refusal."""
+    make_model(tmp_path / "work" / "m", seed=1)
+    name, files = str(tmp_path / "work" / "m"), sorted((tmp_path / "work" / "m").iterdir())
+    moments.run(lambda: resolve(name), {})
+    opened, refused = moments.count, 0
+    for file in files:
+        content = file.read_bytes()
+        for at in range(1, opened + 1):
+            replace(file, content, random.Random(0))  # another file, which is hashed again
+            with contextlib.suppress(PtxError):
+                moments.run(lambda: resolve(name), {at: partial(remove, file, b"", random.Random(0))})
+            refused += not file.exists()
+            replace(file, content, random.Random(0))
+    assert refused > len(files)

@@ -157,7 +157,8 @@ def benchmark(cache: str, folder: Path) -> str:
     table = ptx("run", "benchmark", *where).replace("**Every way", "# Every way", 1).replace("own**", "own", 1)
     figure = "![Share of the gap that each way closes, and forecasts against accuracies](benchmark.png)"
     about = (
-        "Made by `ptx run benchmark`, on embedded models (a pair of them is two sources); what a row means is in "
+        "Made by `ptx run benchmark`, on embedded models (a pair of them is two sources). Seconds are "
+        "those of the runs that made them, beside other programs. What a row means is in "
         "[transfers](../transfer.md#the-comparison). On two real models: [real](real/README.md)."
     )
     heading, _, rows = table.strip().partition("\n\n")

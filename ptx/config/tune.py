@@ -13,7 +13,6 @@ Purpose = Literal["home", "transfer"]
 
 DRAWN = ("random", "words")  # what `--init` says where neither a prompt nor a text is given
 TEXT = "text:"  # what stands before a text
-FOR_TRANSFER = {"init": "text", "lr_scale": 0.05}
 FACTS_A_TEXT = 64  # train facts by which one of several texts is chosen
 A_STEP = 2.0  # forward passes that a gradient step takes the time of: the weights are frozen, and have no gradients
 LARGEST_LR = 1e30  # far beyond any use; at 1e38 Adam's own arithmetic overflows
@@ -61,20 +60,18 @@ class TuneConfig:
 
     purpose: Purpose = option(
         "home",
-        "What the prompts are for: 'transfer' sets what was found to travel best (docs/transfer.md) where nothing else "
-        "is said.",
-        before="home",
+        "What the prompts are for: 'transfer' tunes as was found to travel best, which the defaults do, and refuses "
+        "a start that was found not to travel: from noise.",
         flag="--for",
     )
 
     def __post_init__(self) -> None:
-        if self.purpose == "transfer":  # which is these settings, and no other prompt
-            usual = {own.name: own.default for own in fields(self)}
-            given = {name for name in FOR_TRANSFER if getattr(self, name) != usual[name]}
-            given |= {"lr_scale"} if self.lr is not None else set()
-            for name in {*FOR_TRANSFER, "purpose"} - given:
-                object.__setattr__(self, name, FOR_TRANSFER.get(name, "home"))
         check_ranges(self)
+        if self.purpose == "transfer" and self.init in DRAWN:
+            what = (
+                f"--for transfer starts from a text: between decoders no prompt travels that --init {self.init} began"
+            )
+            raise UsageError(what, "leave --init out, or write it like --init 'text:is the capital of'")
         if not 0 <= self.warmup <= 1:
             raise UsageError(f"--warmup {self.warmup} is not between 0 and 1", "give a share of all steps like 0.1")
         check_number("--init-scale", self.init_scale, "paper")

@@ -42,7 +42,7 @@ EACH = "+"  # between what is said of each model
 def check_options(asked: TuneConfig) -> None:
     """Raise UsageError for a setting of tuning vectors, which words do not have."""
     for own in dataclasses.fields(asked):
-        if own.name not in USED and getattr(asked, own.name) != own.default:
+        if own.name not in (*USED, "purpose") and getattr(asked, own.name) != own.default:
             flag = "--" + own.name.replace("_", "-")
             raise UsageError(f"--space words has no {flag}: words have rates and a start of their own", "leave it out")
 

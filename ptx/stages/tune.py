@@ -44,11 +44,15 @@ def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source
     own |= {"lr": float(asked.lr)} if asked.lr is not None else {"lr_scale": float(asked.lr_scale)}
     del own["lr_scale" if asked.lr is not None else "lr"]
     own.pop("warmup", None)
+    del own["purpose"]  # what is refused, not what is done
     if asked.schedule == "linear" and asked.warmup:
         own["warmup"] = float(asked.warmup)
     if asked.init == "text":  # the template is no reason for another table
         texts = wordings_of(task)
         kinds = kinds_of(model, task)
+        if not texts and asked.purpose == "transfer":
+            what = f"task {task.name} has no manual template, and so no text to start from, as --for transfer does"
+            raise PtxError(what, "give it one: --init 'text:is the capital of', or --template")
         several = len(texts) > 1 or kinds
         own |= {"texts": texts, **kinds} if several else {"text": texts[0]} if texts else {"init": "random"}
     elif asked.init.startswith(TEXT):

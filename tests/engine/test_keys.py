@@ -117,7 +117,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     TuneConfig: {
         "prompt_length": 4, "layout": "prefix", "init": "words", "init_scale": "0.2", "epochs": 9,
         "lr": 0.02, "lr_scale": 0.2, "batch_size": 8, "schedule": "constant", "warmup": 0.2,
-        "optimizer": "optiprompt", "patience": 5, "purpose": "transfer",
+        "optimizer": "optiprompt", "patience": 5,
     },
     AnchorsConfig: {"count": 100, "order": "rank", "keep_words": True},
     EncodeConfig: {"top_k": "100"},
@@ -129,7 +129,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     },
     EvalConfig: {"split": "dev"},
 }  # fmt: skip
-NOT_IN_KEYS = {"on"}  # a suite's name: the digest of its facts is in the key
+NOT_IN_KEYS = {"on", "purpose"}  # a suite's name (the digest of its facts is in the key), and what refuses settings
 # What a setting needs to matter (`--steps` is one of Adam's).
 NEEDS: dict[str, dict[str, Any]] = {
     "steps": {"solver": "adam"}, "select": {"solver": "adam"}, "order": {"count": 100},

@@ -97,6 +97,8 @@ tune --model gpt2-mini --tasks P103
 = + tune --model bert-micro --tasks P103 --schedule constant --warmup 0
 + tune --model bert-micro --tasks P103 --patience 0
 + tune --model bert-micro --tasks P103 --init random
++ tune --model gpt2-micro --tasks P103
+= + tune --model gpt2-micro --tasks P103 --for transfer
 + eval --target bert-micro --suite moods
 + search --sources bert-micro --target roberta-micro --tasks P103
 

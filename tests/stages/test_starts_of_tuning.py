@@ -182,3 +182,16 @@ def test_the_settings_of_the_paper_are_keyed_as_before(tune: Lines) -> None:
     own = settings_of(tune(*PAPER_TUNING, "--epochs", "1")[0])
     assert not {"lr_scale", "schedule", "warmup", "patience", "text"} & own.keys()
     assert (own["init"], own["lr"]) == ("random", 0.01)
+
+
+def test_what_is_to_travel_starts_from_a_text(ptx: Run, tune: Lines, tiny: dict[str, str], mixed: str) -> None:
+    """Else it is refused; where it is not, nothing is other than without."""
+    assert [line["key"] for line in tune("--for", "transfer", *STILL)] == [line["key"] for line in tune(*STILL)]
+    for init in ("random", "words"):
+        result = ptx("tune", "--model", tiny["a"], "--for", "transfer", "--init", init)
+        assert result.code == 2
+        assert f"--init {init}" in result.err
+    result = ptx("tune", "--model", tiny["a"], "--suite", mixed, "--for", "transfer", *STILL)
+    assert result.code != 0
+    assert "no manual template" in result.err
+    assert len(tune("--for", "transfer", "--init", "text:word1", *STILL, suite=mixed)) == 2

@@ -247,7 +247,7 @@ def run(
 
 @command
 def predict(
-    *texts: str, target: Lm, prompt: File | Iterable[File], file: File | None = None, top: int = 5,
+    *texts: str, prompt: File | Iterable[File], target: Lm = "", file: File | None = None, top: int = 5,
     layout: Layout | None = None, anchors: File = "",
     cache_dir: File = "cache", device: str = "auto", dtype: str = "float32", progress: bool = False,
 ) -> "pd.DataFrame":  # fmt: skip

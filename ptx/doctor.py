@@ -17,7 +17,7 @@ from ptx.cache.locks import is_free
 from ptx.cache.store import everything
 from ptx.cache.verify import damage
 from ptx.errors import PtxError, first_line
-from ptx.media import percent
+from ptx.media import counted, percent
 
 SOME = 2.0  # seconds in which artifacts are looked at
 PURPOSES = {
@@ -106,8 +106,8 @@ def devices(device: str) -> Iterator[Finding]:
 
     from ptx.lms.embeddings import place
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("cpu", "ok", f"{cores} cores, {torch.get_num_threads()} threads")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Finding("cpu", "ok", f"{counted(cores, 'core')}, {counted(torch.get_num_threads(), 'thread')}")
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
         yield Finding(f"cuda:{number}", "ok", f"{about.name}, {about.total_memory / 1e9:.0f} GB")

@@ -9,6 +9,7 @@ from ptx.cli.command import Command
 from ptx.cli.options import Later, Reading, Removing, help_alone, later
 from ptx.config.lists import listed, names_in
 from ptx.errors import PtxError
+from ptx.lms.names import shown
 from ptx.media import counted
 
 cache_app = typer.Typer(help="Look after the cache of artifacts.", invoke_without_command=True, callback=help_alone)
@@ -28,9 +29,13 @@ def ls(
 
     command = Command(common)
     rows = listing(command.store, stage, models=names_in(model), tasks=listed(task), methods=listed(method))
-    for row in [] if common.json or common.quiet else rows:
-        row["created"] = row["created"][:16].replace("T", " ")
-        del row["path"]
+    if not (common.json or common.quiet):
+        names = shown(name for row in rows for name in (row["model"], *row["sources"].split("+")))
+        for row in rows:
+            row["created"] = row["created"][:16].replace("T", " ")
+            row["model"] = names[row["model"]]
+            row["sources"] = "+".join(names[name] for name in row["sources"].split("+"))
+            del row["path"]
     command.out.rows(rows, path="path")
     command.out.message(f"{counted(len(rows), 'artifact')}, {megabytes(sum(row['bytes'] for row in rows))}")
     _name_remote(command)

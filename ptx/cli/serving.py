@@ -10,7 +10,7 @@ import typer
 from ptx.cli.command import Command
 from ptx.cli.options import SAID
 from ptx.cli.output import shown
-from ptx.cli.transfer import Anchors, Target
+from ptx.cli.transfer import Anchors
 from ptx.config import CommonConfig
 from ptx.config.tune import Layout
 from ptx.errors import PtxError, UsageError
@@ -20,7 +20,6 @@ File = Annotated[Path | None, typer.Option(help="Read subjects from a file, one 
 
 
 def predict(
-    target: Target,
     prompt: Annotated[
         str,
         typer.Option(
@@ -30,6 +29,7 @@ def predict(
         ),
     ],
     common: Annotated[CommonConfig, ("cache_dir", "device", "dtype", *SAID)],
+    target: Annotated[str, typer.Option(help="The model to ask; else the one that the prompts are for.")] = "",
     texts: Texts = None,
     file: File = None,
     top: Annotated[int, typer.Option(min=1, help="Answers per subject.")] = 5,

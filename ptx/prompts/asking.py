@@ -11,7 +11,7 @@ from torch import Tensor
 from ptx import formats
 from ptx.cache import Store
 from ptx.engine.build import Reporter
-from ptx.errors import PtxError
+from ptx.errors import PtxError, UsageError
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import Model, hub_commit
 from ptx.lms.template import LAYOUTS
@@ -46,6 +46,21 @@ def asked(name: str, model: Model, layout: str | None, store: Store, tell: Repor
     task = given.task_of(found)
     template = LAYOUTS[given.layout_of(found) or layout or "postfix"]
     return Asked(name, formats.read_prompt(found.path / FILE), task.asked_as(template), task.labels)
+
+
+def model_named(names: Sequence[str], store: Store) -> str:
+    """The model that all these prompts are for, by their artifacts. Raises UsageError if files, or several models,
+    leave that open."""
+    found = [given.find(name, store) for name in names]
+    models = dict.fromkeys(
+        str(of.meta["labels"].get("model") or of.meta["labels"].get("target"))
+        for of in found
+        if not isinstance(of, Path)
+    )
+    if len(models) != 1 or any(isinstance(of, Path) for of in found):
+        why = "a prompt file does not say its model" if len(models) < 2 else f"they are for {' and '.join(models)}"
+        raise UsageError(f"whose prompts these are is not said: {why}", "add --target MODEL")
+    return next(iter(models))
 
 
 def answers(

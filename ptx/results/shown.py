@@ -9,6 +9,7 @@ from ptx.cache import Artifact, Store, digest
 from ptx.errors import PtxError
 from ptx.files import write_whole
 from ptx.lms.meaning import same
+from ptx.media import counted
 from ptx.results import collect, curve
 from ptx.results.collect import Result
 from ptx.results.now import current
@@ -82,8 +83,10 @@ def cached_tables(store: Store, *, split: str, by: str, keys: bool = False, seed
 def _instead(split: str, store: Store) -> str:
     """What there is to show, or to do with what is there, in a cache without evaluations on a split."""
     counts = {other: len(collect.evaluations(store, split=other)) for other in SPLITS if other != split}
-    if others := [f"{count} on {other} (`ptx table --split {other}`)" for other, count in counts.items() if count]:
-        return f"there are evaluations {' and '.join(others)}; `ptx eval --split {split}` makes more"
+    if some := [other for other in counts if counts[other]]:
+        others = [f"{counted(counts[on], 'evaluation')} on {on} (`ptx table --split {on}`)" for on in some]
+        verb = "is" if counts[some[0]] == 1 else "are"
+        return f"there {verb} {' and '.join(others)}; `ptx eval --split {split}` makes more"
     prompts = [f"{count} of {stage}" for stage in PROMPTS if (count := len(store.keys(stage)))]
     return f"there are prompts ({', '.join(prompts)}), which `ptx eval` scores" if prompts else "run `ptx run demo`"
 

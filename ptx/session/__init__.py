@@ -154,13 +154,14 @@ class Session:
         self, target: str, prompt: str, subjects: Sequence[str], *, top: int, layout: str | None, anchors: str
     ) -> list[dict[str, Any]]:
         """The likeliest answers for each subject, or labels for each text, with a prompt of a classification; with
-        several prompts, comma-separated, those of each.
+        several prompts, comma-separated, those of each. Without a target, it is the model that they are for.
 
         Probabilities are among the allowed words, and sum to one over all of these.
         """
         from ptx.lms.lm import load_model
         from ptx.prompts import asking
 
+        target = target or asking.model_named(given.keys(prompt), self.store)
         model = resolve(target)
         asked = [asking.asked(name, model, layout, self.store, self.tell) for name in given.keys(prompt)]
         words = () if all(of.labels for of in asked) else tuple(self._shared_words(anchors, target))

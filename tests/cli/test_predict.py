@@ -64,3 +64,24 @@ def test_one_of_several_that_does_not_fit(ptx: Any, tiny: Any, prompts: list[str
     assert (wrong.code, "was made for" in wrong.err) == (1, True)
     unknown = ptx("predict", "--target", tiny["a"], "name1", "--prompt", f"{prompts[0]},zz")
     assert (unknown.code, "zz" in unknown.err) == (1, True)
+
+
+def test_prompts_say_which_model_they_are_for(ptx: Any, tiny: Any, suite: str, prompts: list[str]) -> None:
+    keys = ",".join(prompts[:3])
+    named = ptx("predict", "--target", tiny["a"], "name1", "--prompt", keys, "--json")
+    alone = ptx("predict", "name1", "--prompt", keys, "--json")
+    assert (alone.code, alone.lines) == (0, named.lines)
+    assert api.predict("name1", prompt=prompts[:3]).answer.tolist() == [row["answer"] for row in named.lines]
+    file = ptx("predict", "name1", "--prompt", prompts[3])
+    assert (file.code, "--target MODEL" in file.err) == (2, True)
+    other = save_safetensors(Path("other"), {"x": torch.randn(3, 16)})
+    key = ptx("import", other, "--model", tiny["b"], "--suite", suite, "--task", "R1", "--json").lines[0]["key"]
+    several = ptx("predict", "name1", "--prompt", f"{prompts[0]},{key}")
+    assert (several.code, "they are for" in several.err) == (2, True)
+
+
+def test_a_list_of_the_cache_names_models_in_folders_shortly(ptx: Any, tiny: Any, prompts: list[str]) -> None:
+    listed = ptx("cache", "ls")
+    assert Path(tiny["a"]).name in listed.out.split()
+    assert tiny["a"] not in listed.out
+    assert {row["model"] for row in ptx("cache", "ls", "--json").lines} == {tiny["a"]}

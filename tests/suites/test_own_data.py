@@ -221,7 +221,7 @@ def test_from_a_file_of_ones_own_to_a_table(ptx, tiny, capitals: Path) -> None:
     empty = ptx("table")
     assert empty.code == 1
     assert "error: no test evaluations in" in empty.err
-    assert "there are evaluations 1 on dev (`ptx table --split dev`); `ptx eval --split test` makes more" in empty.err
+    assert "there is 1 evaluation on dev (`ptx table --split dev`); `ptx eval --split test` makes more" in empty.err
     tuned = ["--epochs", "1", "--json"]
     few = ptx("tune", "--model", tiny["a"], *own, "--limit", "5", *tuned).at("tune")
     many = ptx("tune", "--model", tiny["a"], *own, *tuned).at("tune")

@@ -32,6 +32,6 @@ def kinds(model: LanguageModel, answers: Sequence[str], count: int) -> list[str]
         total += model.scores(rows[part]).double().softmax(-1).sum(0).cpu()
     likeliest = total.topk(min(LOOKED_AT, len(total))).indices.tolist()
     tokens = model.tokenizer.convert_ids_to_tokens(likeliest)
-    words = [spelled(model.tokenizer, token) for token in tokens]
+    words = [spelled(model.tokenizer, token) if token else "" for token in tokens]  # padding of the matrix has no token
     known = model.words([word for word in words if len(word) >= SHORTEST and word.isalpha() and word.islower()])
     return [word for word, i in zip(words, likeliest, strict=True) if known.get(word) == i][:count]

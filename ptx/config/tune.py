@@ -68,9 +68,7 @@ class TuneConfig:
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.purpose == "transfer" and self.init in DRAWN:
-            what = (
-                f"--for transfer starts from a text: between decoders no prompt travels that --init {self.init} began"
-            )
+            what = f"--for transfer starts from a text: between decoders none travels that --init {self.init} began"
             raise UsageError(what, "leave --init out, or write it like --init 'text:is the capital of'")
         if not 0 <= self.warmup <= 1:
             raise UsageError(f"--warmup {self.warmup} is not between 0 and 1", "give a share of all steps like 0.1")

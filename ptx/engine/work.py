@@ -44,11 +44,9 @@ def work_of(step: Step) -> Work:
 def seconds_of(step: Step) -> float:
     """As they were where ptx was measured."""
     work = work_of(step)
-    each = (
-        sum(A_PASS + A_NUMBER * size_of(model.path) * passes(model.path) for model in step.models)
-        if work.reading
-        else 0.0
-    )
+    if not work.reading:
+        return work.seconds
+    each = sum(A_PASS + A_NUMBER * size_of(model.path) * passes(model.path) for model in step.models)
     return work.seconds + work.units * each
 
 

@@ -56,11 +56,8 @@ def resolve(name: str, *, tokenizer_only: bool = False) -> Model:
         read = _from_folder if contents.are_settled(states) else _from_folder.__wrapped__
         try:
             return read(name, folder, tokenizer_only, states)
-        except (
-            OSError,
-            ValueError,
-            PtxError,
-        ):  # of a file that is gone since, or half another one, anything may be said
+        except (OSError, ValueError, PtxError):
+            # Of a file that is gone since, or half another one, anything may be said.
             if contents.states(folder) != states:
                 raise files.changed(name) from None
             raise

@@ -178,10 +178,9 @@ def work(step: Step) -> Work:
     count = Work(vectors, "vectors", seconds=method_named(step.settings["method"]).seconds)
     if answers := step.parents_at("answers"):
         inputs = work_of(answers[0]).units
-        asked = inputs * max(1.0, ASKED * len(step.parents_at("search"))) + A_STEP * BATCH * step.settings.get(
-            "distil_steps", 0
-        )
-        return replace(count, units=asked, reading=True)
+        asked = inputs * max(1.0, ASKED * len(step.parents_at("search")))
+        learned_from = BATCH * step.settings.get("distil_steps", 0)
+        return replace(count, units=asked + A_STEP * learned_from, reading=True)
     adam = 0.003 * step.settings["steps"] if step.settings.get("solver", "exact") != "exact" else 0.0
     if step.settings.get("select") == "dev":
         assert step.task is not None

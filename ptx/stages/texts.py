@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from ptx.engine.step import Payload, Stage, Step, Tick
 from ptx.engine.work import Work
 from ptx.errors import PtxError
 from ptx.lms.frames import framed
-from ptx.lms.models import Model, is_here
+from ptx.lms.models import Model, is_here, unchanged
 from ptx.lms.wording import of_kind, wordings, words_of
 from ptx.stages.anchors import read_words
 from ptx.stages.settings import Settings
@@ -57,8 +58,15 @@ def kinds_of(model: Model, task: Task) -> dict[str, int]:
     masked one need not say the answer next, and is not asked; a task with label words names them in its texts."""
     if task.labels or not task.template or not is_here(model):
         return {}
-    saved_as = model.config.get("architectures") or []
-    return {"kinds": KINDS} if any(str(name).endswith(CAUSAL) for name in saved_as) else {}
+    return {"kinds": KINDS} if _causal(model) else {}
+
+
+@functools.cache  # a Model names its files' digest
+def _causal(model: Model) -> bool:
+    """By the classes that it was saved from, which are known before it is loaded."""
+    with unchanged(model):
+        saved_as = model.config.get("architectures") or []
+    return any(str(name).endswith(CAUSAL) for name in saved_as)
 
 
 def with_kinds(texts: Sequence[str], step: Step, model: LanguageModel) -> list[str]:

@@ -27,9 +27,8 @@ def kinds(model: LanguageModel, answers: Sequence[str], count: int) -> list[str]
     as they are right."""
     ordered = sorted(Counter(answers).items(), key=lambda item: (-item[1], item[0]))[:ANSWERS]
     rows = sorted(model.rows(IS_A, [answer for answer, _ in ordered], prompt_length=0), key=lambda row: len(row.ids))
-    total = torch.zeros(len(model.matrix), dtype=torch.float64)
-    for part in batches([len(row.ids) for row in rows], model.sizes):
-        total += model.scores(rows[part]).double().softmax(-1).sum(0).cpu()
+    parts = batches([len(row.ids) for row in rows], model.sizes)
+    total = torch.stack([model.scores(rows[part]).softmax(-1).sum(0).cpu().double() for part in parts]).sum(0)
     likeliest = total.topk(min(LOOKED_AT, len(total))).indices.tolist()
     tokens = model.tokenizer.convert_ids_to_tokens(likeliest)
     words = [spelled(model.tokenizer, token) if token else "" for token in tokens]  # padding of the matrix has no token

@@ -9,7 +9,6 @@ from ptx.cli.command import Command
 from ptx.cli.options import Later, Reading, Removing, help_alone, later
 from ptx.config.lists import listed, names_in
 from ptx.errors import PtxError
-from ptx.lms.names import shown
 from ptx.media import counted
 
 cache_app = typer.Typer(help="Look after the cache of artifacts.", invoke_without_command=True, callback=help_alone)
@@ -26,6 +25,7 @@ def ls(
 ) -> None:
     """List artifacts, and how many bytes they are together."""
     from ptx.cache.housekeeping import listing
+    from ptx.lms.names import shown
 
     command = Command(common)
     rows = listing(command.store, stage, models=names_in(model), tasks=listed(task), methods=listed(method))

@@ -57,7 +57,6 @@ class TuneConfig:
         at_least=0,
         before=0,
     )
-
     purpose: Purpose = option(
         "home",
         "What the prompts are for: 'transfer' tunes as was found to travel best, which the defaults do, and refuses "

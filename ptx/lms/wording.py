@@ -26,11 +26,19 @@ def words_of(template: str) -> str:
 def of_kind(template: str, kind: str) -> list[str]:
     """Ways to say a template with what its answers are, such as "city": "was born in the city of", ": its city is",
     "( city :"; of "The capital of [X] is [Y] ." ": its capital is the city of"."""
-    bases = [words_of(template)]
-    if of_subject := OF_SUBJECT.match(template):
-        bases = [f"{whose} {' '.join(of_subject.groups())}" for whose in (": its", ", whose")]
-    found = [f"{base} the {kind} of" for base in bases]
-    return [*map(str.strip, found), f": its {kind} is", f", whose {kind} is", f"( {kind} :", f", {kind} :"]
+    bases = _of_subject(template) or [words_of(template)]
+    return [*(f"{base} the {kind} of".strip() for base in bases), *_called(kind)]
+
+
+def _of_subject(template: str) -> list[str]:
+    """What its subject has; nothing unless the template says it so."""
+    found = OF_SUBJECT.match(template)
+    return [f"{whose} {' '.join(found.groups())}" for whose in (": its", ", whose")] if found else []
+
+
+def _called(noun: str) -> list[str]:
+    """What its subject has, by a noun for the answer alone."""
+    return [f": its {noun} is", f", whose {noun} is", f"( {noun} :", f", {noun} :"]
 
 
 def wordings(template: str, title: str = "") -> list[str]:
@@ -40,12 +48,10 @@ def wordings(template: str, title: str = "") -> list[str]:
     counts, too.
     """
     words = words_of(template)
-    found = [words]
-    if of_subject := OF_SUBJECT.match(template):
-        noun, rest = of_subject.groups()
-        found += [f": its {noun} {rest}", f", whose {noun} {rest}"]
+    of_subject = _of_subject(template)
+    found = [words, *of_subject]
     for noun in dict.fromkeys([title.strip(), DETAIL.split(title)[0].strip()]):
         if noun:
             found += [] if of_subject else [f"{words} the {noun} of"]
-            found += [f": its {noun} is", f", whose {noun} is", f"( {noun} :", f", {noun} :"]
+            found += _called(noun)
     return list(dict.fromkeys(filter(None, map(str.strip, found))))

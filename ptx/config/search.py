@@ -60,6 +60,12 @@ class SearchConfig:
         "With text, residual, auto, distil or ensemble: a file of further texts, one a line, [X] and [Y] or not.",
         before="",
     )
+    nth: int = option(
+        1,
+        "With text: 1 takes the text with which the sources answer best, 2 the next one, and so on.",
+        at_least=1,
+        before=1,
+    )
     inputs: str = option(
         "train",
         "Unlabelled inputs that source and target answer, to choose by agreement and to forecast: the subjects of the "

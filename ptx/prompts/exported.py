@@ -11,6 +11,7 @@ from ptx.engine.build import Reporter
 from ptx.formats import card
 from ptx.prompts.as_words import export_words
 from ptx.prompts.export import export_prompt
+from ptx.prompts.given import SCORED, prompt_of
 from ptx.prompts.record import model_of
 from ptx.stages import portable
 from ptx.stages.settings import Settings
@@ -24,8 +25,9 @@ def exported(
 ) -> dict[str, Any]:  # fmt: skip
     """Write it; a row of where it is and, for words, of figures. For `inputs` and `repo` see export_prompt. Raises
     PtxError."""
-    stages = ("tune", "search", *([portable.STAGE.name] if to == WORDS else []))
+    stages = ("tune", "search", *([portable.STAGE.name] if to == WORDS else []), SCORED)
     artifact = store.find(key, stages)
+    artifact = prompt_of(artifact, store) if artifact.meta["stage"] == SCORED else artifact
     row = {"stage": artifact.meta["stage"], "key": artifact.key, "path": str(output.absolute())}
     if to == WORDS:
         return {**row, "format": to, **_as_words(artifact, output, common, settings, store, tell)}

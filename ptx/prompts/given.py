@@ -23,6 +23,7 @@ from ptx.stages.table import stored_step
 from ptx.suites import Task, load_suite
 
 PROMPTS = ("search", "tune")  # the stages that make prompts
+SCORED = "eval"  # whose keys tables name, and which mean the prompt that was scored
 
 
 def is_file(name: str) -> bool:
@@ -31,7 +32,7 @@ def is_file(name: str) -> bool:
     return path.exists() and not (path / "meta.json").is_file()
 
 
-def find(name: str, store: Store, stages: tuple[str, ...] = PROMPTS) -> Artifact | Path:
+def find(name: str, store: Store, stages: tuple[str, ...] = (*PROMPTS, SCORED)) -> Artifact | Path:
     """What KEY_OR_FILE means: a file, or the artifact of a prompt; of an evaluation, that of the prompt it scored; of a
     portable prompt, which is for any model, its file.
 
@@ -114,7 +115,8 @@ def keys(text: str) -> list[str]:
 
 def sources(text: str, store: Store) -> list[Step]:
     """Tuned and imported prompts to search with. Raises PtxError if a model has changed since, or for another stage."""
-    return [_source(store.find(part, (*PROMPTS[::-1], portable.STAGE.name))) for part in keys(text)]
+    found = [store.find(part, (*PROMPTS[::-1], portable.STAGE.name, SCORED)) for part in keys(text)]
+    return [_source(prompt_of(of, store) if of.meta["stage"] == SCORED else of) for of in found]
 
 
 def _source(artifact: Artifact) -> Step:

@@ -16,8 +16,9 @@ from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
 from ptx.lms.embeddings import WordEmbeddings, load_embeddings
 from ptx.lms.models import Model, resolve
+from ptx.media import counted
 from ptx.prompts.brought import in_front, left_out, model_in
-from ptx.prompts.given import PROMPTS, check_fits, find, made_for
+from ptx.prompts.given import check_fits, find, made_for
 from ptx.stages.anchors import read_words
 from ptx.stages.encode import read_similarities
 from ptx.stages.search import spelled
@@ -111,7 +112,7 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
     `model` is needed for a file; for a key it says where the model is now. Words are those that are one token in the
     prompt's model and in all its sources' models. Raises PtxError if there is no such prompt, or a model does not fit.
     """
-    prompt = find(named, store, (*PROMPTS, "eval"))
+    prompt = find(named, store)
     if isinstance(prompt, Path):
         found = formats.read(prompt)
         model = model or model_in(found, store)
@@ -135,6 +136,10 @@ def inspect(named: str, model: str, store: Store, *, top: int, device: str, warn
         return _report(f"{title}, {labels.get('method', 'tuned')} for {own}", about, side, [], None, top)
     made = _chosen(prompt, store)
     sources = _sources(made or prompt, store, device, warn)
+    if others := [of for of in sources if len(of.prompt) != len(side.prompt)]:
+        whose = f"the prompt of {others[0].model.name} has {counted(len(others[0].prompt), 'vector')}"
+        warn(f"{whose} and this one {len(side.prompt)}, so no vector stands for one of the other")
+        sources = [of for of in sources if len(of.prompt) == len(side.prompt)]
     pair = " > ".join(part for part in (spelled(labels["sources"], labels.get("weights", ())), own) if part)
     losses = matching_losses(made, side, store) if made is not None else None
     if losses is None and labels["method"] == "relative":

@@ -10,7 +10,7 @@ from ptx.cache import Artifact, Store
 from ptx.config import CONFIGS
 from ptx.config.fields import left_out
 from ptx.config.tune import TuneConfig
-from ptx.results.report.again import options
+from ptx.results.report.again import as_named, options
 from ptx.stages import stage_named
 from ptx.stages.choice import WRITTEN
 
@@ -93,7 +93,7 @@ def _node(artifact: Artifact, store: Store, seen: set[str]) -> Node:
         parents.append(own)
     made = {name: meta.get(name) for name in ("seconds", "device", "created", "host")} | meta.get("made_by", {})
     return Node(
-        stage, artifact.key, _name(meta), meta["config"].get(stage, {}),
+        stage, artifact.key, _name(meta), as_named(meta["config"].get(stage, {}), meta["labels"]),
         {name: value for name, value in meta["metrics"].items() if name not in LONG},
         {name: value for name, value in made.items() if value not in (None, "")},
         parents=[*parents, *_outside(meta)],

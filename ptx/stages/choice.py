@@ -90,6 +90,7 @@ def _searches(
     """Candidates by name, each once; of a method that takes one source, one of each. What cannot be done is left out,
     and said. Raises PtxError if nothing is left."""
     keys: set[str] = set()
+    named: set[str] = set()  # methods with which something can be done
     problem: PtxError | None = None
     for name, variant in asked:
         method = method_named(name)
@@ -109,11 +110,12 @@ def _searches(
                 raise
             except PtxError as error:
                 problem = error
-                if name != "direct":  # that most widths differ needs no word
+                if name != "direct" and name not in named:  # that most widths differ needs no word
                     settings.tell(f"{name} is no candidate: {error.message}")
                 continue
             if step.key not in keys:
                 keys.add(step.key)
+                named.add(name)
                 yield spelled(name, variant) + whose, step
     if not keys and problem is not None:
         raise problem

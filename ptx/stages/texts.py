@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FILE = "texts.jsonl"
 CAUSAL = ("ForCausalLM", "LMHeadModel")  # how the classes of causal language models end
 KINDS = 3  # words for what the answers are, of which a causal model is asked
+A_KIND = 5  # texts of each, about
 FACTS = 512  # train facts that are asked at most, evenly spread
 
 
@@ -84,8 +85,12 @@ def with_kinds(texts: Sequence[str], step: Step, model: LanguageModel) -> list[s
 
 def tried(step: Step) -> int:
     """How many texts a step tries, about."""
-    of_kinds = 5 * step.settings.get("kinds", 0)
-    return len(step.settings.get("texts", ())) + of_kinds
+    return len(step.settings.get("texts", ())) + A_KIND * step.settings.get("kinds", 0)
+
+
+def count_of(model: Model, task: Task, settings: Settings) -> int:
+    """The same of the step for a model that is to come."""
+    return len(texts_of(task, settings)) + A_KIND * kinds_of(model, task).get("kinds", 0)
 
 
 def started_from(tuned: Step) -> list[str]:

@@ -124,7 +124,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     SearchConfig: {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
         "normalize": False, "words": 16, "temperature": 0.1, "centre": False, "length": 1.0, "map": "top-k",
-        "texts": "texts.txt", "inputs": "words", "candidates": "text", "forecast": True, "trust": 0.25,
+        "texts": "texts.txt", "nth": 2, "inputs": "words", "candidates": "text", "forecast": True, "trust": 0.25,
         "distil_steps": 12,
     },
     EvalConfig: {"split": "dev"},
@@ -140,7 +140,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 # Settings that the paper's method does not have.
 METHOD_OF = {
     "words": "neighbours", "temperature": "neighbours", "centre": "procrustes", "length": "residual", "map": "residual",
-    "texts": "text", "inputs": "auto", "candidates": "auto", "trust": "distil", "distil_steps": "distil",
+    "texts": "text", "nth": "text", "inputs": "auto", "candidates": "auto", "trust": "distil", "distil_steps": "distil",
 }  # fmt: skip
 
 

@@ -255,6 +255,7 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method text
 = + search --sources bert-micro --target roberta-micro --tasks P103 --method text --seed 1 --epochs 2
 search --sources bert-micro --target roberta-micro --tasks P103 --method text --texts words.txt
 = search --sources bert-micro --target roberta-micro --tasks P103 --method text --texts elsewhere/words.txt
+search --sources bert-micro --target roberta-micro --tasks P103 --method text --nth 2
 search --sources bert-micro --target roberta-micro --tasks P103 --method text --layout prefix
 search --sources bert-micro --target roberta-micro --tasks P103 --method text --dtype source=bfloat16
 search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method text --weights 2,1

@@ -199,7 +199,7 @@ def test_what_a_format_cannot_express_is_refused(ptx, tiny, key, tmp_path) -> No
         (behind, "peft", "this one stands behind it ([X] [V] [Y] .)", "--layout prefix"),
         (behind, "koboldai", "stands behind it", "--layout prefix"),
         (llama, "koboldai", "begin with a special token", "--to peft"),
-        ("zz", "npy", "no tune or search artifact zz", "ptx cache ls"),
+        ("zz", "npy", "no tune or search or eval artifact zz", "ptx cache ls"),
     ):
         result = ptx("export", chosen, "--to", to, "--output", "out")
         assert result.code == 1, (to, result.err)

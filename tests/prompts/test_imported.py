@@ -212,7 +212,7 @@ def bad_imports(tiny: dict[str, str], suite: str, folder: Path) -> list[tuple[li
         (
             ["search", "--target", tiny["b"], "--prompt", "zz"],
             1,
-            "no tune or search or portable artifact zz",
+            "no tune or search or portable or eval artifact zz",
             "ptx cache ls",
         ),
         (["search", "--target", tiny["b"], "--prompt", ","], 2, "names no artifact", "ptx cache ls"),

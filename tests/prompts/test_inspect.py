@@ -151,6 +151,16 @@ def test_an_evaluation_stands_for_its_prompt(search, ptx, tiny, suite) -> None:
     assert "of a manual template" in ptx("inspect", manual["key"]).err
 
 
+def test_vectors_of_another_number_are_not_compared_one_by_one(search, ptx) -> None:
+    """A text has as many as it has tokens in the target; so has what stands for it."""
+    found = search("--method", "residual", "--prompt-length", "3", sources="a")
+    result = ptx("inspect", found["key"], "--json")
+    assert result.code == 0, result.err
+    assert len(result.lines) != 3
+    assert all("sources" not in row for row in result.lines)
+    assert "has 3 vectors and this one" in result.err
+
+
 def test_what_cannot_be_inspected_is_an_error_and_a_hint(search, ptx, tiny, tmp_path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((5, 9), np.float32))
     found = search()

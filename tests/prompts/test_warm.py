@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_an_error_and_a_hint(paths, tune, tiny, tmp_path) -
     np.save(tmp_path / "wide.npy", np.zeros((5, 9), np.float32))
     other = paths("--tasks", "R1", "--mask", "source")
     for args, code, message, hint in [
-        (["rndom"], 1, "--init rndom: no search or tune or portable artifact", "text, random or words"),
+        (["rndom"], 1, "--init rndom: no search or tune or eval or portable artifact", "text, random or words"),
         ([one], 1, "--init has no prompt for task R2", "--tasks R1"),
         ([one, "--tasks", "R1", "--prompt-length", "3"], 1, "has 5 vectors, not 3", "--prompt-length 5"),
         ([paths("--tasks", "R1", target="a"), "--tasks", "R1"], 1, "was made for", f"ptx search --sources {tiny['a']}"),

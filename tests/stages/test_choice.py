@@ -292,9 +292,15 @@ def test_candidates_are_searches_of_their_own(search) -> None:
     """Found again, by themselves and by other choices."""
     chosen = search("a", "narrow", "--method", "auto", "--candidates", "residual:length=1,relative:top_k=20,text")
     for line in goals(chosen, "auto"):
-        assert line["candidates"] == ["residual:length=1.0", "relative:top_k=20", "text"]
+        assert line["candidates"][:3] == ["residual:length=1.0", "relative:top_k=20", "text"]
+        assert line["candidates"][3:] == ["text:nth=2", "text:nth=3", "text:nth=4"]
     anchors = ["--anchors", chosen.at("anchors")[0]["key"]]
-    for method, more in (("residual", ["--length", "1"]), ("relative", ["--top-k", "20"]), ("text", [])):
+    for method, more in (
+        ("residual", ["--length", "1"]),
+        ("relative", ["--top-k", "20"]),
+        ("text", []),
+        ("text", ["--nth", "2"]),
+    ):
         again = search("a", "narrow", "--method", method, *more, *anchors)
         assert all(line["reused"] for line in goals(again, method))
     agreed = search("a", "narrow", "--method", "residual", "--select", "agree", *anchors)
@@ -345,7 +351,7 @@ def test_labels_are_answered_among_themselves(ptx, tiny, tmp_path) -> None:
     ("args", "message"),
     [
         (["--method", "auto", "--select", "dev"], "--method auto does not use --select"),
-        (["--method", "text", "--select", "agree"], "--method text has no variants to choose among"),
+        (["--method", "omp", "--select", "agree"], "--method omp has no variants to choose among"),
         (["--candidates", "text"], "--method relative does not use --candidates"),
         (["--method", "auto", "--candidates", "manual"], "'manual' is nothing to choose"),
         (["--method", "auto", "--candidates", "residual:size=1"], "no setting 'size'"),

@@ -28,7 +28,8 @@ def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), sp
     parts = ["ptx", "eval", "--target", spell(labels["target"])]
     if labels["method"] == "ensemble":
         return ""
-    if labels["method"] in CHOSEN or "how" in labels or any(stage.startswith("init.") for stage in config):
+    chosen = labels["method"] in CHOSEN or "how" in labels or _has_texts(config)
+    if chosen or any(stage.startswith("init.") for stage in config):
         parents = [parent for r in results for parent in r.artifact.meta["parents"]]
         keys = [of["key"][:12] for of in parents if of["stage"] in ("tune", "portable", "search")]
         other = ["--suite", labels["suite"]] if "tuned_on" in labels else []
@@ -40,8 +41,8 @@ def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), sp
     parts += ["--method", labels["method"], "--suite", labels.get("tuned_on", labels["suite"])]
     parts += ["--tasks", ",".join(tasks), *(["--on", labels["suite"]] if "tuned_on" in labels else []), *_split(labels)]
     for stage, kind in CONFIGS.items():
-        if stage in config and stage not in GIVEN:
-            parts += options({**left_out(kind), **config[stage]}, kind)
+        if stage not in GIVEN and (own := _asked(stage, config)):
+            parts += options({**left_out(kind), **as_named(own, labels)}, kind)
     parts += words or _named(_anchors(first.artifact, store), labels)
     types = {
         what: config.get(stage, {}).get("dtype", FLOAT32) for what, stage in (("source", "tune"), ("target", "eval"))
@@ -54,6 +55,26 @@ def again(results: Sequence[Result], store: Store, words: Sequence[str] = (), sp
     elif seeds[0]:
         parts += ["--seed", str(seeds[0])]
     return shlex.join(parts)
+
+
+def _has_texts(config: Mapping[str, Any]) -> bool:
+    """Whether some of its texts may be the lines of `--texts`: all but those that its own tuning started from."""
+    from_start = str(config.get("tune", {}).get("init", "")).startswith("text")
+    return "texts" in config or ("texts" in config.get("search", {}) and not from_start)
+
+
+def _asked(stage: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the options of a stage were, of which a method that encodes by itself has the search keep some."""
+    searched = config.get("search", {})
+    if stage == "encode" and stage not in config:
+        return {"top_k": searched["top_k"]} if "top_k" in searched else {}
+    own = config.get(stage, {})
+    return {name: value for name, value in own.items() if (name, value) != ("map", "none")}  # of the text alone
+
+
+def as_named(own: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with weights in the order in which the sources are named; in keys it is that of the prompts' keys."""
+    return {**own, **({"weights": labels["weights"]} if {"weights"} <= own.keys() & labels.keys() else {})}
 
 
 def _split(labels: Mapping[str, Any]) -> list[str]:
@@ -70,9 +91,11 @@ def _named(anchors: Artifact | None, labels: Mapping[str, Any]) -> list[str]:
 
 
 def options(settings: Mapping[str, Any], kind: Any) -> Iterator[str]:
-    """Those that are not at their defaults today."""
+    """Those that are not at their defaults today; of a file only its lines are known, so its option is not named."""
     for own in fields(kind):
         value = settings.get(own.name)
+        if isinstance(value, list) and any(isinstance(part, str) for part in value):
+            continue
         if isinstance(value, list):  # weights, of which equal ones are the default
             value = ",".join(f"{w:g}" for w in value) if len({*value}) > 1 else None
         if value is None or value == "" or _same(value, own.default):

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -119,6 +120,8 @@ def _pool(kind: Kind) -> Any:
 def _new_pool(jobs: int) -> Any:
     from joblib.externals.loky import ProcessPoolExecutor, cpu_count
 
+    # loky replaces a process whose memory has grown, between two groups; nothing is lost, and nobody need hear of it.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     threads = str(max(1, cpu_count() // jobs))
     env = {name: os.environ.get(name, threads) for name in THREADS}
     return ProcessPoolExecutor(1, timeout=IDLE, initializer=_follow, initargs=(os.getpid(),), env=env)

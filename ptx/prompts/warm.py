@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from ptx.cache import Artifact, Store
 from ptx.config.lists import names_in
 from ptx.config.tune import DRAWN, names_prompts
@@ -20,6 +22,7 @@ from ptx.prompts.given import check_fits, find, is_file, made_for
 from ptx.stages.search import spelled
 from ptx.stages.settings import Initial
 from ptx.stages.table import stored_step
+from ptx.stages.tune import FILE
 from ptx.suites import Task
 
 
@@ -49,9 +52,9 @@ def _named(name: str, store: Store) -> Artifact | Path:
 
 def _start(
     given: Sequence[Artifact | Path], suite: str, tell: Reporter, model: Model, task: Task, n_tasks: int
-) -> tuple[Step, Mapping[str, Any]]:
+) -> tuple[Step, int, Mapping[str, Any]]:
     """The one prompt of `given` for a model and one of `n_tasks` tasks, as a parent (a file as `ptx import` stores it),
-    and labels that say where it comes from."""
+    how many vectors it has, and labels that say where it comes from."""
     chosen = _chosen(given, model, task, n_tasks)
     if isinstance(chosen, Path):
         from ptx import formats
@@ -60,13 +63,16 @@ def _start(
         found = formats.read(chosen)
         said = imported.origin(found, model=model.name, suite=suite, task=task.name)
         brought.say_read(found, said.layout, model, tell)
-        return imported.import_step(found, said), {"init": chosen.name, "sources": [chosen.name]}
+        step = imported.import_step(found, said)
+        return step, step.settings["prompt_length"], {"init": chosen.name, "sources": [chosen.name]}
     labels = chosen.meta["labels"]
     sources = list(labels.get("sources") or ([labels["model"]] if "model" in labels else []))
     names = shown(sources)
     whose = spelled([names[name] for name in sources], labels.get("weights", ()), 4)
     how = " ".join([labels.get("method", "tuned"), whose]).strip()
-    return stored_step(chosen), {"init": how, "sources": sources}
+    with safe_open(chosen.path / FILE, "numpy") as file:  # its header alone
+        m, _ = file.get_slice("prompt").get_shape()
+    return stored_step(chosen), m, {"init": how, "sources": sources}
 
 
 def _chosen(given: Sequence[Artifact | Path], model: Model, task: Task, n_tasks: int) -> Artifact | Path:

@@ -76,8 +76,9 @@ def result_of(artifact: Artifact) -> Result:
     if "tuned_on" in labels:  # another suite than the one scored
         settings["tuned on"] = labels["tuned_on"]
     for stage, config in artifact.meta["config"].items():
+        warm = config.get("init") == "prompt"  # which has as many vectors as what it starts from
         for name, value in config.items():
-            if name not in NOT_SETTINGS:
+            if name not in NOT_SETTINGS and not (warm and name == "prompt_length"):
                 whole = f"{stage}.{config['method']} {name}" if stage == "search" and name in OWN else f"{stage}.{name}"
                 settings[SAME.get(whole, whole)] = value
         if stage == "search" and BY_AGREEMENT & config.keys() and config["method"] != "distil":

@@ -17,8 +17,8 @@ from ptx.lms.models import Model
 from ptx.lms.places import located
 from ptx.suites import SPLIT, Suite, Task, load_suite, together
 
-# The prompt from which a tuning on a model starts, and the labels that name it; of a task among so many.
-Initial = Callable[[Model, Task, int], tuple[Step, Mapping[str, Any]]]
+# The prompt from which a tuning on a model starts, its vectors, and the labels that name it; of a task among so many.
+Initial = Callable[[Model, Task, int], tuple[Step, int, Mapping[str, Any]]]
 
 
 def _unsaid(text: str) -> None:

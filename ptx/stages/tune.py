@@ -69,8 +69,12 @@ def tune_step(model: Model, task: Task, settings: Settings, role: Role = "source
         return step
     if settings.initial is None:
         raise PtxError(f"tune.init {asked.init!r} will not do here", "write text, random or words")
-    parent, named = settings.initial(model, task, len(settings.chosen_tasks("train", "dev")))
-    return dataclasses.replace(step, settings={**own, "init": "prompt"}, parents=(parent,), labels={**labels, **named})
+    parent, m, named = settings.initial(model, task, len(settings.chosen_tasks("train", "dev")))
+    own |= {"init": "prompt"}
+    if asked.prompt_length == TuneConfig().prompt_length:  # those of a text have as many vectors as it has tokens
+        own["prompt_length"] = m
+    labels, whose = {**labels, **named}, (*group, str(own["prompt_length"]))
+    return dataclasses.replace(step, settings=own, parents=(parent,), labels=labels, group=whose)
 
 
 def shortest(number: str) -> str:

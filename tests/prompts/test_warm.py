@@ -89,6 +89,21 @@ def test_epoch_zero_is_the_prompt_itself(paths, tune, tiny, suite) -> None:
         assert line["epoch"] == 0  # no epoch was better, and the earliest of equals is kept
 
 
+def test_it_has_as_many_vectors_as_what_it_starts_from(paths, tune, ptx, tiny, suite) -> None:
+    """A moved text has one for each of its tokens, another number for each task, which is no reason for a table."""
+    given = paths("--method", "residual", "--init", "text:France,name3 Japan", "--tasks", "R1")
+    other = paths("--method", "residual", "--init", "text:France", "--tasks", "R2")
+    lengths = [len(read_prompt(Path(path) / FILE)) for path in (given, other)]
+    assert len({*lengths, 5}) == 3
+    warm = tune("--init", f"{given},{other}").at("tune")
+    assert [len(read_prompt(Path(line["path"]) / FILE)) for line in warm[-2:]] == lengths
+    args = ["eval", "--target", tiny["b"], "--suite", suite, "--epochs", "1", "--init", f"{given},{other}"]
+    assert ptx(*args).code == 0
+    rows = [row for row in ptx("table", "--json").lines if row["method"] == "tuned"]
+    assert rows
+    assert not [row for row in rows for m in lengths if f"prompt_length {m}" in row["settings"]]
+
+
 def test_a_file_is_keyed_by_its_content(paths, tune, ptx, tmp_path) -> None:
     prompt = read_prompt(Path(paths("--tasks", "R1")) / FILE).numpy()
     np.save(tmp_path / "one.npy", prompt)
@@ -114,7 +129,7 @@ def test_what_does_not_fit_is_an_error_and_a_hint(paths, tune, tiny, tmp_path) -
         ([one, "--tasks", "R1", "--prompt-length", "3"], 1, "has 5 vectors, not 3", "--prompt-length 5"),
         ([paths("--tasks", "R1", target="a"), "--tasks", "R1"], 1, "was made for", f"ptx search --sources {tiny['a']}"),
         (["long.npy"], 2, "does not say which task", "--tasks"),
-        (["long.npy", "--tasks", "R1"], 1, "has 7 vectors, not 5", "--prompt-length 7"),
+        (["long.npy", "--tasks", "R1", "--prompt-length", "6"], 1, "has 7 vectors, not 6", "--prompt-length 7"),
         (["wide.npy", "--tasks", "R1"], 1, "holds vectors of width 9", "ptx search"),
         ([f"{one},{other}", "--tasks", "R1"], 2, "--init has 2 prompts for task R1", "give one for each task"),
         ([","], 2, "--init names no prompt", "--init text"),

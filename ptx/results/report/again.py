@@ -74,7 +74,7 @@ def _asked(stage: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def as_named(own: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with weights in the order in which the sources are named; in keys it is that of the prompts' keys."""
-    return {**own, **({"weights": labels["weights"]} if {"weights"} <= own.keys() & labels.keys() else {})}
+    return {**own, **{name: labels[name] for name in {"weights"} & own.keys() & labels.keys()}}
 
 
 def _split(labels: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,8 @@ from ptx.errors import PtxError
 TWELVE = ("P103", "P1412", "P159", "P17", "P19", "P20", "P30", "P364", "P37", "P407", "P495", "P740")
 # Further settings under which a method is tried, beside its defaults.
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "relative": ({"mask": "source"}, {"top_k": "all"}, {"ridge": "gcv"})
+    "relative": ({"mask": "source"}, {"top_k": "all"}, {"ridge": "gcv"}),
+    "auto": ({"refine": 0},),
 }
 OWN = ("tuned", "manual")  # on dev and test facts of every relation; all else on test facts, where transfers are shown
 

@@ -9,6 +9,7 @@ from ptx.errors import UsageError
 
 Solver = Literal["exact", "adam", "ptfer"]
 
+REFINE = 24  # steps of auto
 TRAIN_INPUTS, DRAWN_INPUTS = "train", "words"  # what `--inputs` says where it is no file
 
 
@@ -79,13 +80,20 @@ class SearchConfig:
     )
     trust: float = option(
         1.0,
-        "With distil: the power to which counts what an input changes in the target's answers to its own text, beside "
-        "the sources' answers (0: not at all, 1: as these).",
+        "With auto or distil: the power to which counts what an input changes in the target's answers to its own text, "
+        "beside the sources' answers, in what steps go towards (0: not at all, 1: as these).",
         at_least=0,
         before=1.0,
     )
     distil_steps: int = option(
         36, "With distil: gradient steps on the target, of 16 unlabelled inputs each.", at_least=1, before=36
+    )
+    refine: int | None = option(
+        None,
+        "With auto: steps from the chosen candidate towards what sources and target answer, by forward passes alone; "
+        "24, or 0 with --candidates.",
+        at_least=0,
+        before=None,
     )
     forecast: bool = switch("--forecast", help="Say which accuracy to expect, from agreement on --inputs.")
 
@@ -102,6 +110,11 @@ class SearchConfig:
             raise UsageError("--trust inf is no number", "give a number like --trust 0.5")
         if self.solver == "ptfer":
             self._check_ptfer()
+
+    @property
+    def refining(self) -> int:
+        """`--refine`, or what stands for it."""
+        return self.refine if self.refine is not None else 0 if self.candidates else REFINE
 
     @property
     def penalty(self) -> float | str:

@@ -124,7 +124,8 @@ def asked(search: SearchConfig, task: Task, tell: Reporter) -> SearchConfig:
     if not candidates:
         names = [name for name in dict.fromkeys(["direct", *METHODS]) if method_named(name).variants]
         candidates = ",".join(name for name in names if name != "text" or task.splits["train"])
-    return dataclasses.replace(search, inputs=inputs, candidates=candidates, trust=0.0)
+    refine = search.refining  # before candidates are named
+    return dataclasses.replace(search, inputs=inputs, candidates=candidates, trust=0.0, refine=refine)
 
 
 def format_for(target: Model, layout: str) -> str:

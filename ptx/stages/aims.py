@@ -1,10 +1,12 @@
 """Two models asked of one input: what the sources answer, and what the target itself answers to its text. `distil` goes
-towards both by gradients on the target, `ensemble` asks both whenever there is something to answer."""
+towards both by gradients on the target, `auto` by forward passes alone, and `ensemble` asks both whenever there is
+something to answer."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptx.config.dtypes import FLOAT32
@@ -50,23 +52,44 @@ def distil_step(
     start: Step, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
 ) -> Step:
     """The target's prompt `start`, distilled. The target's own text is asked unless `--trust` is 0."""
-    search, words = settings.search, shared_words(anchors)
-    trust = shortest(str(search.trust))
     labels = labels_of("distil", [step.labels["model"] for step in tuned], target, task, settings)
-    labels |= {name: start.labels[name] for name in ("weights",) if name in start.labels}
-    answers, weights = weighted_answers(tuned, task, words, settings)
-    own: dict[str, Any] = {"method": "distil", "layout": settings.tune.layout, "weights": weights, "trust": trust}
-    own |= {"distil_steps": search.distil_steps, "candidates": search.candidates or "all", "seed": settings.seed}
-    own |= {**settings.computed(target, "target"), **framed(target)}
-    parents = (start, *answers)
-    if trust != "0":
-        own["prior"] = PRIOR
+    text = None
+    if settings.search.trust:
         try:
-            parents = (start, text_step(tuned, target, task, anchors, settings), *answers)
+            text = text_step(tuned, target, task, anchors, settings)
         except UsageError:
             raise
         except PtxError as error:
             raise PtxError(error.message, f"{error.hint}; or add --trust 0") from None
+    steps = {"distil_steps": settings.search.distil_steps}
+    return _moved(labels, steps, start, text, tuned, target, task, shared_words(anchors), settings)
+
+
+def refined_step(
+    start: Step, tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings
+) -> Step:
+    """What `auto` chose, after steps by forward passes alone; towards the sources' answers where there is no text."""
+    text = None
+    if settings.search.trust:
+        with contextlib.suppress(PtxError):
+            text = text_step(tuned, target, task, anchors, settings)
+    steps = {"refine": settings.search.refining}
+    return _moved(start.labels, steps, start, text, tuned, target, task, shared_words(anchors), settings)
+
+
+def _moved(
+    labels: Mapping[str, Any], steps: Mapping[str, int], start: Step, text: Step | None, tuned: Sequence[Step],
+    target: Model, task: Task, words: Step, settings: Settings,
+) -> Step:  # fmt: skip
+    """The prompt `start` after steps towards what the sources, and the target with a `text`, answer."""
+    search = settings.search
+    labels = {**labels, **{name: start.labels[name] for name in ("weights",) if name in start.labels}}
+    answers, weights = weighted_answers(tuned, task, words, settings)
+    own: dict[str, Any] = {"method": labels["method"], "layout": settings.tune.layout, "weights": weights, **steps}
+    own |= {"trust": shortest(str(search.trust)) if text else "0", "candidates": search.candidates or "all"}
+    own |= {"seed": settings.seed, **({"prior": PRIOR} if text else {})}
+    own |= {**settings.computed(target, "target"), **framed(target)}
+    parents = (start, *([text] if text else []), *answers)
     group = (target.digest, "distilled", words.key, own.get("dtype", FLOAT32))
     return Step(STAGE, own, {"target": target.digest}, parents, labels, group, models=(target,), task=task)
 

@@ -1,5 +1,6 @@
-"""Of several ways to a prompt the one by which the target answers most like the sources: `--method auto`, and
-`--select agree` among the variants of one method. Each candidate is a search of its own, kept and reused as any.
+"""Of several ways to a prompt the one by which the target answers most like the sources: `--method auto`, which goes on
+from it by forward passes, and `--select agree` among the variants of one method. Each candidate is a search of its own,
+kept and reused as any, and so is the choice.
 
 `--forecast` asks the same of a single candidate.
 """
@@ -19,7 +20,7 @@ from ptx.engine.step import Step
 from ptx.errors import PtxError, UsageError
 from ptx.lms.frames import framed
 from ptx.lms.models import Model
-from ptx.stages.aims import distil_step, weighted_answers
+from ptx.stages.aims import distil_step, refined_step, weighted_answers
 from ptx.stages.anchors import shared_words
 from ptx.stages.methods import METHODS, method_named
 from ptx.stages.search import STAGE, labels_of, search_step, source_weights, sources_of
@@ -53,7 +54,10 @@ def prompt_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
         plain = dataclasses.replace(SearchConfig(), weights=search.weights, texts=search.texts, inputs=search.inputs)
     plainly = dataclasses.replace(settings, search=plain)
     found = dict(_searches(_asked(name, how, search), tuned, target, task, anchors, plainly))
-    return _choice(name, how, found, tuned, target, task, shared_words(anchors), settings)
+    chosen = _choice(name, how, found, tuned, target, task, shared_words(anchors), settings)
+    if name == "auto" and search.refining:
+        return refined_step(chosen, tuned, target, task, anchors, settings)
+    return chosen
 
 
 def _distilled(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
@@ -61,7 +65,8 @@ def _distilled(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, 
     if settings.search.forecast:
         what = "agreement forecasts nothing for --method distil, which learned from what the sources answer"
         raise UsageError(what, "leave --forecast out: what it starts from is forecast anyway")
-    start = prompt_step("auto", tuned, target, task, anchors, settings)
+    choice = dataclasses.replace(settings, search=dataclasses.replace(settings.search, refine=0))
+    start = prompt_step("auto", tuned, target, task, anchors, choice)
     return distil_step(start, tuned, target, task, anchors, settings)
 
 

@@ -26,7 +26,8 @@ from ptx.stages.texts import texts_step
 from ptx.stages.tune import FILE
 from ptx.suites import Task
 
-BATCH = 16  # inputs of a step of distil
+BATCH = 16  # inputs of a step of distil, or of auto
+REFINED = 8  # times that a step of auto asks each
 ASKED = 0.7  # of candidates, as was measured: some come out the same, and are asked once
 
 
@@ -179,8 +180,8 @@ def work(step: Step) -> Work:
     if answers := step.parents_at("answers"):
         inputs = work_of(answers[0]).units
         asked = inputs * max(1.0, ASKED * len(step.parents_at("search")))
-        learned_from = BATCH * step.settings.get("distil_steps", 0)
-        return replace(count, units=asked + A_STEP * learned_from, reading=True)
+        passes = A_STEP * step.settings.get("distil_steps", 0) + REFINED * step.settings.get("refine", 0)
+        return replace(count, units=asked + BATCH * passes, reading=True)
     adam = 0.003 * step.settings["steps"] if step.settings.get("solver", "exact") != "exact" else 0.0
     if step.settings.get("select") == "dev":
         assert step.task is not None

@@ -1,4 +1,4 @@
-"""Distil: a few gradient steps on the target towards what is said of unlabelled inputs, by the sources and by itself.
+"""Distil: a few steps on the target towards what is said of unlabelled inputs, by the sources and by itself.
 
 The aim is a product of experts (Hinton, "Training products of experts by minimizing contrastive divergence", 2002)
 over the words that may answer, and a soft one (Hinton, Vinyals and Dean, "Distilling the knowledge in a neural
@@ -6,9 +6,11 @@ network", 2015): what the sources say times what the input changes in the target
 power of a *trust*. Of two models whose errors, given the right answer, have nothing to do with each other, both
 together say p_s(y | x) p_t(y | x) / p(y) (Bayes' rule); what the target says whatever it is asked stands for p(y), and
 would pull the sources away. Dividing by it is what makes answers to a text comparable (Zhao and others, "Calibrate
-before use", 2021; Holtzman and others, "Surface form competition", 2021). n inputs, k words.
+before use", 2021; Holtzman and others, "Surface form competition", 2021). Steps follow the gradient, or what forward
+passes alone tell of it (evolution.py). n inputs, k words.
 """
 
+import functools
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ from ptx.lms.batches import BYTES, batches
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
 from ptx.transfer.agreement import agreement, first_choice
+from ptx.transfer.evolution import DEVIATION, estimated_gradient
 from ptx.transfer.gradients import WITH_GRADIENTS
 from ptx.transfer.rates import linear
 from ptx.transfer.scoring import word_scores
@@ -90,13 +93,15 @@ class Distilled:
 
 def distil(
     model: LanguageModel, rows: Sequence[Row], aim: Float[Tensor, "n k"], start: Float[Tensor, "m d"],
-    *, words: tuple[str, ...], steps: int, seed: int | str,
+    *, words: tuple[str, ...], steps: int, seed: int | str, forward: bool = False,
 ) -> Distilled:  # fmt: skip
-    """Adam from `start` towards the aim, at a rate that rises and falls linearly. Looks are at inputs held back, the
-    first before any step; the one with the least cross-entropy is kept, the first of equals."""
+    """Adam from `start` towards the aim, at a rate that rises and falls linearly, with gradients or by `forward` passes
+    alone. Looks are at inputs held back, the first before any step; the one with the least cross-entropy is kept, the
+    first of equals."""
     learned, held = held_back(len(rows))
     prompt = start.to(model.device, torch.float32, copy=True).requires_grad_()
     adam = torch.optim.Adam([prompt])
+    std, noise = model.statistics[1], torch.Generator().manual_seed(random.Random(seed).getrandbits(63))
     wanted, choices = aim[held], first_choice(aim[held]).tolist()
     aims = aim.to(model.device, torch.float32)
     best: tuple[float, Distilled] | None = None
@@ -112,14 +117,42 @@ def distil(
                 best = loss, Distilled(prompt.detach().cpu().clone(), step, logs, history)
         if step < steps:
             adam.zero_grad()
-            for part in _parts(model, rows, batch, BYTES // WITH_GRADIENTS):
-                scores = word_scores(model, [rows[i] for i in part], prompt.expand(len(part), -1, -1), words)
-                (cross_entropies(aims[part], scores.log_softmax(-1)).sum() / len(batch)).backward()
-            adam.param_groups[0]["lr"] = RATE * model.statistics[1] * linear(step, steps, WARMUP)
+            asked, wanted_of = [rows[i] for i in batch], aims[batch]
+            if forward:
+                losses = functools.partial(_losses, model, asked, wanted_of, words)
+                prompt.grad = estimated_gradient(losses, prompt.detach(), DEVIATION * std, noise)
+            else:
+                _add_gradient(model, asked, wanted_of, words, prompt)
+            adam.param_groups[0]["lr"] = RATE * std * linear(step, steps, WARMUP)
             adam.step()
     model.keep([])
     assert best is not None
     return best[1]
+
+
+def _add_gradient(
+    model: LanguageModel, rows: Sequence[Row], aim: Float[Tensor, "b k"], words: tuple[str, ...],
+    prompt: Float[Tensor, "m d"],
+) -> None:  # fmt: skip
+    for part in _parts(model, rows, range(len(rows)), BYTES // WITH_GRADIENTS):
+        scores = word_scores(model, [rows[i] for i in part], prompt.expand(len(part), -1, -1), words)
+        (cross_entropies(aim[part], scores.log_softmax(-1)).sum() / len(rows)).backward()
+
+
+@torch.no_grad()
+def _losses(
+    model: LanguageModel, rows: Sequence[Row], aim: Float[Tensor, "b k"], words: tuple[str, ...],
+    prompts: Float[Tensor, "p m d"],
+) -> Float[Tensor, " p"]:  # fmt: skip
+    """The mean cross-entropy of the batch with each of several prompts, which go through the network together."""
+    every, b = [*rows] * len(prompts), len(rows)
+    means = torch.zeros(len(prompts), device=model.device)
+    for part in _parts(model, every, range(len(every)), BYTES):
+        which = torch.tensor([i // b for i in part], device=model.device)
+        scores = word_scores(model, [every[i] for i in part], prompts[which], words)
+        each = cross_entropies(aim[[i % b for i in part]], scores.log_softmax(-1))
+        means.index_add_(0, which, each / b)
+    return means
 
 
 def _orders(places: Sequence[int], steps: int, order: random.Random) -> Iterator[list[int]]:

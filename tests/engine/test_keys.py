@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ptx.cache.keys import canonical, digest
 from ptx.config import AnchorsConfig, EncodeConfig, EvalConfig
-from ptx.config.search import SearchConfig
+from ptx.config.search import REFINE, SearchConfig
 from ptx.config.tune import TuneConfig
 from ptx.engine.step import Stage, Step
 from ptx.errors import PtxError
@@ -125,7 +125,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "solver": "adam", "steps": 100, "mask": "source", "ridge": "0.1", "select": "dev", "weights": "2,1",
         "normalize": False, "words": 16, "temperature": 0.1, "centre": False, "length": 1.0, "map": "top-k",
         "texts": "texts.txt", "nth": 2, "inputs": "words", "candidates": "text", "forecast": True, "trust": 0.25,
-        "distil_steps": 12,
+        "distil_steps": 12, "refine": 6,
     },
     EvalConfig: {"split": "dev"},
 }  # fmt: skip
@@ -140,7 +140,8 @@ NEEDS: dict[str, dict[str, Any]] = {
 # Settings that the paper's method does not have.
 METHOD_OF = {
     "words": "neighbours", "temperature": "neighbours", "centre": "procrustes", "length": "residual", "map": "residual",
-    "texts": "text", "nth": "text", "inputs": "auto", "candidates": "auto", "trust": "distil", "distil_steps": "distil",
+    "texts": "text", "nth": "text", "inputs": "auto", "candidates": "auto", "trust": "distil",
+    "distil_steps": "distil", "refine": "auto",
 }  # fmt: skip
 
 
@@ -191,6 +192,24 @@ def test_what_distil_depends_on_is_in_its_key(tmp_path: Path, monkeypatch: pytes
     none = {"trust": 0.0, "candidates": "residual"}
     for same in ({**none, "trust": 0}, {**none, "texts": "texts.txt"}):
         assert key(same) == keys[4]
+
+
+def test_what_auto_depends_on_is_in_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its steps go towards is not, where there are none; of named candidates there are none unless asked for."""
+    monkeypatch.chdir(tmp_path)
+
+    def key(seed: int = 0, **more: Any) -> str:
+        return final_key({c: c(**(more if c is SearchConfig else {})) for c in OTHERS}, seed, method="auto")
+
+    changes: list[dict[str, Any]] = [
+        {}, {"refine": 0}, {"refine": 6}, {"trust": 0.5}, {"trust": 0.0}, {"candidates": "residual"},
+        {"candidates": "residual", "refine": 6}, {"weights": "2,1"}, {"inputs": "words"},
+    ]  # fmt: skip
+    keys = [key(**more) for more in changes]
+    assert len({*keys}) == len(keys)
+    assert key(refine=REFINE) == keys[0]
+    assert key(refine=0, trust=0.5) == keys[1]
+    assert key(candidates="residual", refine=0) == keys[5]
 
 
 @pytest.mark.parametrize(("one", "two"), [("0.1", "0.10"), ("1", "1.0"), ("0.05", "5e-2")])

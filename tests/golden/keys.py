@@ -260,7 +260,11 @@ search --sources bert-micro --target roberta-micro --tasks P103 --method text --
 search --sources bert-micro --target roberta-micro --tasks P103 --method text --dtype source=bfloat16
 search --sources bert-micro,roberta-micro --target albert-micro --tasks P103 --method text --weights 2,1
 + search --sources bert-micro --target roberta-micro --tasks P103 --method auto
-= + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --inputs train
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --inputs train --refine 24 --trust 1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --refine 0
+= + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --refine 0 --trust 0.5
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --trust 0 --seed 1
++ search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text --refine 6
 + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text,relative:top_k=64
 = + search --sources bert-micro --target roberta-micro --tasks P103 --method auto --candidates text,relative:top_k=64 \
     --top-k 512

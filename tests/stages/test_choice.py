@@ -121,7 +121,7 @@ def test_a_prompt_without_a_text_is_refused(ptx, tiny, tmp_path) -> None:
     assert "--texts FILE" in result.err
     result = ptx("search", *common, "--method", "text")
     assert "task R1 has no manual template, and so no text" in result.err
-    result = ptx("search", *common, "--method", "auto", "--json")
+    result = ptx("search", *common, "--method", "auto", "--refine", "0", "--json")
     (line,) = goals(result, "auto")
     tried = {name.split(":")[0] for name in line["agreements"]}
     assert {"discretize", "relative"} <= tried
@@ -168,7 +168,7 @@ def test_of_sources_from_different_texts_each_keeps_its_own(ptx, tiny, different
 
 def test_auto_tries_sources_from_different_texts(ptx, tiny, different) -> None:
     keys = ",".join(line["key"] for line in different.values())
-    result = ptx("search", "--prompt", keys, "--target", tiny["narrow"], "--method", "auto", "--json")
+    result = ptx("search", "--prompt", keys, "--target", tiny["narrow"], "--method", "auto", "--refine", "0", "--json")
     (line,) = goals(result, "auto")
     assert len([name for name in line["candidates"] if name.startswith("residual:")]) == 11
     assert "residual is no candidate" not in result.err
@@ -252,7 +252,7 @@ def test_answers_are_probabilities_among_shared_words(search, tiny, suite) -> No
 @pytest.mark.parametrize(("source", "target"), [("a", "narrow"), ("next", "a"), ("a", "next"), ("a,next", "b")])
 def test_auto_keeps_the_candidate_that_agrees_most(search, tiny, source, target) -> None:
     """Agreement counted by hand, candidate by candidate."""
-    result = search(source, target, "--method", "auto", "--tasks", "R1")
+    result = search(source, target, "--method", "auto", "--tasks", "R1", "--refine", "0")
     (line,) = goals(result, "auto")
     words, subjects = words_of(result), [f"name{i}" for i in range(24)]
     names = source.split(",")
@@ -330,7 +330,7 @@ def test_imported_prompts_are_sources(ptx, search, tiny, suite, tmp_path) -> Non
     tuned = search("a", "b", "--method", "relative", "--tasks", "R1").at("tune")[0]
     made = ["--model", tiny["a"], "--task", "R1", "--suite", suite, "--json"]
     key = ptx("import", str(Path(tuned["path"]) / FILE), *made).lines[0]["key"]
-    result = ptx("search", "--prompt", key, "--target", tiny["narrow"], "--method", "auto", "--json")
+    result = ptx("search", "--prompt", key, "--target", tiny["narrow"], "--method", "auto", "--refine", "0", "--json")
     (line,) = goals(result, "auto")
     tried = {name.split(":")[0] for name in line["candidates"]}
     assert {"text", "discretize", "relative", "residual"} <= tried

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from asking import both, history_of, product, prompt_of, said, words_of
 from conftest import write_suite, write_topics
 
 from ptx.cache import Store
@@ -18,7 +18,6 @@ from ptx.config.tune import TuneConfig
 from ptx.engine.pipeline import Pipeline
 from ptx.errors import PtxError
 from ptx.formats import read_prompt
-from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.prompts.given import prompt_of as prompt_of_key
 from ptx.stages.anchors import anchors_step
@@ -27,9 +26,7 @@ from ptx.stages.settings import Settings
 from ptx.stages.tune import FILE, tune_step
 from ptx.suites import Fact
 from ptx.transfer.distil import EVERY
-from ptx.transfer.starts import whole_text
 
-TEXT = "word1 word2"  # the words of the suite's templates
 FEW = ["--distil-steps", str(EVERY), "--candidates", "text,residual:length=1"]
 
 
@@ -43,41 +40,6 @@ def run(ptx, tiny, suite):
         return result
 
     return run
-
-
-def prompt_of(line: dict[str, Any]) -> torch.Tensor:
-    return read_prompt(Path(line["path"]) / FILE)
-
-
-def history_of(line: dict[str, Any]) -> list[dict[str, Any]]:
-    history: list[dict[str, Any]] = json.loads((Path(line["path"]) / "meta.json").read_text())["metrics"]["history"]
-    return history
-
-
-def words_of(result: Any) -> list[str]:
-    return (Path(result.at("anchors")[0]["path"]) / "words.csv").read_text().split()[1:]
-
-
-def said(name: str, prompt: torch.Tensor, subjects: list[str], words: list[str]) -> torch.Tensor:
-    """A model's probabilities of the words, one input at a time."""
-    model = load_model(resolve(name), "cpu")
-    rows = model.rows("[X] [V] [Y] .", subjects, prompt_length=len(prompt))
-    with torch.no_grad():
-        scores = [model.logits(model.collate([row]), prompt[None])[0, model.word_ids(words)] for row in rows]
-    return torch.stack(scores).double().softmax(-1)
-
-
-def product(sources: list[torch.Tensor], own: torch.Tensor, trust: float) -> torch.Tensor:
-    raw = torch.stack(sources).mean(0) * (own / own.mean(0)) ** trust
-    return raw / raw.sum(-1, keepdim=True)
-
-
-def both(result: Any, tiny: dict[str, str], target: str, subjects: list[str]) -> tuple[list[Any], torch.Tensor]:
-    """What the sources answer, and the target to its text."""
-    words = words_of(result)
-    sources = [said(line["model"], prompt_of(line), subjects, words) for line in result.at("tune")]
-    text = whole_text(load_model(resolve(tiny[target]), "cpu"), TEXT)
-    return sources, said(tiny[target], text, subjects, words)
 
 
 @pytest.mark.parametrize(("source", "target"), [("a", "narrow"), ("next", "b"), ("a,next", "b"), ("a", "next")])

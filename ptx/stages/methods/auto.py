@@ -1,10 +1,10 @@
 """`auto`: of many ways the one by which the target answers unlabelled inputs most like the sources, beyond chance
-(stages/choice.py names the candidates, transfer/agreement.py counts). One forward pass a candidate and input; no label,
-no gradient."""
+(stages/choice.py names the candidates, transfer/agreement.py counts), and from it steps towards what both say
+(stages/towards.py). Forward passes only; no label, no gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptx.errors import PtxError
@@ -27,80 +27,119 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
     assert isinstance(model, LanguageModel)
     for step in steps:
         try:
-            yield step, _chosen(step, model, store)
+            yield step, (_refined if "refine" in step.settings else _chosen)(step, model, store)
         except PtxError as error:
             yield step, error
 
 
 def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
-    from ptx.stages.answers import allowed, answering, read_answers
     from ptx.stages.tune import read_prompt
-    from ptx.transfer.agreement import agreement, averaged, first_choice, kappa, most_agreeing
-    from ptx.transfer.starts import whole_text
+    from ptx.transfer.agreement import agreement, kappa, most_agreeing
 
-    assert step.task is not None
-    sources = step.parents_at("answers")
-    words, asked = allowed(sources[0], store), [read_answers(source, store) for source in sources]
-    mean = averaged([of.answered for of in asked], step.settings["weights"], len(words))
+    held = _HeldAgainst(step, model, store)
     prompts = [read_prompt(candidate, store) for candidate in step.parents_at("search")]
-    distinct, place = answering(step.task, model, words)
-    wanted = [place[words[i]] for i in first_choice(mean).tolist()]
-    texts = _texts(sources, model, store)
-    every = [*prompts, *(whole_text(model, text) for text in texts)]
-    found = _answers(step, model, every, asked[0].inputs, distinct)
-    candidates, beside = found[: len(prompts)], found[len(prompts) :]
-    best, names = most_agreeing(candidates, wanted), step.labels["candidates"]
+    texts = held.texts()
+    found = held.answers([*prompts, *texts.values()])
+    candidates = found[: len(prompts)]
+    best, names = most_agreeing(candidates, held.wanted), step.labels["candidates"]
     figures: dict[str, Any] = {
         "chosen": names[best],
-        "agreement": agreement(candidates[best], wanted),
-        "kappa": kappa(candidates[best], wanted),
-        "inputs": len(asked[0].inputs),
-        "agreements": {name: agreement(of, wanted) for name, of in zip(names, candidates, strict=True)},
-        "kappas": {name: kappa(of, wanted) for name, of in zip(names, candidates, strict=True)},
+        "agreement": agreement(candidates[best], held.wanted),
+        "kappa": kappa(candidates[best], held.wanted),
+        "inputs": len(held.inputs),
+        "agreements": {name: agreement(of, held.wanted) for name, of in zip(names, candidates, strict=True)},
+        "kappas": {name: kappa(of, held.wanted) for name, of in zip(names, candidates, strict=True)},
     }
-    if texts:
-        text = most_agreeing(beside, wanted)
-        figures |= {"text": texts[text], "text_agreement": agreement(beside[text], wanted)}
-        figures |= {"text_kappa": kappa(beside[text], wanted)}
-    answered = [of.answered for of in asked]
-    return Found(prompts[best], figures | _forecast(figures, sources, answered, step.settings["weights"], store))
+    figures |= held.best_text(texts, found[len(prompts) :])
+    return Found(prompts[best], figures | _forecast(figures, step, held.answered, store))
 
 
-def _texts(sources: Sequence[Step], model: LanguageModel, store: Store) -> list[str]:
-    """The texts that the sources' prompts started from and that the target reads: what a prompt is compared with."""
-    from ptx.stages.texts import text_of
-    from ptx.transfer.starts import readable
+def _refined(step: Step, model: LanguageModel, store: Store) -> Found:
+    """What was chosen, and went on from there. Where there is nothing to learn, as all answers agree or there are too
+    few, it stays as it is."""
+    from ptx.engine.build import artifact_of
+    from ptx.stages.towards import LEAST, stepped
+    from ptx.stages.tune import read_prompt
+    from ptx.transfer.agreement import agreement, kappa
 
-    return readable([*dict.fromkeys(filter(None, (text_of(of.parents[0], store) for of in sources)))], model)
+    start = step.parents_at("search")[0]
+    artifact = artifact_of(start, store)
+    assert artifact is not None
+    choice = artifact.meta["metrics"]
+    if choice["agreement"] == 1 or choice["inputs"] < LEAST:
+        return Found(read_prompt(start, store), choice | {"selected_step": 0})
+    prompt, found = stepped(step, model, store, steps=step.settings["refine"], forward=True)
+    # Counted on all inputs: on two real models those that were learned from agree no more than those held back.
+    held = _HeldAgainst(step, model, store)
+    texts = held.texts()
+    answered, *beside = held.answers([prompt, *texts.values()])
+    figures = {**found, "chosen": choice["chosen"]}
+    figures |= {"agreement": agreement(answered, held.wanted), "kappa": kappa(answered, held.wanted)}
+    figures |= held.best_text(texts, beside)
+    return Found(prompt, figures | _forecast(figures, step, held.answered, store))
 
 
-def _answers(
-    step: Step, model: LanguageModel, prompts: Sequence[Tensor], inputs: Sequence[str], words: tuple[str, ...]
-) -> list[list[int]]:
-    """The first choices of each prompt; of prompts that are the same, found once."""
-    from ptx.stages.answers import rows_of
-    from ptx.transfer.scoring import Questions, answer
+class _HeldAgainst:
+    """What the sources answer to the inputs: what a prompt of the target is held against."""
 
-    assert step.task is not None
-    asked: dict[bytes, tuple[Questions, Tensor]] = {}
-    rows = {m: rows_of(model, step.task, inputs, step.settings["layout"], m) for m in {*map(len, prompts)}}
-    same = [prompt.cpu().numpy().tobytes() for prompt in prompts]
-    for name, prompt in zip(same, prompts, strict=True):
-        asked.setdefault(name, (Questions(rows[len(prompt)], words, None), model.fit(prompt)))
-    answers = dict(zip(asked, answer(model, [*asked.values()], ranked=False), strict=True))
-    return [answers[name].predicted for name in same]
+    def __init__(self, step: Step, model: LanguageModel, store: Store) -> None:
+        from ptx.stages.answers import allowed, answering, read_answers
+        from ptx.transfer.agreement import averaged, first_choice
+
+        assert step.task is not None
+        self.step, self.model, self.store, self.sources = step, model, store, step.parents_at("answers")
+        words, asked = allowed(self.sources[0], store), [read_answers(source, store) for source in self.sources]
+        self.inputs, self.answered = asked[0].inputs, [of.answered for of in asked]
+        self.words, place = answering(step.task, model, words)
+        mean = averaged(self.answered, step.settings["weights"], len(words))
+        self.wanted = [place[words[i]] for i in first_choice(mean).tolist()]
+
+    def texts(self) -> dict[str, Tensor]:
+        """The texts that the sources' prompts started from and that the target reads, as its prompts: what a prompt is
+        compared with."""
+        from ptx.stages.texts import text_of
+        from ptx.transfer.starts import readable, whole_text
+
+        every = dict.fromkeys(filter(None, (text_of(of.parents[0], self.store) for of in self.sources)))
+        return {text: whole_text(self.model, text) for text in readable([*every], self.model)}
+
+    def answers(self, prompts: Sequence[Tensor]) -> list[list[int]]:
+        """The first choices of each prompt; of prompts that are the same, found once."""
+        from ptx.stages.answers import rows_of
+        from ptx.transfer.scoring import Questions, answer
+
+        assert self.step.task is not None
+        asked: dict[bytes, tuple[Questions, Tensor]] = {}
+        layout = self.step.settings["layout"]
+        rows = {m: rows_of(self.model, self.step.task, self.inputs, layout, m) for m in {*map(len, prompts)}}
+        same = [prompt.cpu().numpy().tobytes() for prompt in prompts]
+        for name, prompt in zip(same, prompts, strict=True):
+            asked.setdefault(name, (Questions(rows[len(prompt)], self.words, None), self.model.fit(prompt)))
+        answers = dict(zip(asked, answer(self.model, [*asked.values()], ranked=False), strict=True))
+        return [answers[name].predicted for name in same]
+
+    def best_text(self, texts: Iterable[str], answers: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """The text that agrees most, and how much; nothing where there are no texts."""
+        from ptx.transfer.agreement import agreement, kappa, most_agreeing
+
+        if not answers:
+            return {}
+        best = most_agreeing(answers, self.wanted)
+        agreed = {
+            "text_agreement": agreement(answers[best], self.wanted),
+            "text_kappa": kappa(answers[best], self.wanted),
+        }
+        return {"text": [*texts][best], **agreed}
 
 
-def _forecast(
-    figures: dict[str, Any], sources: Sequence[Step], answered: Sequence[Answered], weights: Sequence[float],
-    store: Store,
-) -> dict[str, Any]:  # fmt: skip
+def _forecast(figures: dict[str, Any], step: Step, answered: Sequence[Answered], store: Store) -> dict[str, Any]:
     """The accuracy to expect, from that of the sources on their own dev facts; nothing where that is not known."""
     from dataclasses import asdict
 
     from ptx.transfer.agreement import averaged, first_choice, kappa
     from ptx.transfer.forecast import calibration, forecast
 
+    sources, weights = step.parents_at("answers"), step.settings["weights"]
     known = [_at_home(source, store) for source in sources]
     if not all(known):
         return {}
@@ -143,7 +182,7 @@ METHOD = Method(
     "auto",
     title="auto (unlabelled inputs)",
     sources=None,
-    options=("weights", "texts", "candidates"),
+    options=("weights", "texts", "candidates", "trust", "refine"),
     uses="unlabelled inputs",
     build=build,
 )

@@ -75,7 +75,7 @@ def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
     alike = same([name for of in results for name in (*of.labels["sources"], of.labels["target"])])
     results = collect.for_people(results)
     remarks: list[str] = []
-    groups = grouped(results, remarks.append)
+    groups = grouped(results, remarks.append, store)
     for text in remarks:
         store.warn(text)
     both = [*zip(pages(groups, warn=store.warn, store=store), (of for _, of in groups), strict=True)]

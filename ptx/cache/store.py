@@ -148,9 +148,7 @@ class Store:
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)
             (partial / "meta.json").write_bytes(canonical(full) + b"\n")
-            for file in partial.iterdir():
-                fsync(file)
-            fsync(partial)
+            fsync(*partial.iterdir(), partial)
             return self._appear(partial, final, full, replacing)
         except OSError as error:
             raise unwritable(self.root, error) from None

@@ -18,6 +18,7 @@ GROUPS = {
     "tune": "tuning",
     "eval": "evaluation",
     "commands": "commands",
+    "cluster": "cluster",
     "memory": "memory",
     "causal": "causal",
     "growth": "growth",

@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,8 +94,17 @@ def here() -> Path:
         raise PtxError(f"the working directory is gone: {error.strerror}", "go to another one: cd DIRECTORY") from None
 
 
-def fsync(path: Path) -> None:
-    """Wait until a file or a folder's list of files is on disk. Some file systems cannot do the latter."""
+def fsync(*paths: Path) -> None:
+    """Wait until files and folders' lists of files are on disk. Together that takes hardly longer than one: a journal
+    is written once for all who wait for it. Some file systems cannot do it for folders. Raises OSError."""
+    first, *others = paths
+    with ThreadPoolExecutor(len(paths)) as pool:
+        waiting = pool.map(_fsync, others)
+        _fsync(first)
+        list(waiting)
+
+
+def _fsync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -11,7 +11,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the benchmarks are not installed
 
-from benchmarks import __main__, causal, growth, report, search
+from benchmarks import __main__, causal, cluster, growth, report, search
+from ptx.cache import Store
+from ptx.engine.pipeline import Pipeline
+from ptx.engine.workers import Quiet
 from ptx.lms.lm import LanguageModel
 from ptx.lms.models import resolve
 from ptx.lms.template import LAYOUTS
@@ -67,6 +70,14 @@ def test_the_exact_search_matches_at_least_as_well_as_adam(mask: str) -> None:
     assert adam <= exact + 1e-6
     assert exact - adam < 0.1  # the same problem
     assert search.whole(of, mask).shape == (2, search.VECTORS, 32)
+
+
+def test_units_of_a_cluster_are_groups_of_their_own(tmp_path: Path) -> None:
+    units = cluster.units(3, 0.01)
+    assert len({unit.group for unit in units}) == 3
+    done = Pipeline(Store(tmp_path), Quiet()).run(units)
+    assert [(of.artifact.path / "number.txt").read_text() for of in done if of.artifact] == ["0", "1", "2"]
+    assert not {unit.key for unit in units} & {unit.key for unit in cluster.units(3)}  # those that warm up
 
 
 def test_a_cache_of_the_subjects_changes_no_loss(tiny: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def test_a_file_system_that_cannot_wait_for_folders(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="Invalid argument"):
         fsync(tmp_path / "file")
     assert refused == [True, False]
+
+
+def test_files_and_their_folder_are_waited_for_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, the first would never be done."""
+    files = [tmp_path / "a", tmp_path / "b"]
+    for file in files:
+        file.touch()
+    together = threading.Barrier(3, timeout=60)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: together.wait())
+    fsync(*files, tmp_path)
+    assert not together.broken

@@ -87,9 +87,8 @@ class RemoteStore(Store):
             partial.mkdir(parents=True)
             for name, content in files.items():
                 (partial / name).write_bytes(content)
-                fsync(partial / name)
             meta = verified(partial, stage, key)
-            fsync(partial)
+            fsync(*partial.iterdir(), partial)
             return self._appear(partial, final, meta, replacing)
         except Damaged as problem:
             self.bucket.damaged.add((stage, key))

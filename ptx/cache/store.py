@@ -93,7 +93,7 @@ class Store:
         """
         folder = self.folder(stage, key)
         try:
-            meta = verified(folder)
+            meta = verified(folder, stage, key)
         except FileNotFoundError:
             return None
         except Damaged as problem:
@@ -148,9 +148,7 @@ class Store:
             full = {**meta, "stage": stage, "key": key, "payload": payload, **made, "versions": versions}
             full["sha256"] = digest(full)
             (partial / "meta.json").write_bytes(canonical(full) + b"\n")
-            for file in partial.iterdir():
-                fsync(file)
-            fsync(partial)
+            fsync(*partial.iterdir(), partial)
             return self._appear(partial, final, full, replacing)
         except OSError as error:
             raise unwritable(self.root, error) from None
@@ -266,7 +264,7 @@ def _says(meta: Meta) -> dict[str, Any]:
 
 def unverified(folder: Path) -> Meta | None:
     """What an artifact says of itself, only to be compared; None of one that is gone, or damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        found: Meta = json.loads((folder / "meta.json").read_bytes())
+    with contextlib.suppress(OSError, ValueError), open(f"{folder}/meta.json", "rb") as file:
+        found: Meta = json.loads(file.read())
         return found
     return None

@@ -150,7 +150,7 @@ class Pipeline:
             if outcome.artifact and not outcome.reused:
                 meta = outcome.artifact.meta
                 where = f" on {meta['device']}" if meta["device"] else ""
-                self.reporter.detail(f"built {outcome} in {meta['seconds']:.2f} s{where}")
+                self.reporter.detail("built", outcome, f"in {meta['seconds']:.2f} s{where}")
 
     def _present(self, steps: Sequence[Step]) -> dict[str, Artifact | None]:
         """Usable artifacts of steps given in the order of the stages: fresh, and not made from stale ones."""

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from ptx.cache.store import unverified
-from ptx.results.collect import LACKED, NOT_SETTINGS, Result
+from ptx.cache import Store
+from ptx.results.behind import behind, own_settings, spelled
+from ptx.results.collect import LACKED, Result
 
 Settings = Mapping[str, Any]
 Names = frozenset[str]
 Group = tuple[Settings, Sequence[Result]]  # a table's settings and results
 
 
-def grouped(results: Sequence[Result], warn: Callable[[str], None]) -> list[Group]:
+def grouped(results: Sequence[Result], warn: Callable[[str], None], store: Store | None = None) -> list[Group]:
     """Results by table. One that lacks a setting (manual prompts have no learning rate) is with all that it does not
-    contradict."""
-    results = apart(results, warn)
-    named = [json.dumps(result.settings, sort_keys=True) for result in results]
+    contradict. The `store` that they are from tells how they were made, where nothing else tells them apart."""
+    results = apart(results, warn, store)
+    named = [spelled(result.settings) for result in results]
     tables = Tables()
     done: set[str] = set()  # settings that would change nothing if they came again, as those of every task do
     order = sorted(zip(results, named, strict=True), key=lambda of: (-len(of[0].settings), of[0].artifact.key))
@@ -32,7 +30,7 @@ def grouped(results: Sequence[Result], warn: Callable[[str], None]) -> list[Grou
         if tables.take(own):
             done.clear()
         done.add(name)
-    unique = Tables({json.dumps(settings, sort_keys=True): settings for settings in tables.every}.values())
+    unique = Tables({spelled(settings): settings for settings in tables.every}.values())
     groups: list[list[Result]] = [[] for _ in unique.every]
     distinct = {name: result.settings for result, name in zip(results, named, strict=True)}
     places = {name: unique.agreeing(settings) for name, settings in distinct.items()}
@@ -42,7 +40,7 @@ def grouped(results: Sequence[Result], warn: Callable[[str], None]) -> list[Grou
     return [*zip(unique.every, groups, strict=True)]
 
 
-def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result]:
+def apart(results: Sequence[Result], warn: Callable[[str], None], store: Store | None) -> list[Result]:
     """Of results that say the same of the same names, but are of other content, each with a number of its own as a
     setting that keeps them in tables of their own: by how the artifacts behind them were made (what `auto` chose among
     has settings that are not its own), which is the same for every task, then by date (another file of texts, inputs or
@@ -50,13 +48,13 @@ def apart(results: Sequence[Result], warn: Callable[[str], None]) -> list[Result
     alike: dict[str, dict[str, Result]] = {}  # by artifact: sources may have been named in two orders
     for result in _filled(results):
         labels = {name: value for name, value in result.labels.items() if name not in ("sources", "weights")}
-        identity = json.dumps([labels, result.place, result.settings], sort_keys=True)
+        identity = spelled([labels, result.place, result.settings])
         alike.setdefault(identity, {}).setdefault(result.artifact.key, result)
     if count := sum(len(of) for of in alike.values() if len(of) > 1):
         what = "results have the same names and settings and differ in a file that was read"
         warn(f"{count} {what}: they are shown apart")
     found: list[Result] = []
-    made = _made()
+    made = _made(store)
     for of in alike.values():
         if len(of) == 1:
             found += of.values()
@@ -79,20 +77,14 @@ def _filled(results: Sequence[Result]) -> list[Result]:
     ]
 
 
-def _made() -> Callable[[Result], Any]:
+def _made(store: Store | None) -> Callable[[Result], Any]:
     """How a result was made, to be ordered by: the settings of its artifact and of all that this was made of, without
-    those of its task; then when. Unverified: they only order what has been verified. Nothing of what is gone."""
-
-    @functools.cache
-    def behind(folder: Path) -> frozenset[str]:
-        if (meta := unverified(folder)) is None:
-            return frozenset()
-        config = {n: v for n, v in meta["config"].get(meta["stage"], {}).items() if n not in NOT_SETTINGS}
-        above = [behind(folder.parents[1] / of["stage"] / of["key"]) for of in meta["parents"]]
-        return frozenset([json.dumps([meta["stage"], config], sort_keys=True)]).union(*above)
+    those of its task; then when. Nothing of what is gone."""
 
     def made(result: Result) -> Any:
-        return sorted(behind(result.artifact.path)), result.artifact.meta["created"], result.artifact.key
+        meta = result.artifact.meta
+        settings = {own_settings(meta), *behind(meta, store).settings} if store else ()
+        return sorted(settings), meta["created"], result.artifact.key
 
     return made
 

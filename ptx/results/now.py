@@ -6,15 +6,15 @@ Compared are the models, the facts of suites, and the texts of their templates, 
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence, Set
 
 from ptx.cache import Artifact, Store
-from ptx.cache.store import Meta, unverified
+from ptx.cache.store import Meta
 from ptx.errors import PtxError
 from ptx.lms.meaning import meaning
 from ptx.lms.names import shown
 from ptx.media import counted
+from ptx.results.behind import Behind, behind
 from ptx.stages.settings import some
 from ptx.stages.texts import wordings_of
 from ptx.suites import Task, load_suite
@@ -31,12 +31,13 @@ def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact
 
     Raises PtxError if none is left.
     """
-    look = _Look(store)
+    look = _Look()
     kept: list[Artifact] = []
     told: dict[str, tuple[set[str], dict[str, None]]] = {}  # artifacts and names, by what is the matter
     for artifact in found:
-        labels, tasks = artifact.meta["labels"], look.tasks(artifact)
-        models = {name: look.meaning(name) is not None for name in look.strange(artifact)}
+        labels, above = artifact.meta["labels"], behind(artifact.meta, store)
+        tasks = look.tasks(artifact.meta, above.facts)
+        models = {name: look.meaning(name) is not None for name in look.strange(artifact.meta, above)}
         other_models = [name for name, known in models.items() if known]
         other_facts = [labels["suite"]] if tasks == [] else []
         nothing = [name for name, known in models.items() if not known] + ([labels["suite"]] if tasks is None else [])
@@ -63,50 +64,38 @@ def current(found: Sequence[Artifact], what: str, store: Store) -> list[Artifact
 
 
 class _Look:
-    """What was looked up, once each: what names mean, suites, and what ancestors say."""
+    """What was looked up, once each: what names mean, and suites."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self) -> None:
         self.meaning = functools.cache(meaning)
         self.suite = functools.cache(_suite)
         self._by_facts = functools.cache(self._index)
-        self._line = functools.cache(lambda stage, key: self._read(store.folder(stage, key)))
 
-    def _above(self, meta: Meta) -> list[Meta | None]:
-        """What all ancestors say; None for one that is gone."""
-        return [own for parent in meta["parents"] for own in self._line(parent["stage"], parent["key"])]
-
-    def _read(self, folder: Path) -> Sequence[Meta | None]:
-        """What an artifact and all its ancestors say."""
-        own = unverified(folder)
-        return [own, *(self._above(own) if own else ())]
-
-    def strange(self, artifact: Artifact) -> list[str]:
-        """Names of models that do not mean what the artifact was made with, or mean nothing."""
-        labels, inputs = artifact.meta["labels"], artifact.meta["inputs"]
+    def strange(self, meta: Meta, above: Behind) -> list[str]:
+        """Names of models that do not mean what an artifact was made with, or mean nothing."""
+        labels, inputs = meta["labels"], meta["inputs"]
         name, own = labels.get("target") or labels["model"], inputs.get("target") or inputs["model"]
         found = [name] if self.meaning(name) != own else []
-        used, sources = set(), labels.get("sources", ())
-        for meta in self._above(artifact.meta):
-            if meta is None:  # then its sources cannot be told
-                return found
-            used |= {*meta["inputs"].get("models", ()), meta["inputs"].get("model", own)}
+        if not above.whole:  # then its sources cannot be told
+            return found
+        sources = labels.get("sources", ())
+        used = {own if model is None else model for model in above.models}
         strange = [source for source in sources if self.meaning(source) not in used]
         # Each of them is in it, but is it all of them?
         more = used - {own, *map(self.meaning, sources)} if sources and not strange else ()
         return found + (strange or [*sources] * bool(more))
 
-    def tasks(self, artifact: Artifact) -> list[str] | None:
-        """The tasks of its suite that it is of, the one that it was made for first; None if they cannot be told."""
-        meta, labels = artifact.meta, artifact.meta["labels"]
+    def tasks(self, meta: Meta, upstream: Set[str]) -> list[str] | None:
+        """The tasks of its suite that an artifact is of, the one that it was made for first; None if they cannot be
+        told. `upstream` are the digests of facts that its ancestors used."""
+        labels = meta["labels"]
         scored, home = self.suite(labels["suite"]), self.suite(labels.get("tuned_on", labels["suite"]))
         if scored is None or home is None:
             return None
-        facts = {of["inputs"]["facts"] for of in self._above(meta) if of and "facts" in of["inputs"]}
         names = (
             self._named(labels["suite"], labels["split"], meta["inputs"]["facts"]) if _is_evaluation(meta) else scored
         )
-        found = [name for name in names if name in home and _is_of(meta, facts, scored[name], home[name])]
+        found = [name for name in names if name in home and _is_of(meta, upstream, scored[name], home[name])]
         return sorted(found, key=lambda name: name != labels["task"])
 
     def _named(self, suite: str, split: str, facts: str) -> Sequence[str]:
@@ -136,9 +125,8 @@ def _suite(name: str) -> Mapping[str, Tasks] | None:
         return None
 
 
-def _is_of(meta: Meta, upstream: set[str], scored: Tasks, home: Tasks) -> bool:
-    """Whether an artifact was made of a task's facts and texts. `upstream` are the digests of facts that its ancestors
-    used, which are those of `home`."""
+def _is_of(meta: Meta, upstream: Set[str], scored: Tasks, home: Tasks) -> bool:
+    """Whether an artifact was made of a task's facts and texts. Its ancestors used those of `home`."""
     inputs, config, task = meta["inputs"], meta["config"], scored[0]
     if _is_evaluation(meta):
         split = meta["labels"]["split"]
@@ -147,7 +135,7 @@ def _is_of(meta: Meta, upstream: set[str], scored: Tasks, home: Tasks) -> bool:
         if task.splits["train"] and inputs["train"] not in _digests(scored, "train"):
             return False
     else:
-        upstream = {*upstream, inputs["facts"]}
+        upstream = upstream | {inputs["facts"]}
     if any(of.get("task", task.name) != task.name for of in config.values()):
         return False
     if not upstream <= {*_digests(home, "train", "dev"), *_digests(home, "train"), *_digests(home, "dev")}:

@@ -45,7 +45,7 @@ def tables(
 ) -> list[Page]:  # fmt: skip
     """One table for each differing setting; with the `store` that they are from, those that differ in nothing but whose
     words answer say how to join them."""
-    return pages(grouped(results, warn), by=by, warn=warn, keys=keys, store=store)
+    return pages(grouped(results, warn, store), by=by, warn=warn, keys=keys, store=store)
 
 
 def pages(

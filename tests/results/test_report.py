@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +20,8 @@ import pytest
 from conftest import write_suite
 
 from ptx import api
+from ptx.results.report import words
+from ptx.results.report.beside import Lost
 from ptx.results.report.transfers import bootstrap
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -248,6 +253,29 @@ def test_a_missing_model_is_told_in_the_place_of_words(ptx, cached, tiny, monkey
     assert ptx("report", "--output", "a.html", "--cache-dir", str(cached[0])).code == 0
     page = Page(Path("a.html").read_text("utf-8"))
     assert "Words: <b>gone</b>; fetch it" in page.text
+
+
+def test_words_from_another_process_are_the_same(ptx, cached, monkeypatch) -> None:
+    """Which looks where what that takes is not imported yet."""
+    line = ["report", "--cache-dir", str(cached[0]), "--words", "2", "--output"]
+    importlib.import_module(words.INSPECT)
+    assert ptx(*line, "here.html").code == 0
+    monkeypatch.delitem(sys.modules, words.INSPECT)
+    assert ptx(*line, "there.html").code == 0
+    assert words.INSPECT not in sys.modules
+    assert Path("there.html").read_text("utf-8") == Path("here.html").read_text("utf-8")
+
+    @contextlib.contextmanager
+    def lost(module: str) -> Any:
+        def answer() -> None:
+            raise Lost
+
+        yield lambda *question: answer
+
+    monkeypatch.setattr(words, "beside", lost)
+    assert ptx(*line, "killed.html").code == 0
+    told = Page(Path("killed.html").read_text("utf-8")).text
+    assert told.count("Words: the process that looked them up has ended; try it again") == 2
 
 
 def test_intervals_are_those_of_another_bootstrap() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ptx.results.report.again import again
 from ptx.results.report.errors import Errors, Reader, errors
 from ptx.results.report.grids import Grid, by_relation, grids, heat_maps
 from ptx.results.report.transfers import Cell, Transfer, spelled, transfers
-from ptx.results.report.words import Words, most_telling, words
+from ptx.results.report.words import Look, Words, looking, most_telling
 from ptx.results.sheet import Page
 from ptx.results.table import pages, row_title
 
@@ -34,7 +34,7 @@ class Part:
     settings: str
     again: str
     errors: Errors | None
-    words: Words | None
+    words: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Report:
 def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
     """`look_at`: how many transfers' words are looked up, which takes a second each. Raises PtxError if there are no
     evaluations on this split."""
+    with looking(look_at, store, device) as look:
+        return _gathered(store, split, look_at, look)
+
+
+def _gathered(store: Store, split: str, look_at: int, look: Look) -> Report:
     found = collect.evaluations(store, split=split)
     if not found:
         raise PtxError(f"no {split} evaluations in {store.root}", "run `ptx run demo`")
@@ -75,22 +80,24 @@ def gather(store: Store, *, split: str, look_at: int, device: str) -> Report:
     alike = same([name for of in results for name in (*of.labels["sources"], of.labels["target"])])
     results = collect.for_people(results)
     remarks: list[str] = []
-    groups = grouped(results, remarks.append)
+    groups = grouped(results, remarks.append, store)
     for text in remarks:
         store.warn(text)
     both = [*zip(pages(groups, warn=store.warn, store=store), (of for _, of in groups), strict=True)]
     both.sort(key=lambda pair: -len(pair[1]))  # the fullest table first
     by_cell = [transfers(of) for _, of in both]
+    looked = {own.id: look(own) for own in most_telling(by_cell[0], look_at)}
     made = [_table(page, own) for (page, _), own in zip(both, by_cell, strict=True)]
-    looked = {own.id for own in most_telling(by_cell[0], look_at)}
     read, parts = Reader(), dict[str, Part]()
     for cells in by_cell:
         for own in cells.values():
             if own.id not in parts:
-                seen = words(own, store, device) if own.id in looked else None
                 wrong = errors(own, cells, read) if own.is_moved else None
-                parts[own.id] = Part(own, spelled(own.settings), again(own.results, store), wrong, seen)
-    return Report(_summary(results, by_cell[0]), made, [*parts.values()], _figures(store), [*alike, *remarks])
+                parts[own.id] = Part(own, spelled(own.settings), again(own.results, store), wrong)
+    summary, figures = _summary(results, by_cell[0]), _figures(store)
+    for id, wait in looked.items():
+        parts[id] = replace(parts[id], words=wait())
+    return Report(summary, made, [*parts.values()], figures, [*alike, *remarks])
 
 
 def _table(page: Page, found: Mapping[Cell, Transfer]) -> Table:

@@ -65,11 +65,11 @@ class Transfer:
     def interval(self) -> tuple[float, float] | None:
         return bootstrap(tuple(self.accuracies.values()))
 
-    @property
+    @cached_property
     def floor(self) -> float | None:
         return _mean(self.results, "floor")
 
-    @property
+    @cached_property
     def forecast(self) -> float | None:
         return _mean(self.results, "forecast")
 
@@ -102,10 +102,16 @@ def bootstrap(values: tuple[float, ...]) -> tuple[float, float] | None:
 
     if len(values) < 2:
         return None
-    drawn = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
     tail = (100 - COVERAGE) / 2
-    low, high = np.percentile(np.asarray(values)[drawn].mean(axis=1), [tail, 100 - tail])
+    low, high = np.percentile(np.asarray(values)[_drawn(len(values))].mean(axis=1), [tail, 100 - tail])
     return float(low), float(high)
+
+
+@functools.cache
+def _drawn(count: int) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(0).integers(count, size=(DRAWS, count))
 
 
 def spelled(settings: Mapping[str, Any]) -> str:

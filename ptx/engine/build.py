@@ -133,8 +133,9 @@ def build_group(
     outcomes: dict[str, Outcome] = {}
     watch = Stopwatch()
 
-    def tick(units: float, now: str = "", **more: Any) -> None:
-        hear(Report(units, watch.lap(), now, **more))
+    def tick(units: float, now: str = "", *, seconds: float | None = None, **more: Any) -> None:
+        lap = watch.lap()
+        hear(Report(units, lap if seconds is None else seconds, now, **more))
 
     waiting = f"waiting for another ptx that builds the same {stage.name} artifacts"
     tick(0)

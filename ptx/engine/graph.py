@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ptx.engine.step import Step
 from ptx.engine.work import seconds_of
@@ -13,16 +13,15 @@ EACH = 4  # portions of a stage for each worker, so that none is left waiting fo
 
 
 class Graph:
-    """Groups, which others need; numbered by their place, and handed out in that order as far as can be."""
+    """Groups, each of which `needs` others; numbered by their place, and handed out in that order as far as can be."""
 
-    def __init__(self, groups: Sequence[Sequence[Step]]) -> None:
-        home = {step.key: number for number, group in enumerate(groups) for step in group}
-        self._needs = [{home[p.key] for s in group for p in s.parents if p.key in home} for group in groups]
-        self._after: list[list[int]] = [[] for _ in groups]
-        for number, needs in enumerate(self._needs):
-            for before in needs:
-                self._after[before].append(number)
-        self._ready = [number for number, needs in enumerate(self._needs) if not needs]
+    def __init__(self, needs: Sequence[Collection[int]]) -> None:
+        self._needs = [{*before} for before in needs]
+        self._after: list[list[int]] = [[] for _ in needs]
+        for number, before in enumerate(needs):
+            for each in before:
+                self._after[each].append(number)
+        self._ready = [number for number, before in enumerate(needs) if not before]
 
     def next(self) -> int | None:
         """A group that can be built, which is handed out once; None if there is none now."""
@@ -36,12 +35,34 @@ class Graph:
                 heapq.heappush(self._ready, after)
 
 
-def grouped(steps: Sequence[Step], portions: Mapping[str, int]) -> list[list[Step]]:
+def span(needs: Sequence[Collection[int]], seconds: Sequence[float], workers: int) -> float:
+    """Seconds until all groups are done that so many workers build, if each takes as long as is said."""
+    graph, at_work, now = Graph(needs), list[tuple[float, int]](), 0.0
+    while True:
+        while len(at_work) < workers and (number := graph.next()) is not None:
+            heapq.heappush(at_work, (now + seconds[number], number))
+        if not at_work:
+            return now
+        now, number = heapq.heappop(at_work)
+        graph.done(number)
+
+
+def needs(groups: Sequence[Sequence[Step]]) -> list[set[int]]:
+    """By number which groups have to be done before each."""
+    home = {step.key: number for number, group in enumerate(groups) for step in group}
+    return [{home[p.key] for s in group for p in s.parents if p.key in home} for group in groups]
+
+
+def place(step: Step, portions: Mapping[str, int]) -> tuple[object, ...]:
+    """What a group, or a portion of one, is known by."""
+    return (step.stage.name, step.depth, portions.get(step.key, 0), *step.group)
+
+
+def grouped(steps: Iterable[Step], portions: Mapping[str, int]) -> list[list[Step]]:
     """Steps that are built together, in the order in which they come."""
     groups: dict[tuple[object, ...], list[Step]] = {}
     for step in steps:
-        place = (step.stage.name, step.depth, portions.get(step.key, 0), *step.group)
-        groups.setdefault(place, []).append(step)
+        groups.setdefault(place(step, portions), []).append(step)
     return list(groups.values())
 
 

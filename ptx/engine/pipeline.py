@@ -14,8 +14,9 @@ from ptx.cache.housekeeping import meta_of, size_of
 from ptx.engine import status
 from ptx.engine.ahead import Ahead, ahead, slowness
 from ptx.engine.build import Outcome, Reporter, fresh
-from ptx.engine.graph import Graph, below, divided, grouped
-from ptx.engine.meter import Meter, Part, Report, earlier
+from ptx.engine.graph import Graph, below, divided, grouped, needs
+from ptx.engine.meter import Meter, Part, Report
+from ptx.engine.pace import earlier
 from ptx.engine.step import Step, closure
 from ptx.engine.workers import Hear, Here, Workers
 
@@ -100,7 +101,7 @@ class Pipeline:
 
     def _build_all(self, run: _Run, meter: Meter, cluster: Cluster | None) -> list[Outcome]:
         groups = grouped([step for step in run.steps if step.key in run.open], meter.portions)
-        graph = Graph(groups)
+        graph = Graph(needs(groups))
         parts: dict[int, Part] = {}
 
         def hear(number: int, report: Report) -> None:

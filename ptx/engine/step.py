@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Tick(Protocol):
-    """Hears how far a group is: see engine.meter.Report."""
+    """Hears how far a group is: see engine.meter.Report. `seconds` are those of these units, if not all since the last
+    call were for them."""
 
     def __call__(
-        self, units: float, now: str = "", *, of: str = "", kept: str = "", left: float | None = None, line: str = ""
-    ) -> None: ...
+        self, units: float, now: str = "", *, seconds: float | None = None, of: str = "", kept: str = "",
+        left: float | None = None, line: str = "",
+    ) -> None: ...  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ptx.engine.step import Step
 
 A_PASS, A_NUMBER = 4e-4, 3.3e-10  # seconds: of an input read by a network, and more for each number of its weights
-A_LOOK, LOADING, IMPORTS = 1.0, 2e-9, 4.0  # of a group, for each number of its models, and of the first one
+A_LOOK, LOADING, IMPORTS = 0.1, 3e-9, 4.0  # of a group, for each number of its models, and of each process
 UNKNOWN = 1e8  # numbers of a model that does not say
 
 

@@ -2,6 +2,7 @@
 (cluster.py)."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -94,9 +95,10 @@ class Quiet:
 
 
 def joined(send: Callable[[Report], None]) -> Callable[[Report], None]:
-    """Reports that come faster than one a second become one; what is built in less sends none."""
+    """The first report, which says that a group is begun, and of those that come faster than one a second one; the last
+    of a group are not worth a message."""
     units = seconds = 0.0
-    sent = time.monotonic()
+    sent = -math.inf
 
     def hear(report: Report) -> None:
         nonlocal units, seconds, sent

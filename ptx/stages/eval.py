@@ -73,20 +73,19 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     shared = steps[0].parents_at("anchors")
     words = tuple(read_words(shared[0], store)) if shared else ()
     tick(0, "answers")
-    ready: list[tuple[Step, Scored, Tensor | None]] = []
-    for step in steps:
-        try:
-            prompt, scored = _to_score(step, model, words, store)
-        except PtxError as error:
-            tick(work(step).units)
-            yield step, error
-        else:
-            ready.append((step, scored, prompt))
-    for first in range(0, len(ready), TOGETHER):
-        part = ready[first : first + TOGETHER]
-        answered = _answered(part, model, store, tick)
-        seconds = watch.lap() / len(part)
-        for (step, scored, _), answers in zip(part, answered, strict=True):
+    for first in range(0, len(steps), TOGETHER):
+        ready: list[tuple[Step, Scored, Tensor | None]] = []
+        for step in steps[first : first + TOGETHER]:
+            try:
+                prompt, scored = _to_score(step, model, words, store)
+            except PtxError as error:
+                tick(work(step).units)
+                yield step, error
+            else:
+                ready.append((step, scored, prompt))
+        answered = _answered(ready, model, store, tick)
+        seconds = watch.lap() / max(1, len(ready))
+        for (step, scored, _), answers in zip(ready, answered, strict=True):
             if is_finite(answers):
                 files = {FILE: _predictions(scored, answers)}
                 yield step, Payload(files, _metrics(step, scored, answers, store), seconds)

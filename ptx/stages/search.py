@@ -161,14 +161,16 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
         model: WordEmbeddings = load_model(target, device, dtype)
     else:
         model = load_embeddings(target, device)
+    tick(0, "the first prompt")
     for name, of_method in itertools.groupby(steps, key=_builder):
         method = method_named(name)
         assert method.build is not None
         for step, found in method.build(list(of_method), model, store):
-            tick(work(step).units, name)
             if isinstance(found, PtxError):
+                tick(work(step).units, name)
                 yield step, found
             else:
+                tick(work(step).units, name, seconds=found.seconds)  # of many that are found at once, its share
                 seconds = watch.lap() if found.seconds is None else found.seconds
                 yield step, Payload({FILE: to_bytes(found.prompt)}, found.metrics, seconds)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ptx.engine import ahead, meter
+from ptx.engine import ahead, meter, pace
 from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Stage, Step
 from ptx.engine.work import Work, some_of
@@ -50,7 +50,7 @@ def run(clock: Clock, of: Meter, groups: list[list[Step]], pace: dict[str, float
             clock.now += took
             of.report(part, Report(work(group[0]).units / 10, took))
             yield clock.now, of.left
-        of.close(part)
+        part.over = True
 
 
 @pytest.mark.parametrize("pace", [0.2, 1.0, 7.0])
@@ -82,27 +82,18 @@ def test_earlier_runs_count_until_this_one_knows_better(clock) -> None:
         {"stage": "tune", "labels": labels, "host": "elsewhere", "seconds": 1.0, "expected": 10.0},
         {"stage": "tune", "labels": labels, "host": "here", "seconds": 9.0},  # by a version that expected nothing
     ]
-    known = meter.earlier(metas, "here")
+    known = pace.earlier(metas, "here")
     assert known == {("tune", "", "a"): (50.0, 10.0)}
     of = Meter(group, known)
     assert of.left == pytest.approx(120 * 5, rel=0.3)
     assert [left for _, left in run(clock, of, [group], {"a": 1.0})][20] == pytest.approx(60, rel=0.5)
 
 
-def test_what_was_disturbed_tells_nothing_of_the_next_run() -> None:
-    """A machine that slept for an hour, and half of the runs beside other programs."""
-    labels, seconds = {"model": "a", "task": "R9"}, [10.0, 11.0, 10.5, 10.2, 40.0, 35.0, 38.0, 3600.0]
-    metas = [{"stage": "tune", "labels": labels, "host": "here", "seconds": s, "expected": 5.0} for s in seconds]
-    seconds_all, expected = meter.earlier(metas, "here")["tune", "", "a"]
-    assert expected == 40
-    assert seconds_all == pytest.approx(40 * 10.5 / 5)
-
-
 def test_side_by_side_it_takes_the_longest(clock) -> None:
     groups = [steps("tune", model, 100, 30) for model in ("a", "b", "c")]
     every = [step for group in groups for step in group]
     assert Meter(every, jobs=1).left == pytest.approx(360)
-    assert Meter(every, jobs=2).left == pytest.approx(180)
+    assert Meter(every, jobs=2).left == pytest.approx(240)  # the third is alone
     assert Meter(every, jobs=9).left == pytest.approx(120)
 
 
@@ -111,9 +102,45 @@ def test_what_a_stage_plans_anew_counts(clock) -> None:
     of = Meter(group)
     part = of.plan(group)
     of.report(part, Report(100, 30.0))
-    assert part.share == pytest.approx(0.25)
+    assert part.rest == pytest.approx(90)
     of.report(part, Report(0, 0.0, left=100))
-    assert part.share == pytest.approx(0.5)
+    assert part.rest == pytest.approx(30)
+    assert of.left == pytest.approx(30)  # that there is less to do makes nothing faster
+    again = Meter(group)
+    again.report(again.plan(group), Report(left=100))  # it goes on where it was interrupted
+    assert again.left == pytest.approx(30)
+
+
+def test_a_part_of_a_stage_that_is_slower_counts_when_it_is_what_goes_on(clock) -> None:
+    """A third of the work is twice as fast as the rest: soon after it, it is not what is expected to come."""
+    (group,) = [steps("tune", "a", 100, 30, count=3)]
+    of = Meter(group)
+    part = of.plan(group)
+    for units, took in [(10, 1.5)] * 10 + [(10, 3.0)] * 15:
+        clock.now += took
+        of.report(part, Report(units, took))
+    assert of.left == pytest.approx(15, rel=0.1)
+
+
+def test_reading_a_model_is_no_work(clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes, what comes after it is as fast as was expected."""
+    monkeypatch.setattr(meter, "loading", lambda step: 2.0)
+    group = steps("tune", "a", 100, 30)
+    of = Meter(group)
+    part = of.plan(group)
+    assert of.left == pytest.approx(122)
+    of.report(part, Report())
+    clock.now += 40
+    of.report(part, Report(seconds=40.0, now="step 1"))
+    assert of.left == pytest.approx(120)
+
+
+def test_every_process_has_its_imports(clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "IMPORTS", 5.0)
+    groups = [steps("tune", model, 100, 30) for model in ("a", "b", "c")]
+    every = [step for group in groups for step in group]
+    assert Meter(every, jobs=1).left == pytest.approx(365)
+    assert sum(part.loading for part in Meter(every, jobs=2).parts.values()) == pytest.approx(10)
 
 
 def test_what_is_silent_comes_nearer(clock) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from stubs import Told, stub
 
 from ptx.cache import Store
-from ptx.engine.graph import Graph, divided, grouped
+from ptx.engine import workers
+from ptx.engine.graph import Graph, divided, grouped, needs, span
 from ptx.engine.message import Writer, read
+from ptx.engine.meter import Report
 from ptx.engine.pipeline import Pipeline
 from ptx.suites import load_suite
 
@@ -17,7 +20,7 @@ from ptx.suites import load_suite
 def test_a_group_is_handed_out_when_all_that_it_needs_is_done() -> None:
     tunes = [stub("tune", n) for n in range(3)]
     searches = [stub("search", 3, tunes[0], tunes[1]), stub("search", 4, tunes[2])]
-    graph = Graph(grouped([*tunes, *searches, stub("eval", 5, searches[0])], {}))
+    graph = Graph(needs(grouped([*tunes, *searches, stub("eval", 5, searches[0])], {})))
     assert [graph.next() for _ in range(4)] == [0, 1, 2, None]
     graph.done(2)
     assert [graph.next(), graph.next()] == [4, None]
@@ -27,6 +30,15 @@ def test_a_group_is_handed_out_when_all_that_it_needs_is_done() -> None:
     assert [graph.next(), graph.next()] == [3, None]
     graph.done(3)
     assert [graph.next(), graph.next()] == [5, None]
+
+
+def test_how_long_groups_take_side_by_side() -> None:
+    alone = [set[int]() for _ in range(3)]
+    assert [span(alone, [5.0, 3.0, 4.0], workers) for workers in (1, 2, 3, 9)] == [12, 7, 5, 5]
+    behind = [set[int](), {0}, set[int](), {1, 2}]  # one waits for the first, and the last for that one and another
+    assert [span(behind, [5.0, 3.0, 4.0, 1.0], workers) for workers in (1, 2)] == [13, 9]
+    assert span(behind, [0.0, 3.0, 4.0, 1.0], 2) == 5  # the first is done
+    assert span([], [], 2) == 0
 
 
 def test_no_stage_waits_for_the_whole_of_the_one_before(tmp_path: Path) -> None:
@@ -90,3 +102,18 @@ def test_a_large_group_is_shared_by_several_workers(workers: int) -> None:
     assert sorted(step.key for group in groups for step in group) == sorted(step.key for step in steps)
     small = [dataclasses.replace(step, stage=stub("tune", 0).stage) for step in steps]
     assert divided(small, workers) == {}
+
+
+def test_a_worker_says_at_once_that_it_has_begun_and_then_what_was_done_each_second(monkeypatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: now))
+    sent: list[Report] = []
+    hear = workers.joined(sent.append)
+    hear(Report())
+    assert sent == [Report()]
+    for _ in range(8):
+        now += 0.3
+        hear(Report(2.0, 0.3, "answers"))
+    assert [(report.units, round(report.seconds, 3)) for report in sent[1:]] == [(8.0, 1.2), (8.0, 1.2)]
+    hear(Report(1.0, 0.1, left=5.0))  # a change of plan does not wait
+    assert sent[-1] == Report(1.0, 0.1, left=5.0)

@@ -160,6 +160,20 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_suite(tmp_path_factory.mktemp("suite") / "tiny"))
 
 
+@pytest.fixture
+def run(ptx: Any, tiny: dict[str, str], suite: str) -> Callable[..., Any]:
+    """A command that moves a prompt of three vectors for one task from tiny models to another."""
+
+    def run(command: str, source: str, target: str, *args: str) -> Any:
+        models = [tiny.get(name, name) for name in source.split(",")]
+        common = ["--suite", suite, "--epochs", "2", "--json", "--prompt-length", "3", "--tasks", "R1"]
+        result = ptx(command, "--sources", ",".join(models), "--target", tiny[target], *common, *args)
+        assert result.code == 0, result.err
+        return result
+
+    return run
+
+
 def write_topics(
     folder: Path, *, words: str = '{ good = "France", bad = "Japan" }', text: str = "name{i} word{j}"
 ) -> Path:

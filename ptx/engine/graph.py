@@ -80,8 +80,8 @@ def divided(steps: Sequence[Step], workers: int) -> dict[str, int]:
         names = sorted({alone(step) for step in group})
         count = min(int(took / AT_LEAST), round(EACH * workers * took / max(whole, 1e-9)), len(names))
         if count > 1:
-            place = {name: number * count // len(names) for number, name in enumerate(names)}
-            found |= {step.key: place[alone(step)] for step in group}
+            portion = {name: number * count // len(names) for number, name in enumerate(names)}
+            found |= {step.key: portion[alone(step)] for step in group}
     return found
 
 

@@ -30,18 +30,6 @@ from ptx.transfer.distil import EVERY
 FEW = ["--distil-steps", str(EVERY), "--candidates", "text,residual:length=1"]
 
 
-@pytest.fixture
-def run(ptx, tiny, suite):
-    def run(command: str, source: str, target: str, *args: str):
-        models = [tiny.get(name, name) for name in source.split(",")]
-        common = ["--suite", suite, "--epochs", "2", "--json", "--prompt-length", "3", "--tasks", "R1"]
-        result = ptx(command, "--sources", ",".join(models), "--target", tiny[target], *common, *args)
-        assert result.code == 0, result.err
-        return result
-
-    return run
-
-
 @pytest.mark.parametrize(("source", "target"), [("a", "narrow"), ("next", "b"), ("a,next", "b"), ("a", "next")])
 def test_distil_goes_from_what_auto_finds_towards_the_aim(run, tiny, source, target) -> None:
     """The loss at every look that is known by hand: at the start, and of the prompt that was kept."""

@@ -19,18 +19,6 @@ HELD = SUBJECTS[3::4]
 FEW = ["--candidates", "text,residual:length=1"]
 
 
-@pytest.fixture
-def run(ptx, tiny, suite):
-    def run(command: str, source: str, target: str, *args: str):
-        models = [tiny.get(name, name) for name in source.split(",")]
-        common = ["--suite", suite, "--epochs", "2", "--json", "--prompt-length", "3", "--tasks", "R1"]
-        result = ptx(command, "--sources", ",".join(models), "--target", tiny[target], *common, *args)
-        assert result.code == 0, result.err
-        return result
-
-    return run
-
-
 def steps_of(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The choice, and what came of it."""
     choice, refined = (line for line in result.at("search") if line["method"] == "auto")

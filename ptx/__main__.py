@@ -8,7 +8,7 @@ from ptx.cli import interrupts, streams
 
 
 def main() -> None:
-    gc.set_threshold(20_000)  # what a command reads is mostly kept: to look for garbage in it took a sixth of its time
+    gc.set_threshold(200_000)  # what a command reads is mostly kept: to look for garbage in it took a sixth of its time
     atexit.register(gc.freeze)  # nor at the end, where it is all gone with the process: another half second
     streams.open_closed()
     interrupts.install()  # before anything that takes long to import

@@ -8,13 +8,14 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ptx.errors import PtxError
 
 UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders, by file system
+TOGETHER = 16  # files that are waited for
 SETTLED = 2 * 10**9  # nanoseconds: two changes of a file that are closer may have one time, by the file system
 SMALL = 2**16  # bytes of a file that is hashed whenever it is asked for
 
@@ -98,10 +99,19 @@ def fsync(*paths: Path) -> None:
     """Wait until files and folders' lists of files are on disk. Together that takes hardly longer than one: a journal
     is written once for all who wait for it. Some file systems cannot do it for folders. Raises OSError."""
     first, *others = paths
-    with ThreadPoolExecutor(len(paths)) as pool:
-        waiting = pool.map(_fsync, others)
+    waiting = [_threads(os.getpid()).submit(_fsync, path) for path in others]
+    try:
         _fsync(first)
-        list(waiting)
+    finally:
+        wait(waiting)
+    for other in waiting:
+        other.result()
+
+
+@functools.cache  # to start threads takes as long as the disk does
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Of this process: in one that is forked there are none of another's."""
+    return ThreadPoolExecutor(TOGETHER, f"fsync-{process}")
 
 
 def _fsync(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import stat
 import threading
@@ -67,3 +68,15 @@ def test_files_and_their_folder_are_waited_for_together(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", lambda descriptor: together.wait())
     fsync(*files, tmp_path)
     assert not together.broken
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_files_are_waited_for_in_a_forked_process_too(tmp_path: Path) -> None:
+    """The threads that wait are not in it."""
+    file = tmp_path / "a"
+    file.touch()
+    fsync(file, tmp_path)
+    process = multiprocessing.get_context("fork").Process(target=fsync, args=(file, tmp_path))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0

@@ -79,8 +79,12 @@ class Store:
         self.made_by = dict(made_by)
         self._stuck: set[Path] = set()  # damaged entries that could not be set aside: one warning each
 
+    def place(self, stage: str, key: str) -> str:
+        """The folder as plain text: thousands are asked for, and a path takes longer than to look there."""
+        return f"{self.root}/v1/{stage}/{key}"
+
     def folder(self, stage: str, key: str) -> Path:
-        return Path(f"{self.root}/v1/{stage}/{key}")  # thousands are asked for, and to join paths takes longer
+        return Path(self.place(stage, key))
 
     def read(self, stage: str, key: str) -> Artifact | None:
         """The verified entry, or None: wherever the cache is (see remote.py), it is here then."""
@@ -262,7 +266,7 @@ def _says(meta: Meta) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name not in PROVENANCE}
 
 
-def unverified(folder: Path) -> Meta | None:
+def unverified(folder: Path | str) -> Meta | None:
     """What an artifact says of itself, only to be compared; None of one that is gone, or damaged."""
     with contextlib.suppress(OSError, ValueError), open(f"{folder}/meta.json", "rb") as file:
         found: Meta = json.loads(file.read())

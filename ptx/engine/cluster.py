@@ -222,6 +222,6 @@ def build_there(
         group = message.read(steps)
         for parent in {parent.key: parent for step in group for parent in step.parents if not parent.stored}.values():
             _appears(store.folder(parent.stage.name, parent.key) / "meta.json", SEEN)
-        hear = joined(lambda report: worker.log_event(topic, (number, astuple(report))))
-        outcomes = build_group(group, store, device, rebuild, reporter, hear)
+        with joined(lambda report: worker.log_event(topic, (number, astuple(report)))) as hear:
+            outcomes = build_group(group, store, device, rebuild, reporter, hear)
     return answered(outcomes, reporter.warnings)

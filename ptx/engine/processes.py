@@ -133,7 +133,7 @@ def _build(
     reporter = Quiet()
     with contextlib.ExitStack() as held:
         line = functools.cache(lambda: held.enter_context(Client(ear[0], authkey=ear[1])))
-        hear = joined(lambda report: line().send((number, report)))
+        hear = held.enter_context(joined(lambda report: line().send((number, report))))
         store = store_at(where, reporter.warn, made_by, reached=True)
         outcomes = build_group(message.read(steps), store, device, rebuild, reporter, hear)
     return answered(outcomes, reporter.warnings)

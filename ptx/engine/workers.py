@@ -2,9 +2,9 @@
 (cluster.py)."""
 
 import contextlib
-import math
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 
+SOON = 0.1  # seconds
 Hear = Callable[[int, Report], None]
 Done = tuple[int, Sequence[Outcome], Sequence[str]]  # the number of a group, what became of it, and warnings
 Answer = tuple[list[tuple[str, Mapping[str, Any] | None, bool, PtxError | None]], list[str]]  # the same, in a message
@@ -94,17 +95,38 @@ class Quiet:
         self.warnings.append(text)
 
 
-def joined(send: Callable[[Report], None]) -> Callable[[Report], None]:
-    """The first report, which says that a group is begun, and of those that come faster than one a second one; the last
-    of a group are not worth a message."""
-    units = seconds = 0.0
-    sent = -math.inf
+@contextlib.contextmanager
+def joined(send: Callable[[Report], None]) -> Iterator[Callable[[Report], None]]:
+    """Reports of a group while it is built, of which messages are made: the first soon, which says that it is begun,
+    then those that come faster than one a second as one. What is done before that, and the last of a group, are not
+    worth a message: on a cluster it takes as long as a short group."""
+    waiting: Report | None = None
+    sent = time.monotonic()
+    one = threading.Lock()
+
+    def tell() -> None:
+        nonlocal waiting, sent
+        if waiting is not None:
+            send(waiting)
+        waiting, sent = None, time.monotonic()
 
     def hear(report: Report) -> None:
-        nonlocal units, seconds, sent
-        units, seconds = units + report.units, seconds + report.seconds
-        if report.line or report.left is not None or time.monotonic() - sent > 1:
-            send(replace(report, units=units, seconds=seconds))
-            units, seconds, sent = 0.0, 0.0, time.monotonic()
+        nonlocal waiting
+        with one:
+            before = waiting or Report()
+            waiting = replace(report, units=before.units + report.units, seconds=before.seconds + report.seconds)
+            if report.line or report.left is not None or time.monotonic() - sent > 1:
+                tell()
 
-    return hear
+    def begun() -> None:
+        with one:
+            tell()
+
+    timer = threading.Timer(SOON, begun)
+    timer.start()
+    try:
+        yield hear
+    finally:
+        timer.cancel()
+        with one:
+            waiting = None

@@ -46,7 +46,7 @@ def _with_ancestors(stage: str, key: str, store: Store, known: dict[tuple[str, s
     """The same with the artifact's own."""
     if (stage, key) in known:
         return known[stage, key]
-    meta = unverified(store.folder(stage, key))
+    meta = unverified(store.place(stage, key))
     if meta is None:
         return Behind(NONE, NONE, NONE, False)
     inputs = meta["inputs"]

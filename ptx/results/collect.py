@@ -84,6 +84,8 @@ def result_of(artifact: Artifact) -> Result:
         if stage == "search" and BY_AGREEMENT & config.keys() and config["method"] != "distil":
             settings.setdefault(SAME["search.by"], SHARE)
             settings.setdefault(f"search.{CALIBRATED}", MOST if len(labels["sources"]) < 2 else "freely")
+        if "refine" in config:
+            settings.setdefault("search.directions", "batch")  # as they were at first, without saying so
         if stage in ("tune", "portable", "eval"):
             settings.setdefault(f"{stage}.dtype", "float32")  # which keys leave out
         if "epochs" in config and stage.removeprefix("init.") == "tune":  # and no imported prompt

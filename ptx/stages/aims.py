@@ -22,6 +22,7 @@ from ptx.stages.settings import Settings
 from ptx.stages.tune import shortest
 from ptx.suites import Task
 
+EACH = {"directions": "each"}  # random ones of the steps of `auto`, of every input (transfer/evolution.py)
 PRIOR = "mean"  # what a model says whatever it is asked: its mean answer to the inputs, which products divide by
 
 
@@ -73,12 +74,12 @@ def refined_step(
     if settings.search.trust:
         with contextlib.suppress(PtxError):
             text = text_step(tuned, target, task, anchors, settings)
-    steps = {"refine": settings.search.refining}
+    steps = {"refine": settings.search.refining, **EACH}
     return _moved(start.labels, steps, start, text, tuned, target, task, shared_words(anchors), settings)
 
 
 def _moved(
-    labels: Mapping[str, Any], steps: Mapping[str, int], start: Step, text: Step | None, tuned: Sequence[Step],
+    labels: Mapping[str, Any], steps: Mapping[str, Any], start: Step, text: Step | None, tuned: Sequence[Step],
     target: Model, task: Task, words: Step, settings: Settings,
 ) -> Step:  # fmt: skip
     """The prompt `start` after steps towards what the sources, and the target with a `text`, answer."""

@@ -120,7 +120,7 @@ def distil(
             asked, wanted_of = [rows[i] for i in batch], aims[batch]
             if forward:
                 losses = functools.partial(_losses, model, asked, wanted_of, words)
-                prompt.grad = estimated_gradient(losses, prompt.detach(), DEVIATION * std, noise)
+                prompt.grad = estimated_gradient(losses, prompt.detach(), len(batch), DEVIATION * std, noise)
             else:
                 _add_gradient(model, asked, wanted_of, words, prompt)
             adam.param_groups[0]["lr"] = RATE * std * linear(step, steps, WARMUP)
@@ -142,17 +142,15 @@ def _add_gradient(
 @torch.no_grad()
 def _losses(
     model: LanguageModel, rows: Sequence[Row], aim: Float[Tensor, "b k"], words: tuple[str, ...],
-    prompts: Float[Tensor, "p m d"],
-) -> Float[Tensor, " p"]:  # fmt: skip
-    """The mean cross-entropy of the batch with each of several prompts, which go through the network together."""
-    every, b = [*rows] * len(prompts), len(rows)
-    means = torch.zeros(len(prompts), device=model.device)
+    prompts: Float[Tensor, "p b m d"],
+) -> Float[Tensor, "p b"]:  # fmt: skip
+    """The cross-entropy of each input with each of its prompts, which all go through the network together."""
+    every, aims, flat = [*rows] * len(prompts), aim.repeat(len(prompts), 1), prompts.flatten(0, 1)
+    found = torch.empty(len(every), device=model.device)
     for part in _parts(model, every, range(len(every)), BYTES):
-        which = torch.tensor([i // b for i in part], device=model.device)
-        scores = word_scores(model, [every[i] for i in part], prompts[which], words)
-        each = cross_entropies(aim[[i % b for i in part]], scores.log_softmax(-1))
-        means.index_add_(0, which, each / b)
-    return means
+        scores = word_scores(model, [every[i] for i in part], flat[part], words)
+        found[part] = cross_entropies(aims[part], scores.log_softmax(-1))
+    return found.view(prompts.shape[:2])
 
 
 def _orders(places: Sequence[int], steps: int, order: random.Random) -> Iterator[list[int]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from stubs import Told, stub
@@ -104,16 +107,54 @@ def test_a_large_group_is_shared_by_several_workers(workers: int) -> None:
     assert divided(small, workers) == {}
 
 
-def test_a_worker_says_at_once_that_it_has_begun_and_then_what_was_done_each_second(monkeypatch) -> None:
+class Timer:
+    """Goes off when the test says so."""
+
+    made: ClassVar[list[Timer]] = []
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self.go_off, self.running = call, False
+        self.made.append(self)
+
+    def start(self) -> None:
+        self.running = True
+
+    def cancel(self) -> None:
+        self.running = False
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
+    monkeypatch.setattr(threading, "Timer", Timer)
+    monkeypatch.setattr(Timer, "made", [])
+    return Timer.made
+
+
+def test_a_worker_says_soon_that_it_has_begun_and_then_what_was_done_each_second(timers, monkeypatch) -> None:
     now = 100.0
     monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: now))
     sent: list[Report] = []
-    hear = workers.joined(sent.append)
-    hear(Report())
-    assert sent == [Report()]
-    for _ in range(8):
-        now += 0.3
-        hear(Report(2.0, 0.3, "answers"))
-    assert [(report.units, round(report.seconds, 3)) for report in sent[1:]] == [(8.0, 1.2), (8.0, 1.2)]
-    hear(Report(1.0, 0.1, left=5.0))  # a change of plan does not wait
-    assert sent[-1] == Report(1.0, 0.1, left=5.0)
+    with workers.joined(sent.append) as hear:
+        (timer,) = timers
+        hear(Report())
+        assert sent == []
+        assert timer.running
+        timer.go_off()
+        assert sent == [Report()]
+        for _ in range(8):
+            now += 0.3
+            hear(Report(2.0, 0.3, "answers"))
+        assert [(report.units, round(report.seconds, 3)) for report in sent[1:]] == [(8.0, 1.2), (8.0, 1.2)]
+        hear(Report(1.0, 0.1, left=5.0))  # a change of plan does not wait
+        assert sent[-1] == Report(1.0, 0.1, left=5.0)
+    assert not timer.running
+
+
+def test_a_group_that_is_done_at_once_says_nothing(timers) -> None:
+    sent: list[Report] = []
+    with workers.joined(sent.append) as hear:
+        (timer,) = timers
+        hear(Report())
+        hear(Report(2.0, 0.01))
+    timer.go_off()  # in just this moment
+    assert sent == []

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ class Disk:
     """Fails from the n-th call that changes something below a folder on."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.counting = threading.Lock()
         self.folder, self.calls, self.failing, self.reason = str(folder), 0, 10**9, errno.ENOSPC
         for module, name in ((os, "mkdir"), (os, "rename"), (os, "replace"), (os, "fsync"), (os, "utime")):
             monkeypatch.setattr(module, name, self.wrap(getattr(module, name)))
@@ -40,8 +42,10 @@ class Disk:
             harmless = only_writing and not (set("wax+") & set(mode) if isinstance(mode, str) else mode & os.O_CREAT)
             where = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.fspath(path)
             if not harmless and where.startswith(self.folder):
-                self.calls += 1
-                if self.calls >= self.failing:
+                with self.counting:  # files are waited for by several threads
+                    self.calls += 1
+                    fails = self.calls >= self.failing
+                if fails:
                     raise OSError(self.reason, os.strerror(self.reason), where)
             return call(path, *args, **more)
 

@@ -10,6 +10,8 @@ from ptx.errors import UsageError
 Solver = Literal["exact", "adam", "ptfer"]
 
 REFINE = 24  # steps of auto
+PAIRS = 4  # of random directions that a step of auto tries for each input, of which one is two forward passes
+BATCH = 16  # inputs of a step of distil, or of auto
 TRAIN_INPUTS, DRAWN_INPUTS = "train", "words"  # what `--inputs` says where it is no file
 
 

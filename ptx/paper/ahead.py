@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptx.config.lists import listed
+from ptx.config.search import BATCH, PAIRS
+from ptx.config.tune import A_STEP
 from ptx.errors import PtxError
 from ptx.lms import hub
 from ptx.lms.known import zoo
 from ptx.lms.places import hub_id, is_folder, pinned
+from ptx.media import counted
 from ptx.paper.recipe import Recipe, Variant
 from ptx.stages.methods import METHODS, method_named
 from ptx.suites import load_suite
@@ -32,7 +35,9 @@ class Ahead:
         download = "all of them are here"
         if self.missing:
             download = f"{_amount(self.missing)} to download, {_time(self.missing / RATE)} at 10 MB a second"
-        return f"{self.models} models of the hub: {download}; then {_time(self.seconds)} of computing, roughly"
+        return (
+            f"{counted(self.models, 'model')} of the hub: {download}; then {_time(self.seconds)} of computing, roughly"
+        )
 
 
 def ahead(recipe: Recipe, device: str, seeds: int = 1) -> Ahead | None:
@@ -51,17 +56,23 @@ def ahead(recipe: Recipe, device: str, seeds: int = 1) -> Ahead | None:
 
 
 def _passes(recipe: Recipe, variant: Variant, numbers: dict[str, float]) -> float:
-    """Forward passes of single inputs, each times the numbers of its model: what tuning and agreement take. A backward
-    pass to the prompt alone costs as much as a forward pass."""
-    facts = sum(len(task.splits["train"]) for task in load_suite(variant.suite).choose(recipe.tasks))
+    """Forward passes of single inputs, each times the numbers of its model: what tuning, agreement and steps from there
+    take."""
+    tasks = load_suite(variant.suite).choose(recipe.tasks)
+    facts = sum(len(task.splits["train"]) for task in tasks)
     cells = [cell for part, _ in recipe.parts() for cell in part.cells()]
     tuned = {*(target for name, _, target in cells if name == "tuned"), *(s for _, own, _ in cells for s in own)}
     search = variant.configs["search"]
     named = listed(search.candidates) or [name for name in METHODS if method_named(name).variants]
     ways = sum(1 if ":" in name else len(method_named(name).variants) for name in named)
-    chosen = [target for name, _, target in cells if name in ("auto", "distil")]
-    passes = 2 * variant.configs["tune"].epochs * sum(numbers.get(name, 0.0) for name in tuned)
-    return facts * (passes + ways * sum(numbers.get(name, 0.0) for name in chosen))
+    steps = {"auto": 2 * PAIRS * search.refining, "distil": A_STEP * search.distil_steps}
+    chosen = [
+        (ways * facts + BATCH * steps[name] * len(tasks)) * numbers.get(target, 0.0)
+        for name, _, target in cells
+        if name in steps
+    ]
+    passes = A_STEP * variant.configs["tune"].epochs * sum(numbers.get(name, 0.0) for name in tuned)
+    return facts * passes + sum(chosen)
 
 
 def speed(device: str) -> float:

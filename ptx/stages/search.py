@@ -8,7 +8,7 @@ from typing import Any
 from ptx.cache import Store
 from ptx.config.dtypes import FLOAT32
 from ptx.config.fields import left_out
-from ptx.config.search import SearchConfig
+from ptx.config.search import BATCH, PAIRS, SearchConfig
 from ptx.config.tune import A_STEP
 from ptx.engine.build import Stopwatch
 from ptx.engine.checks import not_finite
@@ -26,8 +26,6 @@ from ptx.stages.texts import texts_step
 from ptx.stages.tune import FILE
 from ptx.suites import Task
 
-BATCH = 16  # inputs of a step of distil, or of auto
-REFINED = 8  # times that a step of auto asks each
 ASKED = 0.7  # of candidates, as was measured: some come out the same, and are asked once
 
 
@@ -182,7 +180,7 @@ def work(step: Step) -> Work:
     if answers := step.parents_at("answers"):
         inputs = work_of(answers[0]).units
         asked = inputs * max(1.0, ASKED * len(step.parents_at("search")))
-        passes = A_STEP * step.settings.get("distil_steps", 0) + REFINED * step.settings.get("refine", 0)
+        passes = A_STEP * step.settings.get("distil_steps", 0) + 2 * PAIRS * step.settings.get("refine", 0)
         return replace(count, units=asked + BATCH * passes, reading=True)
     adam = 0.003 * step.settings["steps"] if step.settings.get("solver", "exact") != "exact" else 0.0
     if step.settings.get("select") == "dev":

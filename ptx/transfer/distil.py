@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ptx.config.search import BATCH
 from ptx.lms.batches import BYTES, batches
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
@@ -30,7 +31,6 @@ from ptx.transfer.gradients import WITH_GRADIENTS
 from ptx.transfer.rates import linear
 from ptx.transfer.scoring import word_scores
 
-BATCH = 16  # inputs of a step
 RATE = 0.07  # Adam's, in units of the word embeddings' std
 WARMUP = 0.1  # the share of steps in which the rate rises
 EVERY = 6  # steps between two looks at what is held back, each of which takes about a step's time

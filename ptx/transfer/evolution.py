@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-PAIRS = 4  # of each input, of which one is two forward passes
+from ptx.config.search import PAIRS
+
 DEVIATION = 0.3  # of random steps, in units of the word embeddings' std
 
 

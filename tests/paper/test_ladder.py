@@ -160,7 +160,7 @@ def test_numbers_are_those_of_plain_loops() -> None:
 def test_a_cost_is_said_in_words() -> None:
     said = "3 models of the hub: 1.5 GB to download, about 2 minutes at 10 MB a second; then about 3 hours of computing"
     assert str(Ahead(3, 1_500_000_000, 10_000)) == f"{said}, roughly"
-    assert str(Ahead(1, 0, 0.2)) == "1 models of the hub: all of them are here; then about 1 s of computing, roughly"
+    assert str(Ahead(1, 0, 0.2)) == "1 model of the hub: all of them are here; then about 1 s of computing, roughly"
 
 
 GOOD = 'shows = "ladder"\n[[rung]]\nname = "x"\npairs = [["bert-micro", "bert-mini"]]\n'

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ptx.transfer.evolution import PAIRS, estimated_gradient
+from ptx.config.search import PAIRS
+from ptx.transfer.evolution import estimated_gradient
 
 INPUTS = 3
 

@@ -1,6 +1,6 @@
 """Groups of steps on a Dask cluster: a scheduler that somebody has started, and workers that see the same cache.
 
-A worker has at most one group to build and the next one, the earliest stage first; the others wait here. What a worker
+A worker has at most one group to build and the next two, the earliest stage first; the others wait here. What a worker
 that dies was given, the scheduler gives to others, as often as its `allowed-failures` say. What then is still not built
 is suspected, and built once more when nothing else is: what kills every worker fails alone. A group that was done
 before finds that in the cache.
@@ -32,7 +32,7 @@ from ptx.errors import PtxError, UsageError, first_line
 CONNECTING = 10.0  # seconds
 LOOKED = 2.0  # seconds between looks at which workers there are
 SEEN = 30.0  # seconds in which a file may become visible elsewhere: folders are kept in memory by network file systems
-AHEAD = 2  # groups that a worker has at a time
+AHEAD = 3  # groups that a worker has at a time: messages take longer than a short group, and it would wait for them
 GPU = "GPU"  # the resource that a worker with one announces: dask worker ADDRESS --resources GPU=1
 AGAIN = "run the same command again: it goes on where it stopped"
 

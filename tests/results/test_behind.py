@@ -44,8 +44,8 @@ def test_of_all_ancestors_together(store: Store) -> None:
 def test_each_is_read_once_and_what_is_gone_is_looked_for_again(store: Store, monkeypatch) -> None:
     read: list[str] = []
 
-    def counted(folder: Path) -> Any:
-        read.append(folder.name)
+    def counted(folder: str) -> Any:
+        read.append(Path(folder).name)
         return unverified(folder)
 
     monkeypatch.setattr("ptx.results.behind.unverified", counted)

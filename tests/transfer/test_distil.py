@@ -111,7 +111,7 @@ def by_hand(
     forward: bool,
 ) -> list[tuple[float, torch.Tensor]]:  # fmt: skip
     """The held-back loss and the prompt before all steps and after each: single inputs, all at one rate's schedule.
-    By forward passes the gradient is that along four random steps."""
+    By forward passes the gradient is the mean of those along four random steps of each input."""
     learned = [i for i in range(len(asked)) if i % 4 != 3]
     held = [i for i in range(len(asked)) if i % 4 == 3]
     prompt = start.clone().requires_grad_()
@@ -142,10 +142,11 @@ def by_hand(
         if forward:
             far = 0.3 * model.statistics[1]
             prompt.grad = torch.zeros_like(prompt)
-            for to in torch.randn(4, *prompt.shape, generator=noise):
-                with torch.no_grad():
-                    along = (loss(prompt + far * to) - loss(prompt - far * to)) / (2 * far)
-                prompt.grad += along.float() * to / 4
+            for every in torch.randn(4, len(batch), *prompt.shape, generator=noise):
+                for i, to in zip(batch, every, strict=True):
+                    with torch.no_grad():
+                        along = (loss(prompt + far * to, [i]) - loss(prompt - far * to, [i])) / (2 * far)
+                    prompt.grad += along.float() * to / (4 * len(batch))
         else:
             loss(prompt).backward()
         adam.step()

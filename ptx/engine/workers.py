@@ -15,7 +15,7 @@ from ptx.engine.meter import Meter, Report
 from ptx.engine.step import Step
 from ptx.errors import PtxError
 
-SOON = 0.1  # seconds
+SOON = 0.1  # seconds after which a group says that it is begun
 Hear = Callable[[int, Report], None]
 Done = tuple[int, Sequence[Outcome], Sequence[str]]  # the number of a group, what became of it, and warnings
 Answer = tuple[list[tuple[str, Mapping[str, Any] | None, bool, PtxError | None]], list[str]]  # the same, in a message

@@ -158,7 +158,7 @@ def benchmark(cache: str, folder: Path) -> str:
     figure = "![Share of the gap that each way closes, and forecasts against accuracies](benchmark.png)"
     about = (
         "Made by `ptx run benchmark`, on embedded models (a pair of them is two sources). Seconds are "
-        "those of the runs that made them, beside other programs. What a row means is in "
+        "those of the runs that made them. What a row means is in "
         "[transfers](../transfer.md#the-comparison). On two real models: [real](real/README.md)."
     )
     heading, _, rows = table.strip().partition("\n\n")

@@ -97,7 +97,9 @@ class SearchConfig:
         at_least=0,
         before=None,
     )
-    forecast: bool = switch("--forecast", help="Say which accuracy to expect, from agreement on --inputs.")
+    forecast: bool = switch(
+        "--forecast", help="Say which accuracy to expect, from what source and target answer to --inputs."
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)

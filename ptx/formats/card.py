@@ -50,6 +50,7 @@ class Choice:
     agreement: float
     inputs: int
     kappa: float | None = None
+    confidence: float | None = None
     forecast: float | None = None
     forecast_low: float | None = None
     forecast_high: float | None = None
@@ -92,7 +93,7 @@ class Record:
     matching_loss: float | None = None
     evaluations: Sequence[Mapping[str, Any]] = ()
     sources: Sequence[Mapping[str, Any]] = ()
-    choice: Mapping[str, Any] = field(default_factory=dict)  # what was chosen by agreement, and what is to be expected
+    choice: Mapping[str, Any] = field(default_factory=dict)  # what was chosen, and what is to be expected
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

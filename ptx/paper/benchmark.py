@@ -101,7 +101,7 @@ def forecast_note(points: Array) -> list[str]:
     travels = expected > floor
     fell = int((came[travels] < expected[travels] - FAR).sum())
     return [
-        f"forecasts, by agreement: rank correlation with P@1 {float(rank_correlation(expected, came)):.2f} over "
+        f"forecasts, without labels: rank correlation with P@1 {float(rank_correlation(expected, came)):.2f} over "
         f"{len(points)} prompts; of {int(travels.sum())} said to travel, {fell} fell {100 * FAR:.0f} points below"
     ]
 
@@ -172,7 +172,7 @@ def draw(cells: Sequence[Cell], folder: Path) -> list[Path]:
         bars.set_xlabel("share of the gap from majority to tuned (%)\ngrey: without a source; in brackets: sources")
         scatter.plot(100 * points[:, 0], 100 * points[:, 1], ".", color=COLOURS[1], alpha=0.4, markersize=4)
         scatter.plot((0, 100), (0, 100), color="#555555", linewidth=0.8)
-        scatter.set_xlabel("accuracy that was to be expected, by agreement (%)")
+        scatter.set_xlabel("accuracy that was to be expected (%)")
         scatter.set_ylabel("accuracy on test facts, P@1 (%)")
 
     return save(panels, TITLE, folder / "benchmark")

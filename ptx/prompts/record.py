@@ -18,7 +18,7 @@ from ptx.prompts.given import check_fits, layout_of, made_for, task_of
 from ptx.prompts.imported import vectors_digest
 from ptx.stages import portable
 from ptx.stages.tune import FILE
-from ptx.transfer.forecast import forecast
+from ptx.transfer.forecast import Seen, forecast
 
 # What the card of an imported prompt said about its making stays true.
 INHERITED = (
@@ -83,18 +83,22 @@ def for_others(record: Record, hub: str | None) -> Record:
 
 
 def choice_of(artifact: Artifact, tuned: Sequence[Artifact], store: Store) -> dict[str, Any]:
-    """Which candidate was chosen by agreement (of a distilled prompt, to begin with), and the accuracy to expect: as
-    the search told it, else from what the card of the one source says of its accuracy. Empty if none was chosen."""
+    """Which candidate was chosen by agreement (of a distilled prompt, to begin with), and the accuracy to expect of the
+    prompt: as its search told it, else from what the card of the one source says of its accuracy. Empty if none was
+    chosen."""
     parents = [store.read(parent["stage"], parent["key"]) for parent in artifact.meta["parents"]]
     every = [of.meta["metrics"] for of in (artifact, *parents) if of is not None and of.meta["stage"] == "search"]
     figures: dict[str, Any] = next((of for of in every if "chosen" in of), {})
+    last = every[0] if figures and "confidence" in every[0] else figures
     found = {name: figures[name] for name in (field.name for field in fields(Choice)) if name in figures}
     origins = [source.meta["metrics"].get("origin", {}) for source in tuned]
-    if found and "forecast" not in found and len(origins) == 1 and "dev_accuracy" in origins[0]:
+    if "forecast" in last:
+        found |= {name: last[name] for name in ("forecast", "forecast_low", "forecast_high")}
+    elif "confidence" in last and len(origins) == 1 and "dev_accuracy" in origins[0]:
         with contextlib.suppress(PtxError):  # as above
             facts = len(task_of(artifact).splits["dev"])
-            agreed = found["agreement"], found["kappa"], found["inputs"]
-            told = forecast(*agreed, origins[0]["dev_accuracy"], origins[0].get("majority", 0.0), facts)
+            seen = Seen(*(last[field.name] for field in fields(Seen)))
+            told = forecast(seen, origins[0]["dev_accuracy"], origins[0].get("majority", 0.0), facts)
             found |= {"forecast": told.accuracy, "forecast_low": told.low, "forecast_high": told.high}
     return found
 

@@ -11,7 +11,7 @@ from ptx.config.tune import TuneConfig
 from ptx.lms.names import named_in, shown, written
 from ptx.media import counted
 from ptx.stages import todays
-from ptx.stages.choice import BY_AGREEMENT, CALIBRATED, MOST, SHARE, WRITTEN
+from ptx.stages.choice import BY_AGREEMENT, EXPECTS, SHARE, WRITTEN
 from ptx.suites.asked import parted
 
 # Settings that name a row (as weights do), are averaged over, or follow from the task are no reason for another table.
@@ -24,7 +24,7 @@ OWN = {"words", "temperature"}  # of a search, whose default is each method's ow
 SAME = {
     "search.prompt_length": "tune.prompt_length", "portable.prompt_length": "tune.prompt_length",
     "eval.layout": "tune.layout", "search.layout": "tune.layout", "portable.layout": "tune.layout",
-    "search.by": f"search.{WRITTEN['by']}",
+    "search.by": f"search.{WRITTEN['by']}", f"search.{EXPECTS}": f"search.{WRITTEN[EXPECTS]}",
 }  # fmt: skip
 
 
@@ -83,7 +83,8 @@ def result_of(artifact: Artifact) -> Result:
                 settings[SAME.get(whole, whole)] = value
         if stage == "search" and BY_AGREEMENT & config.keys() and config["method"] != "distil":
             settings.setdefault(SAME["search.by"], SHARE)
-            settings.setdefault(f"search.{CALIBRATED}", MOST if len(labels["sources"]) < 2 else "freely")
+            raised = len(labels["sources"]) > 1 and settings.pop("search.calibrated", None) is None  # by pairs of them
+            settings.setdefault(SAME[f"search.{EXPECTS}"], "agreement, raised" if raised else "agreement")
         if "refine" in config:
             settings.setdefault("search.directions", "batch")  # as they were at first, without saying so
         if stage in ("tune", "portable", "eval"):

@@ -29,7 +29,7 @@ HOW = {"agree": ", by agreement (unlabelled inputs)", "forecast": ", with a fore
 FIGURES = (
     ("micro", "P@1 in %, mean of tasks", 100.0, 1),
     ("macro", "P@1 in %, pooled facts", 100.0, 1),
-    ("forecast", "P@1 in % that was to be expected, by agreement; mean of tasks", 100.0, 1),
+    ("forecast", "P@1 in % that was to be expected, without labels; mean of tasks", 100.0, 1),
     ("matching_loss", "Matching loss: 1 - cosine of relative representations", 1.0, 3),
     ("search_loss", "Matching loss that the search attained, before Eq. 6", 1.0, 3),
 )

@@ -29,8 +29,8 @@ from ptx.suites import Task
 
 OWN = ("select", "weights", "texts", "inputs", "candidates", "forecast")  # of the whole choice, not of a candidate
 BY, SHARE = "kappa", "share"  # what agreement is measured by, in keys; and was once, which keys left out
-CALIBRATED, MOST = "calibrated", "at most 1"  # of several sources: the forecast, which was raised by them once
-WRITTEN = {"by": "chosen by"}  # settings whose names in keys say little
+EXPECTS, BOTH = "expects", "agreement and confidence"  # what forecasts are told by, which keys once left out
+WRITTEN = {"by": "chosen by", EXPECTS: "expected by"}  # settings whose names in keys say little
 BY_AGREEMENT = {"candidates", "agree", "forecast"}  # of which each such search has one
 Variant = tuple[str, Mapping[str, Any]]  # a method, and settings that differ from those asked for
 
@@ -61,10 +61,7 @@ def prompt_step(name: str, tuned: Sequence[Step], target: Model, task: Task, anc
 
 
 def _distilled(tuned: Sequence[Step], target: Model, task: Task, anchors: Step, settings: Settings) -> Step:
-    """From what `auto` chooses. Raises UsageError for a forecast."""
-    if settings.search.forecast:
-        what = "agreement forecasts nothing for --method distil, which learned from what the sources answer"
-        raise UsageError(what, "leave --forecast out: what it starts from is forecast anyway")
+    """From what `auto` chooses."""
     choice = dataclasses.replace(settings, search=dataclasses.replace(settings.search, refine=0))
     start = prompt_step("auto", tuned, target, task, anchors, choice)
     return distil_step(start, tuned, target, task, anchors, settings)
@@ -81,8 +78,7 @@ def _choice(
         labels["weights"] = weights
     answers, ordered = weighted_answers(tuned, task, words, settings)
     own: dict[str, Any] = {"method": name, "layout": settings.tune.layout, "weights": ordered}
-    own |= {"by": BY, **({how: True} if how else {"candidates": settings.search.candidates or "all"})}
-    own |= {CALIBRATED: MOST} if len(answers) > 1 else {}
+    own |= {"by": BY, EXPECTS: BOTH, **({how: True} if how else {"candidates": settings.search.candidates or "all"})}
     own |= {**settings.computed(target, "target"), **framed(target)}
     parents = (*found.values(), *answers)
     group = (target.digest, "answered", words.key, own.get("dtype", FLOAT32))

@@ -1,5 +1,4 @@
-"""What is told of searches: the accuracy to expect of those that were chosen by agreement, and that a prompt does not
-travel."""
+"""What is told of searches: the accuracy to expect (stages/expected.py), and that a prompt does not travel."""
 
 from __future__ import annotations
 
@@ -19,7 +18,6 @@ from ptx.stages import todays
 from ptx.stages.methods import method_named
 
 NOTHING = ("relative",)  # moves no prompt between decoders from whatever start; nearest words give back a text
-LEARNED = "distil"  # goes on from another search, towards more than what the sources answer
 LEAST = 0.2  # kappa below which a prompt is said not to travel, where no accuracy is known
 
 
@@ -27,8 +25,8 @@ def told(
     searches: Sequence[Artifact], alike: Callable[[Artifact], Sequence[Artifact]] = lambda artifact: ()
 ) -> Iterator[tuple[str, bool]]:
     """For each method, its sources and target what to expect in the mean, and for one pair of models task by task; then
-    each doubt of what is not distilled and no start of it, marked by True. `alike` are other searches with the same
-    prompts, whatever the target."""
+    each doubt, marked by True, but of what another search began with. `alike` are other searches with the same prompts,
+    whatever the target."""
     groups: dict[tuple[str, str, str], list[Artifact]] = {}
     for artifact in searches:
         if "forecast" in artifact.meta["metrics"]:
@@ -40,10 +38,9 @@ def told(
         tasks = [f"{a.meta['labels']['task']} {_shown(a.meta['metrics'])}" for a in found]
         mean = {name: math.fsum(of[name] for of in figures) / len(figures) for name in RANGE}
         said = [*(tasks if len(groups) == 1 else []), f"mean {_shown(mean)}"] if len(found) > 1 else tasks
-        yield f"accuracy to expect of {method} from {sources} on {target}, by agreement: {', '.join(said)}", False
-    learned = [of for of in searches if of.meta["labels"]["method"] == LEARNED]
-    others = {of.key for of in learned}.union(parent["key"] for of in learned for parent in of.meta["parents"])
-    doubted = [(of, doubt) for of in searches if of.key not in others and (doubt := _doubt(of))]
+        yield f"accuracy to expect of {method} from {sources} on {target}, without labels: {', '.join(said)}", False
+    begun = {parent["key"] for of in searches for parent in of.meta["parents"]}
+    doubted = [(of, doubt) for of in searches if of.key not in begun and (doubt := _doubt(of))]
     yield from ((f"{doubt}; {_instead(of, alike(of))}", True) for of, doubt in doubted)
 
 
@@ -105,7 +102,7 @@ def _instead(artifact: Artifact, alike: Sequence[Artifact]) -> str:
         better.append(f"the nearest model that it travels to is {shown}")
     if better:
         return "; ".join(better)
-    if labels["method"] != "auto":
+    if labels["method"] not in ("auto", "distil"):
         return "try --method auto, which compares it with a text and with other ways"
     return "tune from a text (--init text), give --texts, or choose a nearer model"
 

@@ -24,7 +24,6 @@ def stepped(
 ) -> tuple[Tensor, dict[str, Any]]:
     """The prompt [m, d] of the best look, with gradients or by `forward` passes alone, and figures. Raises PtxError for
     too few inputs."""
-    from ptx.transfer.agreement import agreement, first_choice, kappa
     from ptx.transfer.distil import distil, held_back, product, statistics, word_logs
 
     settings, task, sources = step.settings, step.task, step.parents_at("answers")
@@ -39,14 +38,9 @@ def stepped(
     trust, seed = float(settings["trust"]), settings["seed"]
     aim = product(said, own[0], trust) if trust else said
     found = distil(model, rows[len(start)], aim, start, words=words, steps=steps, seed=seed, forward=forward)
-    held = first_choice(said)[held_back(len(inputs))[1]].tolist()
-    answered = first_choice(found.logs).tolist()
     return found.prompt, {
         "trust": trust,
-        "agreement": agreement(answered, held),
-        "kappa": kappa(answered, held),
-        "inputs": len(inputs),
-        "held_back": len(held),
+        "held_back": len(held_back(len(inputs))[1]),
         "selected_step": found.step,
         **statistics(said, own[0].exp() if own else None),
         "history": found.history,

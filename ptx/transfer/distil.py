@@ -82,12 +82,11 @@ def word_logs(
 
 @dataclass(frozen=True)
 class Distilled:
-    """The prompt of the best look, after how many steps it was, what it answers to the inputs that were held back, and
-    every look: the steps so far, the mean cross-entropy and the agreement with the aim's first choice."""
+    """The prompt of the best look, after how many steps it was, and every look: the steps so far, the mean cross-entropy
+    and the agreement with the aim's first choice."""
 
     prompt: Float[Tensor, "m d"]
     step: int
-    logs: Float[Tensor, "h k"]
     history: list[dict[str, Any]]
 
 
@@ -114,7 +113,7 @@ def distil(
             agreed = agreement(first_choice(logs).tolist(), choices)
             history.append({"steps": step, "loss": loss, "agreement": agreed})
             if best is None or loss < best[0]:
-                best = loss, Distilled(prompt.detach().cpu().clone(), step, logs, history)
+                best = loss, Distilled(prompt.detach().cpu().clone(), step, history)
         if step < steps:
             adam.zero_grad()
             asked, wanted_of = [rows[i] for i in batch], aims[batch]

@@ -1,17 +1,22 @@
-"""What accuracy to expect of a moved prompt, told from how often the target answers as its sources do.
+"""What accuracy to expect of a moved prompt, told from how often the target answers as its sources do, and from how
+sure it is of its answers.
 
-With a the agreement, k what of it is beyond chance (kappa, agreement.py), p the sources' accuracy, m that of always the
-most frequent answer, and q the target's: two models differ in accuracy by no more than they differ in answers, so
-|q - p| <= 1 - a. Within that two rules are at hand, both for what is beyond chance, of which accuracies have
-p' = (p - m) / (1 - m), and q' likewise. Models of like accuracy agree about as often as they are right, q' = k (Baek,
-Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022); models that err each by itself agree where both are
-right, k = p' q' (Platanios, Blum and Mitchell, "Estimating Accuracy from Unlabeled Data", 2014). The estimate is their
-geometric mean, q' = k / sqrt(p'); what answers by chance is right on a share between 0 and m, of which half is taken:
-q = m / 2 + (1 - m) q', times f. f is 1, or less if several sources tell it: between two of them kappa and accuracies
-are known. It is not raised: two sources agree on less than what both learned from labels, and what they raised was 8
-points too high. The range goes from k p (the target is right only where it agrees beyond chance, and agreement has
-nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927). All of it is about inputs
-like those that were answered.
+With a the agreement (agreement.py) and c the probability that the target gives its own first choices, in the mean, the
+estimate is sqrt(a c). Either tells accuracies without labels: models of like accuracy agree about as often as they are
+right (Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022), and a calibrated model is right as often as
+it is sure (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", 2017). Each is misled where the
+other need not be: a by sources that are wrong where the target is, c by a target that is sure of something else. Their
+geometric mean was best of fifteen rules on the choosing half of relations (docs/transfer.md). An agreement that chance
+gives, with kappa within 1.96 standard errors of 0, says nothing: what answers by chance is right on a share between 0
+and that of always the most frequent answer, m, of which half is taken. Two models differ in accuracy by no more than
+they differ in answers: with the sources' accuracy p, |q - p| <= 1 - a.
+
+The estimate is taken f times. f is 1, or less if several sources tell it: between two of them agreement, confidence and
+accuracies are known. It is not raised: two sources learned from labels, and agree on less than both learned.
+
+The range goes from k p (k, kappa, is what of a is beyond chance: the target is right only where it agrees beyond
+chance, and agreement has nothing to do with who is right) to a / p, with 95% intervals of a and p by Wilson (1927).
+All of it is about inputs like those that were answered.
 """
 
 import math
@@ -20,7 +25,6 @@ from dataclasses import dataclass
 
 Z = 1.96  # of a normal distribution: 95% lie within
 FACTORS = (0.5, 1.0)  # few pairs say no more than this
-LEAST = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,21 @@ class Forecast:
     high: float
 
 
+@dataclass(frozen=True)
+class Seen:
+    """How a target answers n unlabelled inputs: how often as its sources, what of this is beyond chance, how surely."""
+
+    agreement: float
+    kappa: float
+    confidence: float
+    inputs: int
+
+    @property
+    def chance(self) -> float:
+        """How often two agree who answer independently, each every word as often as it does."""
+        return (self.agreement - self.kappa) / (1 - self.kappa) if self.kappa < 1 else 0.0
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """The 95% interval of a share seen in n trials."""
     if n == 0:
@@ -41,30 +60,32 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return max(0.0, (middle - width) / below), min(1.0, (middle + width) / below)
 
 
-def forecast(
-    agreement: float, kappa: float, inputs: int, accuracy: float, majority: float, facts: int, factor: float = 1.0
-) -> Forecast:
-    """From an agreement on so many inputs with sources of this accuracy on so many labelled facts of their own, of
-    which the most frequent answer has `majority`."""
-    (a_low, a_high), (p_low, p_high) = wilson(agreement, inputs), wilson(accuracy, facts)
-    chance = (agreement - kappa) / (1 - kappa) if kappa < 1 else 0.0
+def forecast(seen: Seen, accuracy: float, majority: float, facts: int, factor: float = 1.0) -> Forecast:
+    """From how the target answers, and what the sources' accuracy is on so many labelled facts of their own, of which
+    the most frequent answer has `majority`."""
+    chance, differ = seen.chance, 1 - seen.agreement
+    (a_low, a_high), (p_low, p_high) = wilson(seen.agreement, seen.inputs), wilson(accuracy, facts)
     k_low = max(0.0, (a_low - chance) / (1 - chance)) if chance < 1 else 0.0
     low = min(factor, 1.0) * k_low * p_low
     high = min(1.0, max(factor, 1.0) * a_high / max(p_low, 1e-9), p_high + 1 - a_low)
-    differ = 1 - agreement
-    expected = min(max(factor * estimate(kappa, accuracy, majority), accuracy - differ), accuracy + differ)
+    told = factor * estimate(seen.agreement, seen.confidence) if _beyond_chance(seen) else majority / 2
+    expected = min(max(told, accuracy - differ), accuracy + differ)
     return Forecast(min(max(expected, low), high), low, high)
 
 
-def estimate(kappa: float, accuracy: float, majority: float) -> float:
-    """m / 2 + (1 - m) k / sqrt(p'), which may be above 1. Of sources that are hardly better than always the same answer
-    p' tells nothing: it is taken for at least `LEAST`."""
-    beyond = max((accuracy - majority) / max(1 - majority, 1e-9), LEAST)
-    return majority / 2 + (1 - majority) * max(kappa, 0.0) / math.sqrt(beyond)
+def estimate(agreement: float, confidence: float) -> float:
+    """sqrt(a c)."""
+    return math.sqrt(agreement * confidence)
 
 
-def calibration(pairs: Sequence[tuple[float, float, float]], majority: float) -> float:
-    """f, from pairs of sources: their kappa, the accuracy of the one, and that of the other, which is told from it.
-    1 where no pair agrees beyond chance."""
-    told = [other / estimate(kappa, one, majority) for kappa, one, other in pairs if kappa > 0]
+def _beyond_chance(seen: Seen) -> bool:
+    """Whether kappa is more than chance gives: its standard error is sqrt(e / (1 - e) / n), with e the chance."""
+    chance = seen.chance
+    return chance < 1 and seen.kappa > Z * math.sqrt(chance / (1 - chance) / max(1, seen.inputs))
+
+
+def calibration(pairs: Sequence[tuple[float, float, float]]) -> float:
+    """f, from pairs of sources: how often they agree, how sure the one is, and its accuracy, which is told from these.
+    1 where no pair agrees."""
+    told = [of / estimate(agreement, confidence) for agreement, confidence, of in pairs if agreement * confidence > 0]
     return min(max(math.fsum(told) / len(told), FACTORS[0]), FACTORS[1]) if told else 1.0

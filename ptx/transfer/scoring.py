@@ -70,6 +70,11 @@ class Answers:
     def predicted(self) -> list[int]:
         return [best[0] for best in self.places]
 
+    @property
+    def confidence(self) -> float:
+        """The probability of the first choices, in the mean."""
+        return math.fsum(best[0] for best in self.probabilities) / len(self.probabilities)
+
 
 @dataclass(frozen=True)
 class Scored:

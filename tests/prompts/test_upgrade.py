@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from ptx import api, formats
 from ptx.formats import card
 from ptx.lms.models import resolve
-from ptx.transfer.forecast import forecast
+from ptx.transfer.forecast import Seen, forecast
 
 PROMPT = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
 QUICK = ("--candidates", "direct,relative:top_k=16,neighbours:words=2")
@@ -137,7 +137,8 @@ def test_the_card_says_from_what_how_and_with_which_accuracy(ptx, suite, base, a
     (source,) = record.sources
     assert (source["model"], source["model_digest"]) == ("base", resolve(base).digest)
     assert (record.model, record.model_digest, record.method) == ("new", resolve(target).digest, "auto")
-    assert record.choice == {"chosen": "direct", "agreement": line["agreement"], "kappa": line["kappa"], "inputs": 24}
+    seen = {name: line[name] for name in ("agreement", "kappa", "confidence")}
+    assert record.choice == {"chosen": "direct", **seen, "inputs": 24}
     assert [(of["split"], of["accuracy"]) for of in record.evaluations] == [("test", line["accuracy"])]
     page = Path(line["card"]).read_text()
     assert "Transferred from base by the method `auto`, without training on new." in page
@@ -169,7 +170,8 @@ def test_a_key_and_a_card_know_the_accuracy_at_home(ptx, suite, base, tmp_path) 
         assert record.sources[0]["model_digest"] == resolve(base).digest
         assert f"| {100 * rows[-1]['forecast']:.1f} % (" in (tmp_path / f"out{n}" / "README.md").read_text()
         assert "accuracy to expect" in done.err
-    expected = forecast(rows[0]["agreement"], rows[0]["kappa"], 24, line["dev_accuracy"], line["majority"], 8)
+    seen = Seen(rows[0]["agreement"], rows[0]["kappa"], rows[0]["confidence"], 24)
+    expected = forecast(seen, line["dev_accuracy"], line["majority"], 8)
     for row in rows:
         figures = row["forecast"], row["forecast_low"], row["forecast_high"]
         assert figures == pytest.approx((expected.accuracy, expected.low, expected.high))

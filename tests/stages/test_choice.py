@@ -374,8 +374,10 @@ def test_what_is_to_be_expected_is_said_kept_and_shown(ptx, tiny, suite) -> None
     common = ["--sources", tiny["a"], "--target", tiny["narrow"], "--suite", suite, "--epochs", "2"]
     found = goals(ptx("search", *common, "--method", "auto", "--candidates", "text,residual", "--json"), "auto")
     for line in found:
-        p, m, differ = dev(line), line["majority_there"], 1 - line["agreement"]
-        expected = m / 2 + (1 - m) * max(line["kappa"], 0) / max((p - m) / (1 - m), 0.1) ** 0.5
+        p, a, k, n = dev(line), line["agreement"], line["kappa"], line["inputs"]
+        chance, differ = (a - k) / (1 - k), 1 - a
+        beyond = k > 1.96 * (chance / (1 - chance) / n) ** 0.5
+        expected = (a * line["confidence"]) ** 0.5 if beyond else line["majority_there"] / 2
         expected = min(max(expected, p - differ), p + differ)
         expected = min(max(expected, line["forecast_low"]), line["forecast_high"])
         assert line["forecast"] == pytest.approx(expected)
@@ -510,14 +512,17 @@ def test_what_would_do_better_is_named_where_it_is_known(own, others, instead) -
         assert ("try --method auto" in text) == (instead == "try --method auto")
 
 
-def test_what_is_distilled_and_its_start_are_not_doubted() -> None:
+@pytest.mark.parametrize("forecast", [0.2, 0.4])
+def test_what_is_distilled_is_doubted_by_itself(forecast: float) -> None:
+    """And its start, of which nothing is asked, is not."""
     start, alone = made("t", key="start", **expecting(0.2)), made("t", key="alone", **expecting(0.2))
-    distilled = made("t", key="distilled")
+    distilled = made("t", key="distilled", **expecting(forecast))
     distilled.meta["labels"]["method"] = "distil"
     distilled.meta["parents"].append({"stage": "search", "key": "start"})
     doubts = [text for text, warns in told([start, distilled]) if warns]
-    assert doubts == []
-    assert [warns for _, warns in told([start, alone, distilled])].count(True) == 1
+    assert len(doubts) == (forecast <= 0.3)
+    assert all("try --method auto" not in text for text in doubts)
+    assert [warns for _, warns in told([start, alone, distilled])].count(True) == 1 + len(doubts)
 
 
 def with_forecast(result: Any, method: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ptx.stages.settings import Settings
 from ptx.stages.tune import FILE, tune_step
 from ptx.suites import Fact
 from ptx.transfer.distil import EVERY
+from ptx.transfer.forecast import Seen, forecast
 
 FEW = ["--distil-steps", str(EVERY), "--candidates", "text,residual:length=1"]
 
@@ -56,8 +57,10 @@ def test_distil_goes_from_what_auto_finds_towards_the_aim(run, tiny, source, tar
     best = min(history, key=lambda look: look["loss"])
     assert line["selected_step"] == best["steps"]
     assert torch.equal(prompt_of(line), prompt_of(start)) == (best["steps"] == 0)
-    answered = said(tiny[target], prompt_of(line), held, words_of(result)).argmax(-1)
-    assert line["agreement"] == pytest.approx((answered == mean[3::4].argmax(-1)).double().mean().item())
+    says = said(tiny[target], prompt_of(line), subjects, words_of(result))
+    agreement = (says.argmax(-1) == mean.argmax(-1)).double().mean().item()
+    assert line["agreement"] == pytest.approx(agreement)
+    assert line["confidence"] == pytest.approx(says.amax(-1).mean().item(), rel=1e-4)
     assert (line["inputs"], line["held_back"]) == (24, 6)
 
 
@@ -102,6 +105,20 @@ def distilled(tiny: dict[str, str], suite: str, objects: list[str]) -> tuple[str
     outcome = next(outcome for outcome in outcomes if outcome.step.key == step.key)
     assert outcome.artifact is not None, outcome.error
     return step.key, read_prompt(outcome.artifact.path / FILE)
+
+
+def test_what_is_to_be_expected_is_said(run) -> None:
+    result = run("search", "a", "b", "--method", "distil", *FEW)
+    line = next(of for of in result.at("search") if of["method"] == "distil")
+    (tuned,) = result.at("tune")
+    seen = Seen(line["agreement"], line["kappa"], line["confidence"], line["inputs"])
+    expected = forecast(seen, tuned["dev_accuracy"], tuned["majority"], 8)
+    assert [line[name] for name in ("forecast", "forecast_low", "forecast_high")] == pytest.approx(
+        [expected.accuracy, expected.low, expected.high]
+    )
+    assert "accuracy to expect of distil from" in result.err
+    asked = run("search", "a", "b", "--method", "distil", *FEW, "--forecast")  # says what is said anyway
+    assert asked.at("search")[-1]["key"] == line["key"]
 
 
 def test_objects_of_the_target_are_never_read(ptx, tiny, suite) -> None:
@@ -190,7 +207,6 @@ def test_too_few_inputs_are_refused(ptx, tiny, suite, tmp_path) -> None:
         ("search", ["--method", "distil", "--trust", "-1"], "--trust -1.0 is less than 0"),
         ("search", ["--method", "distil", "--distil-steps", "0"], "--distil-steps 0 is less than 1"),
         ("search", ["--method", "distil", "--select", "dev"], "--method distil does not use --select"),
-        ("search", ["--method", "distil", "--forecast"], "agreement forecasts nothing for --method distil"),
         ("search", ["--method", "ensemble"], "ensemble"),
     ],
 )

@@ -105,17 +105,19 @@ def test_what_is_to_be_expected_is_told_from_what_all_sources_answer_with_it(ptx
     home = {of.model: of.dev_accuracy or 0.0 for of in prompt.models}
     assert any(home.values())
     own = [said[tiny[name]].argmax(-1).tolist() for name in ("a", "narrow")]
-    m, between = learned["majority"], by_chance_left(*own)
-
-    def told(kappa: float, p: float) -> float:
-        return m / 2 + (1 - m) * max(kappa, 0) / max((p - m) / (1 - m), 0.1) ** 0.5
-
-    misses = [home[tiny[b]] / told(between, home[tiny[a]]) for a, b in (("a", "narrow"), ("narrow", "a"))]
-    factor = min(max(sum(misses) / 2, 0.5), 1.0) if between > 0 else 1.0
-    assert line["calibration"] == pytest.approx(factor)
-    p, kappa = sum(home.values()) / 2, by_chance_left(said[tiny["b"]].argmax(-1).tolist(), mean.tolist())
+    between = sum(one == other for one, other in zip(*own, strict=True)) / len(subjects)
+    sure = {name: said[tiny[name]].amax(-1).mean().item() for name in tiny}
+    misses = [home[tiny[name]] / (between * sure[name]) ** 0.5 for name in ("a", "narrow") if between]
+    factor = min(max(sum(misses) / 2, 0.5), 1.0) if misses else 1.0
+    assert line["calibration"] == pytest.approx(factor, rel=2e-3)  # of answers kept in float16
+    answered = said[tiny["b"]].argmax(-1).tolist()
+    p, kappa = sum(home.values()) / 2, by_chance_left(answered, mean.tolist())
     assert line["kappa"] == pytest.approx(kappa)
-    expected = min(max(factor * told(kappa, p), p - 1 + agreement), p + 1 - agreement)
+    assert line["confidence"] == pytest.approx(sure["b"], rel=1e-4)
+    chance = sum(a == b for a in answered for b in mean.tolist()) / len(subjects) ** 2
+    beyond = kappa > 1.96 * (chance / (1 - chance) / len(subjects)) ** 0.5
+    told = line["calibration"] * (agreement * line["confidence"]) ** 0.5 if beyond else learned["majority"] / 2
+    expected = min(max(told, p - 1 + agreement), p + 1 - agreement)
     assert line["forecast"] == pytest.approx(min(max(expected, line["forecast_low"]), line["forecast_high"]))
     assert line["majority_there"] == learned["majority"]
     assert "accuracy to expect of portable from" in result.err

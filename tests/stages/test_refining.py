@@ -44,8 +44,9 @@ def test_auto_goes_from_its_choice_towards_the_aim(run, tiny, source, target) ->
     assert min(look["loss"] for look in history) == pytest.approx(loss(prompt_of(line)), rel=2e-3)
     assert line["selected_step"] == min(history, key=lambda look: look["loss"])["steps"]
     assert torch.equal(prompt_of(line), prompt_of(choice)) == (line["selected_step"] == 0)
-    answered = said(tiny[target], prompt_of(line), SUBJECTS, words).argmax(-1)
-    assert line["agreement"] == pytest.approx((answered == mean.argmax(-1)).double().mean().item())
+    answered = said(tiny[target], prompt_of(line), SUBJECTS, words)
+    assert line["agreement"] == pytest.approx((answered.argmax(-1) == mean.argmax(-1)).double().mean().item())
+    assert line["confidence"] == pytest.approx(answered.amax(-1).mean().item(), rel=1e-4)
     assert line["text_agreement"] == pytest.approx((own.argmax(-1) == mean.argmax(-1)).double().mean().item())
     assert (line["inputs"], line["held_back"]) == (24, len(HELD))
 

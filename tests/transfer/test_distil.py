@@ -184,4 +184,5 @@ def test_a_start_that_nothing_betters_is_kept(model: LanguageModel) -> None:
     found = distil(model, asked, aim, start, words=WORDS, steps=12, seed=0)
     assert found.step == 0
     assert torch.equal(found.prompt, start)
-    torch.testing.assert_close(found.logs, says[held], rtol=1e-5, atol=1e-5)  # kept states change the last digits
+    entropy = -(aim[held] * says[held]).sum(-1).mean().item()
+    assert found.history[0]["loss"] == pytest.approx(entropy, rel=1e-5)  # kept states change the last digits

@@ -4,9 +4,12 @@ text, answer to unlabelled inputs (stages/towards.py)."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ptx.errors import PtxError
+from ptx.stages.expected import expected
+from ptx.stages.held import HeldAgainst
 from ptx.stages.methods.method import Found, Method
 
 if TYPE_CHECKING:
@@ -23,7 +26,10 @@ def build(steps: Sequence[Step], model: WordEmbeddings, store: Store) -> Iterato
     assert isinstance(model, LanguageModel)
     for step in steps:
         try:
-            yield step, Found(*stepped(step, model, store, steps=step.settings["distil_steps"]))
+            prompt, figures = stepped(step, model, store, steps=step.settings["distil_steps"])
+            held = HeldAgainst(step, model, store)
+            seen = held.seen(*held.answers([prompt]))
+            yield step, Found(prompt, figures | asdict(seen) | expected(step, seen, store))
         except PtxError as error:
             yield step, error
 

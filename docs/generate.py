@@ -113,8 +113,9 @@ def real(root: Path) -> str:
     found = re.findall(r"<!-- summary -->\n\n(.*?)\n\n<!-- /summary -->", text, flags=re.DOTALL)
     if len(found) != 1:
         raise ValueError(f"{REAL}/README.md has {len(found)} blocks <!-- summary -->, not one")
-    plot = f"![Share of the gap that each transfer closes]({REAL}/gap.png)"
-    return "\n\n".join([found[0], *([plot] if (root / REAL / "gap.png").is_file() else [])])
+    plots = {"gap.png": "Share of the gap that each transfer closes", "forecast.png": "Forecasts against accuracies"}
+    drawn = [f"![{what}]({REAL}/{name})" for name, what in plots.items() if (root / REAL / name).is_file()]
+    return "\n\n".join([found[0], *drawn])
 
 
 def demo() -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import families
 import pytest
+import scipy.stats
 import torch
 from conftest import COUNTRIES
 from tokenizers import Tokenizer
@@ -271,13 +272,14 @@ def test_a_run_that_was_killed_goes_on_and_the_next_does_nothing(
     text = (tmp_path / "one" / "README.md").read_text("utf-8")
     for row in ("random", "discretize", "projector", "relative", "relative, mask source", "tuned"):
         assert f"\n| {row} | " in text
+    assert "## The accuracy to expect" in text
     assert "Left out, with their usable train facts: P30 (" in text
     assert published.sources[0].sha256 in text
     made = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert set(made) == {
         "README.md",
         "table.csv",
-        *(f"{name}.{kind}" for name in ("tuned", "gap") for kind in ("png", "svg", "pdf")),
+        *(f"{name}.{kind}" for name in ("tuned", "gap", "forecast") for kind in ("png", "svg", "pdf")),
     }
 
     again = Counted()
@@ -354,6 +356,24 @@ def test_means_shares_and_wins() -> None:
     assert results.mean({}, tasks) is None
     assert page._wins(found, "b", "test") == "3 of 3, 2 of 2, 2"
     assert cells.halves(["P30", "P103", "P17"]) == (["P103", "P30"], ["P17"])
+
+
+def test_forecasts_are_held_against_dev_facts_and_test_facts() -> None:
+    expected, floor = (0.1, 0.3, 0.6, 0.5), 0.2
+    came = {"dev": (0.0, 0.35, 0.55, 0.2), "test": (0.9, 0.5, 0.7, 0.6)}
+    found = {
+        cells.Cell("b", "auto", f"P{i}", split, "a"): cells.Score(of[i], floor, 10, Path(), (), expected[i])
+        for split, of in came.items()
+        for i in range(4)
+    }
+    found[cells.Cell("b", "relative", "P1", "test", "a")] = score(0.5)
+    text = page.expectations(results.Results(found, {}))
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| auto")]
+    ranks = [scipy.stats.spearmanr(expected, came[split]).statistic for split in ("dev", "test")]
+    told = [f"{rank:.2f}" for rank in ranks]
+    assert rows == [["| auto", "4", "37.5", "27.5", told[0], "1 of 3", "67.5", told[1], "0 of 3 |"]]
+    assert "relative" not in text
+    assert page.expectations(made_up()) == ""
 
 
 def test_hours_are_counted_from_steps_and_answers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "relative": ({"mask": "source"}, {"top_k": "all"}, {"ridge": "gcv"}),
     "auto": ({"refine": 0},),
 }
+EXPECTED = ("auto", "distil")  # on dev facts, too: what is to be expected of them is told by inputs of that kind
 OWN = ("tuned", "manual")  # on dev and test facts of every relation; all else on test facts, where transfers are shown
 
 
@@ -59,7 +61,7 @@ class Cell:
 class Score:
     """What a cell came to: P@1 as a fraction, and what always answering with the most frequent train object gives.
 
-    `tuning` are the folders of the tunings behind it.
+    `tuning` are the folders of the tunings behind it; `expected` is the forecast, None where there is none.
     """
 
     accuracy: float
@@ -67,6 +69,7 @@ class Score:
     facts: int
     folder: Path
     tuning: tuple[Path, ...]
+    expected: float | None = None
 
 
 def home(target: str, counts: Mapping[str, Mapping[str, int]]) -> Iterator[Cell]:
@@ -90,8 +93,8 @@ def moved(target: str, source: str, tasks: Sequence[str], place: Place) -> Itera
             continue
         for options in ({}, *VARIANTS.get(name, ())):
             given = tuple(sorted(options.items()))
-            for task in tasks:
-                yield Cell(target, name, task, "test", source if method.sources != 0 else "", given)
+            for split, task in itertools.product(("test", "dev") if name in EXPECTED else ("test",), tasks):
+                yield Cell(target, name, task, split, source if method.sources != 0 else "", given)
 
 
 def ask(cell: Cell, place: Place, tell: Callable[[str], None], *, dry_run: bool = False) -> Score | None:
@@ -101,7 +104,9 @@ def ask(cell: Cell, place: Place, tell: Callable[[str], None], *, dry_run: bool 
     if math.isnan(own.get("accuracy", math.nan)):
         return None
     tuning = tuple(Path(row["path"]) for row in rows if row["stage"] == "tune")
-    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning)
+    forecast = own.get("forecast", math.nan)
+    expected = None if math.isnan(forecast) else forecast
+    return Score(own["accuracy"], own["floor"], int(own["facts"]), Path(own["path"]), tuning, expected)
 
 
 def build(cells: Sequence[Cell], place: Place) -> None:

@@ -119,3 +119,5 @@ def write(
     plots.tuned(found, list(models), folder / "tuned")
     if shown:
         plots.gaps(found, page.directions(list(models)), shown, folder / "gap")
+    if found.forecasts("dev"):
+        plots.forecasts(found, folder / "forecast")

@@ -9,12 +9,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchmarks.real.cells import halves
 from benchmarks.real.data import LEAST, SIZES
 from benchmarks.real.results import Numbers, Results, gap, mean
 from benchmarks.report import markdown
+from ptx.paper.benchmark import FAR
+from ptx.paper.effects import rank_correlation
 
-COLUMNS = ("target", "source", "method", "task", "split", "facts", "accuracy", "majority", "steps", "seconds")
+COLUMNS = (
+    "target", "source", "method", "task", "split", "facts", "accuracy", "majority", "expected", "steps", "seconds",
+)  # fmt: skip
 COST = "Seconds are those of one thread, looks at dev facts included; memory is the most that a process held at once."
 INTRODUCTION = f"""\
 Two pretrained causal language models, SmolLM2-135M-Instruct and Gemma 3 270M, on LAMA's relations: tuning with ptx's
@@ -50,7 +56,8 @@ def table(found: Results) -> str:
     for cell, score in found.scores.items():
         tuning = found.tunings[cell.target, cell.task] if cell.method == "tuned" else None
         cost = (tuning.steps, f"{tuning.seconds:.1f}") if tuning else ("", "")
-        figures = (score.facts, f"{score.accuracy:.4f}", f"{score.floor:.4f}", *cost)
+        expected = "" if score.expected is None else f"{score.expected:.4f}"
+        figures = (score.facts, f"{score.accuracy:.4f}", f"{score.floor:.4f}", expected, *cost)
         lines.writerow((cell.target, cell.source, cell.row, cell.task, cell.split, *figures))
     return text.getvalue()
 
@@ -68,6 +75,8 @@ def page(found: Results, about: About) -> str:
             "is (method - majority) / (tuned - majority), of means over all of these relations.",
             "![Share of the gap that each method closes](gap.png)",
         ]
+    if told := expectations(found):
+        parts += ["## The accuracy to expect", told, "![Forecasts against accuracies](forecast.png)"]
     parts += ["## Tuning, relation by relation", *(relations(found, model) for model in names)]
     parts += ["![Tuned, manual and majority by relation](tuned.png)", "## What it was measured with", settings(found)]
     parts += [markdown(("model", "licence", "made of", "weights"), [list(of.values()) for of in about.models.values()])]
@@ -76,7 +85,8 @@ def page(found: Results, about: About) -> str:
         parts.append(f"Left out, with their usable train facts: {few}.")
     if about.missing:
         parts.append(f"Not there, and of how many relations: {'; '.join(about.missing)}.")
-    plots = "[tuned](tuned.svg), [gap](gap.svg)" if about.tasks else "[tuned](tuned.svg)"
+    drawn = ["tuned", *(["gap"] if about.tasks else []), *(["forecast"] if expectations(found) else [])]
+    plots = ", ".join(f"[{name}]({name}.svg)" for name in drawn)
     parts.append(f"Every score: [table.csv](table.csv). Plots as SVG: {plots}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -117,6 +127,31 @@ def transfers(found: Results, source: str, target: str, about: About) -> str:
         lines.append([name, *cells, _percent(gap(values, floor, ceiling, about.tasks))])
     header = ("method", "all", "choosing half", "reporting half", "share of the gap")
     return f"From {source} to {target}:\n\n" + markdown(header, lines)
+
+
+def expectations(found: Results) -> str:
+    """How good the forecasts were, both ways together; nothing where there are none."""
+    lines = []
+    for row, points in found.forecasts("dev").items():
+        cells = [str(len(points)), f"{points[:, 0].mean():.1f}"]
+        for split in ("dev", "test"):
+            expected, came, floor = found.forecasts(split).get(row, np.empty((0, 3))).T
+            travels = expected > floor
+            fell = int((came[travels] < expected[travels] - 100 * FAR).sum())
+            correlation = f"{float(rank_correlation(expected, came)):.2f}" if len(came) > 1 else ""
+            mean_of = f"{came.mean():.1f}" if len(came) else ""
+            cells += [mean_of, correlation, f"{fell} of {int(travels.sum())}"]
+        lines.append([row, *cells])
+    if not lines:
+        return ""
+    of = [f"{split}: {what}" for split in ("dev", "test") for what in ("came", "rank correlation", "fell")]
+    below = (
+        "Means of P@1 in %, both ways together. *expected* is what each search tells, without labels, by the target's "
+        "answers to the subjects of the train facts. Dev facts are of their kind; LAMA's test facts are others, and "
+        f"better known. *fell*: of those said to travel, how many came {100 * FAR:.0f} points below what was expected "
+        f"({SIZES['dev']} dev facts each, so that a share has a standard error of about 7 points)."
+    )
+    return f"{markdown(('method', 'prompts', 'expected', *of), lines)}\n\n{below}"
 
 
 def relations(found: Results, model: str) -> str:

@@ -1,4 +1,4 @@
-"""Two plots: tuned, manual and majority by relation, and the share of the gap that methods close."""
+"""Plots: tuned, manual and majority by relation; the share of the gap that methods close; forecasts against truth."""
 
 from __future__ import annotations
 
@@ -65,3 +65,20 @@ def gaps(found: Results, directions: Sequence[tuple[str, str]], tasks: Sequence[
             panel.grid(visible=False, axis="y")
 
     save(draw, "What is carried to the other model (grey: without a source)", path)
+
+
+def forecasts(found: Results, path: Path) -> None:
+    """A panel for dev facts and one for test facts, a point for each prompt."""
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(WIDTH, 0.55 * WIDTH)
+        panels = figure.subplots(1, 2, sharey=True).flatten()
+        for panel, split in zip(panels, ("dev", "test"), strict=True):
+            for (row, points), colour, marker in zip(found.forecasts(split).items(), COLOURS, MARKERS, strict=False):
+                panel.plot(points[:, 0], points[:, 1], marker, color=colour, alpha=0.7, markersize=5, label=row)
+            panel.plot((0, 100), (0, 100), color="#555555", linewidth=0.8)
+            panel.set_xlabel("accuracy that was to be expected (%)")
+            panel.set_ylabel(f"accuracy on {split} facts, P@1 (%)")
+        panels[0].legend(loc="upper left", framealpha=1)
+
+    save(draw, "What was to be expected on real models, and what came", path)

@@ -82,8 +82,8 @@ def word_logs(
 
 @dataclass(frozen=True)
 class Distilled:
-    """The prompt of the best look, after how many steps it was, and every look: the steps so far, the mean cross-entropy
-    and the agreement with the aim's first choice."""
+    """The prompt of the best look, after how many steps it was, and every look: the steps so far, the mean
+    cross-entropy and the agreement with the aim's first choice."""
 
     prompt: Float[Tensor, "m d"]
     step: int

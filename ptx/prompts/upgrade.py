@@ -154,15 +154,15 @@ def finished(
         shown = f"{percent(value)} % ({percent(choice['forecast_low'])} to {percent(choice['forecast_high'])})"
     else:
         value, name = choice["agreement"], "agreement"
+        name += " before the gradient steps" if record.method == "distil" else ""
         shown = f"{percent(value)} % on {counted(choice['inputs'], 'input')} (its source's accuracy is not known)"
-    before = " before the gradient steps" if record.method == "distil" else ""
-    tell.message(f"{what}: by {choice['chosen']}, {name}{before} {shown}")
+    tell.message(f"{what}: by {choice['chosen']}, {name} {shown}")
     doubt = None
     if check is not None and value < check:
         hint = f"tune anew with `ptx tune --model {record.model}`, or write it all the same with --anyway"
         if record.method != "distil":
             hint = f"try --gradients, {hint}"
-        doubt = PtxError(f"{what} has an {name}{before} of {shown}, below --check {check:g}", hint)
+        doubt = PtxError(f"{what} has an {name} of {shown}, below --check {check:g}", hint)
         if not anyway:
             return Upgrade(built, {}, doubt)
     export_prompt(artifact, store, to, output, force=force, dry_run=False)

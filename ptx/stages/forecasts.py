@@ -25,9 +25,11 @@ def told(
     searches: Sequence[Artifact], alike: Callable[[Artifact], Sequence[Artifact]] = lambda artifact: ()
 ) -> Iterator[tuple[str, bool]]:
     """For each method, its sources and target what to expect in the mean, and for one pair of models task by task; then
-    each doubt, marked by True, but of what another search began with. `alike` are other searches with the same prompts,
-    whatever the target."""
+    each doubt, marked by True. Of what another search began with nothing is told. `alike` are other searches with the
+    same prompts, whatever the target."""
     groups: dict[tuple[str, str, str], list[Artifact]] = {}
+    begun = {parent["key"] for of in searches for parent in of.meta["parents"]}
+    searches = [of for of in searches if of.key not in begun]
     for artifact in searches:
         if "forecast" in artifact.meta["metrics"]:
             labels = _names_of(artifact)
@@ -39,8 +41,7 @@ def told(
         mean = {name: math.fsum(of[name] for of in figures) / len(figures) for name in RANGE}
         said = [*(tasks if len(groups) == 1 else []), f"mean {_shown(mean)}"] if len(found) > 1 else tasks
         yield f"accuracy to expect of {method} from {sources} on {target}, without labels: {', '.join(said)}", False
-    begun = {parent["key"] for of in searches for parent in of.meta["parents"]}
-    doubted = [(of, doubt) for of in searches if of.key not in begun and (doubt := _doubt(of))]
+    doubted = [(of, doubt) for of in searches if (doubt := _doubt(of))]
     yield from ((f"{doubt}; {_instead(of, alike(of))}", True) for of, doubt in doubted)
 
 

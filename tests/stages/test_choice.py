@@ -519,7 +519,9 @@ def test_what_is_distilled_is_doubted_by_itself(forecast: float) -> None:
     distilled = made("t", key="distilled", **expecting(forecast))
     distilled.meta["labels"]["method"] = "distil"
     distilled.meta["parents"].append({"stage": "search", "key": "start"})
-    doubts = [text for text, warns in told([start, distilled]) if warns]
+    (said, _), *others = told([start, distilled])
+    assert said.startswith("accuracy to expect of distil from s on t")
+    doubts = [text for text, warns in others if warns]
     assert len(doubts) == (forecast <= 0.3)
     assert all("try --method auto" not in text for text in doubts)
     assert [warns for _, warns in told([start, alone, distilled])].count(True) == 1 + len(doubts)

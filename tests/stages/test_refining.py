@@ -105,3 +105,7 @@ def test_evaluations_say_what_was_to_be_expected_of_it(run) -> None:
     assert (Path(refined["path"]) / FILE).exists()
     assert line["forecast"] == refined["forecast"] == meta["metrics"]["forecast"]
     assert line["agreement"] == refined["agreement"]
+    said = " ".join(result.err.split())  # of what it began with nothing is said
+    assert said.count("accuracy to expect of") == 1
+    assert f"R1 {100 * line['forecast']:.1f} %" in said
+    assert said.count(" R1 ") == 1

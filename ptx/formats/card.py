@@ -230,7 +230,7 @@ def _results(record: Record) -> str:
     ]
     if record.choice.get("forecast") is not None:
         middle, low, high = (percent(record.choice[name]) for name in ("forecast", "forecast_low", "forecast_high"))
-        rows.append(f"| accuracy to expect, told from agreement | {middle} % ({low} to {high}) |")
+        rows.append(f"| accuracy to expect, told without labels | {middle} % ({low} to {high}) |")
     if record.dev_accuracy is not None:
         rows.append(f"| dev accuracy while tuning | {percent(record.dev_accuracy)} % |")
     if record.matching_loss is not None:

@@ -115,7 +115,7 @@ def real(root: Path) -> str:
         raise ValueError(f"{REAL}/README.md has {len(found)} blocks <!-- summary -->, not one")
     plots = {"gap.png": "Share of the gap that each transfer closes", "forecast.png": "Forecasts against accuracies"}
     drawn = [f"![{what}]({REAL}/{name})" for name, what in plots.items() if (root / REAL / name).is_file()]
-    return "\n\n".join([found[0], *filter(None, ["\n".join(drawn)])])
+    return "\n\n".join(filter(None, [found[0], "\n".join(drawn)]))
 
 
 def demo() -> tuple[str, str]:

@@ -9,14 +9,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.real.cells import halves
 from benchmarks.real.data import LEAST, SIZES
 from benchmarks.real.results import Numbers, Results, gap, mean
 from benchmarks.report import markdown
-from ptx.paper.benchmark import FAR
-from ptx.paper.effects import rank_correlation
+from ptx.paper.benchmark import FAR, judged
 
 COLUMNS = (
     "target", "source", "method", "task", "split", "facts", "accuracy", "majority", "expected", "steps", "seconds",
@@ -75,7 +72,8 @@ def page(found: Results, about: About) -> str:
             "is (method - majority) / (tuned - majority), of means over all of these relations.",
             "![Share of the gap that each method closes](gap.png)",
         ]
-    if told := expectations(found):
+    told = expectations(found)
+    if told:
         parts += ["## The accuracy to expect", told, "![Forecasts against accuracies](forecast.png)"]
     parts += ["## Tuning, relation by relation", *(relations(found, model) for model in names)]
     parts += ["![Tuned, manual and majority by relation](tuned.png)", "## What it was measured with", settings(found)]
@@ -85,7 +83,7 @@ def page(found: Results, about: About) -> str:
         parts.append(f"Left out, with their usable train facts: {few}.")
     if about.missing:
         parts.append(f"Not there, and of how many relations: {'; '.join(about.missing)}.")
-    drawn = ["tuned", *(["gap"] if about.tasks else []), *(["forecast"] if expectations(found) else [])]
+    drawn = ["tuned", *(["gap"] if about.tasks else []), *(["forecast"] if told else [])]
     plots = ", ".join(f"[{name}]({name}.svg)" for name in drawn)
     parts.append(f"Every score: [table.csv](table.csv). Plots as SVG: {plots}.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -133,14 +131,14 @@ def expectations(found: Results) -> str:
     """How good the forecasts were, both ways together; nothing where there are none."""
     lines = []
     for row, points in found.forecasts("dev").items():
-        cells = [str(len(points)), f"{points[:, 0].mean():.1f}"]
+        cells = [str(len(points)), f"{100 * points[:, 0].mean():.1f}"]
         for split in ("dev", "test"):
-            expected, came, floor = found.forecasts(split).get(row, np.empty((0, 3))).T
-            travels = expected > floor
-            fell = int((came[travels] < expected[travels] - 100 * FAR).sum())
-            correlation = f"{float(rank_correlation(expected, came)):.2f}" if len(came) > 1 else ""
-            mean_of = f"{came.mean():.1f}" if len(came) else ""
-            cells += [mean_of, correlation, f"{fell} of {int(travels.sum())}"]
+            own = found.forecasts(split).get(row)
+            if own is None:
+                cells += ["", "", ""]
+                continue
+            correlation, travels, fell = judged(own)
+            cells += [f"{100 * own[:, 1].mean():.1f}", f"{correlation:.2f}", f"{fell} of {travels}"]
         lines.append([row, *cells])
     if not lines:
         return ""

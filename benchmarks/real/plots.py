@@ -75,7 +75,7 @@ def forecasts(found: Results, path: Path) -> None:
         panels = figure.subplots(1, 2, sharey=True).flatten()
         for panel, split in zip(panels, ("dev", "test"), strict=True):
             for (row, points), colour, marker in zip(found.forecasts(split).items(), COLOURS, MARKERS, strict=False):
-                panel.plot(points[:, 0], points[:, 1], marker, color=colour, alpha=0.7, markersize=5, label=row)
+                panel.plot(*100 * points[:, :2].T, marker, color=colour, alpha=0.7, markersize=5, label=row)
             panel.plot((0, 100), (0, 100), color="#555555", linewidth=0.8)
             panel.set_xlabel("accuracy that was to be expected (%)")
             panel.set_ylabel(f"accuracy on {split} facts, P@1 (%)")

@@ -54,12 +54,12 @@ class Results:
         return [row for row in found if row[0] not in ("tuned", "manual")]
 
     def forecasts(self, split: str) -> dict[str, NDArray[np.float64]]:
-        """By row what was to be expected, what came, and the majority's [prompts, 3], in percent."""
+        """By row what was to be expected, what came, and the majority's [prompts, 3], as fractions."""
         told: dict[str, list[tuple[float, float, float]]] = {}
         for cell, score in self.scores.items():
             if cell.split == split and score.expected is not None:
                 told.setdefault(cell.row, []).append((score.expected, score.accuracy, score.floor))
-        return {row: 100 * np.array(points) for row, points in told.items()}
+        return {row: np.array(points) for row, points in told.items()}
 
 
 def collect(cells: Iterable[Cell], place: Place) -> tuple[Results, list[Cell]]:

@@ -93,16 +93,23 @@ def forecasts(cells: Sequence[Cell]) -> Array:
     return every[~np.isnan(every).any(-1)]
 
 
+def judged(points: Array) -> tuple[float, int, int]:
+    """Of forecasts, what came and majorities [prompts, 3], as fractions: the rank correlation of the first two, how
+    many prompts were said to travel, and how many of these fell `FAR` below their forecast."""
+    expected, came, floor = points.T
+    travels = expected > floor
+    fell = came[travels] < expected[travels] - FAR
+    return float(rank_correlation(expected, came)), int(travels.sum()), int(fell.sum())
+
+
 def forecast_note(points: Array) -> list[str]:
     """How good the forecasts were, in one line."""
     if len(points) < 2:
         return []
-    expected, came, floor = points.T
-    travels = expected > floor
-    fell = int((came[travels] < expected[travels] - FAR).sum())
+    correlation, travels, fell = judged(points)
     return [
-        f"forecasts, without labels: rank correlation with P@1 {float(rank_correlation(expected, came)):.2f} over "
-        f"{len(points)} prompts; of {int(travels.sum())} said to travel, {fell} fell {100 * FAR:.0f} points below"
+        f"forecasts, without labels: rank correlation with P@1 {correlation:.2f} over "
+        f"{len(points)} prompts; of {travels} said to travel, {fell} fell {100 * FAR:.0f} points below"
     ]
 
 

@@ -6,7 +6,7 @@ estimate is sqrt(a c). Either tells accuracies without labels: models of like ac
 right (Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-Line", 2022), and a calibrated model is right as often as
 it is sure (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", 2017). Each is misled where the
 other need not be: a by sources that are wrong where the target is, c by a target that is sure of something else. Their
-geometric mean was best of fifteen rules on the choosing half of relations (docs/transfer.md). An agreement that chance
+geometric mean was best of eighteen rules on the choosing half of relations (docs/transfer.md). An agreement that chance
 gives, with kappa within 1.96 standard errors of 0, says nothing: what answers by chance is right on a share between 0
 and that of always the most frequent answer, m, of which half is taken. Two models differ in accuracy by no more than
 they differ in answers: with the sources' accuracy p, |q - p| <= 1 - a.

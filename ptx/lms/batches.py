@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from ptx.lms.families import matrix_of
 
 MOST = 256  # inputs of a batch
-BYTES = 48 * 2**20  # what the largest layer's values may take, or the scores
+BYTES = 32 * 2**20  # what the largest layer's values may take, or the scores
 
 
 @dataclass(frozen=True)

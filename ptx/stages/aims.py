@@ -23,6 +23,9 @@ from ptx.stages.tune import shortest
 from ptx.suites import Task
 
 EACH = {"directions": "each"}  # random ones of the steps of `auto`, of every input (transfer/evolution.py)
+# A kappa with the sources from which `auto` takes no steps towards them alone: agreement that is "almost perfect"
+# (Landis and Koch, 1977). Where the target's own text is asked, too, there may be more to learn.
+ENOUGH = {"enough": 0.8}
 PRIOR = "mean"  # what a model says whatever it is asked: its mean answer to the inputs, which products divide by
 
 
@@ -74,7 +77,7 @@ def refined_step(
     if settings.search.trust:
         with contextlib.suppress(PtxError):
             text = text_step(tuned, target, task, anchors, settings)
-    steps = {"refine": settings.search.refining, **EACH}
+    steps = {"refine": settings.search.refining, **EACH, **({} if text else ENOUGH)}
     return _moved(start.labels, steps, start, text, tuned, target, task, shared_words(anchors), settings)
 
 

@@ -109,3 +109,23 @@ def test_evaluations_say_what_was_to_be_expected_of_it(run) -> None:
     assert said.count("accuracy to expect of") == 1
     assert f"R1 {100 * line['forecast']:.1f} %" in said
     assert "mean" not in said.split("accuracy to expect of")[1].split("target")[0]
+
+
+@pytest.mark.parametrize("kappa", [-1.0, 1.5])
+def test_enough_agreement_with_the_sources_alone_is_left_as_it_is(run, monkeypatch, kappa: float) -> None:
+    """Where the target's own text is asked, too, it has no say."""
+
+    def enough(result: Any) -> float | None:
+        meta = json.loads((Path(steps_of(result)[1]["path"]) / "meta.json").read_text())
+        return meta["config"]["search"].get("enough")
+
+    result = run("search", "a", "narrow", "--method", "auto", *FEW, "--refine", "6", "--trust", "0")
+    assert enough(result) == 0.8
+    monkeypatch.setattr("ptx.stages.aims.ENOUGH", {"enough": kappa})
+    alone = run("search", "a", "narrow", "--method", "auto", *FEW, "--refine", "6", "--trust", "0")
+    choice, line = steps_of(alone)
+    assert torch.equal(prompt_of(line), prompt_of(choice)) == (kappa < choice["kappa"])
+    assert line["key"] != steps_of(result)[1]["key"]
+    both_asked = run("search", "a", "narrow", "--method", "auto", *FEW, "--refine", "6")
+    assert enough(both_asked) is None
+    assert not torch.equal(prompt_of(steps_of(both_asked)[1]), prompt_of(choice))

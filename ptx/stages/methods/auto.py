@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -55,8 +56,8 @@ def _chosen(step: Step, model: LanguageModel, store: Store) -> Found:
 
 
 def _refined(step: Step, model: LanguageModel, store: Store) -> Found:
-    """What was chosen, and went on from there. Where there is nothing to learn, as all answers agree or there are too
-    few, it stays as it is."""
+    """What was chosen, and went on from there. Where there is nothing to learn, as enough answers agree or there are
+    too few, it stays as it is."""
     from ptx.engine.build import artifact_of
     from ptx.stages.towards import LEAST, stepped
     from ptx.stages.tune import read_prompt
@@ -65,7 +66,8 @@ def _refined(step: Step, model: LanguageModel, store: Store) -> Found:
     artifact = artifact_of(start, store)
     assert artifact is not None
     choice = artifact.meta["metrics"]
-    if choice["agreement"] == 1 or choice["inputs"] < LEAST:
+    enough = choice["agreement"] == 1 or choice["kappa"] >= step.settings.get("enough", math.inf)
+    if enough or choice["inputs"] < LEAST:
         return Found(read_prompt(start, store), choice | {"selected_step": 0})
     prompt, found = stepped(step, model, store, steps=step.settings["refine"], forward=True)
     held = HeldAgainst(step, model, store)

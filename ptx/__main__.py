@@ -5,13 +5,13 @@ import gc
 import os
 
 from ptx.cli import interrupts, streams
-from ptx.engine.memory import freed_memory_goes_back
+from ptx.memory import freed_blocks_go_back
 
 
 def main() -> None:
     gc.set_threshold(200_000)  # what a command reads is mostly kept: to look for garbage in it took a sixth of its time
     atexit.register(gc.freeze)  # nor at the end, where it is all gone with the process: another half second
-    freed_memory_goes_back()
+    freed_blocks_go_back()
     streams.open_closed()
     interrupts.install()  # before anything that takes long to import
     try:

@@ -21,6 +21,7 @@ from ptx.lms.inputs import Batch, Row, collate, frame, rows
 from ptx.lms.kept import Kept, bound, prefix, read, reads_on
 from ptx.lms.models import Model, unchanged
 from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
+from ptx.memory import what_is_free_goes_back
 from ptx.suites import Fact, Task
 
 FLOAT32 = "float32"
@@ -271,7 +272,9 @@ def load_model(model: Model, device: str, dtype: str = FLOAT32) -> LanguageModel
 def _load_model(model: Model, device: str, dtype: str) -> LanguageModel:
     try:
         with unchanged(model):
-            return LanguageModel(model, device, dtype)
+            loaded = LanguageModel(model, device, dtype)
+        what_is_free_goes_back()
+        return loaded
     except pickle.UnpicklingError as error:
         what = f"hold more than tensors, which ptx does not unpickle: {first_line(error)}"
         hint = "do not trust this checkpoint; a sound one can be saved again with `save_pretrained`, as safetensors"

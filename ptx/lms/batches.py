@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 from ptx.lms.families import matrix_of
 
 MOST = 256  # inputs of a batch
-BYTES = 32 * 2**20  # what the largest layer's values may take, or the scores
+BYTES = 48 * 2**20  # what the largest layer's values may take
+SCORES = 32 * 2**20  # and the scores
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Sizes:
     heads: int
     item: int
 
-    def bytes_of(self, length: int) -> int:
-        """What one input of so many tokens takes at the least: in a layer some vectors of each width and the weights of
-        attention, and behind the last one its scores in float32, twice."""
-        layer = length * (4 * self.hidden + 2 * self.intermediate) + self.heads * length**2
-        return max(self.item * layer, 2 * 4 * self.vocabulary)
+    def layer(self, length: int) -> int:
+        """What one input of so many tokens takes at the least in a layer: some vectors of each width and the weights of
+        attention."""
+        return self.item * (length * (4 * self.hidden + 2 * self.intermediate) + self.heads * length**2)
+
+    @property
+    def scores(self) -> int:
+        """And behind the last layer: its scores in float32, twice."""
+        return 2 * 4 * self.vocabulary
 
 
 def sizes_of(network: PreTrainedModel) -> Sizes:
@@ -42,10 +47,11 @@ def sizes_of(network: PreTrainedModel) -> Sizes:
 
 def batches(lengths: Sequence[int], sizes: Sizes, *, limit: int = BYTES) -> Iterator[slice]:
     """Parts of inputs that are sorted by their length, each of at most `MOST`, and of `limit` bytes when all are padded
-    to its longest; a single one may be larger. Pure: the same inputs are always cut alike."""
+    to its longest, `SCORES` of them scores; a single one may be larger. Pure: the same inputs are always cut alike."""
+    most = min(MOST, min(limit, SCORES) // sizes.scores)
     start = 0
     for end, length in enumerate(lengths):
-        if end - start == MOST or (end > start and (end - start + 1) * sizes.bytes_of(length) > limit):
+        if end > start and (end - start >= most or (end - start + 1) * sizes.layer(length) > limit):
             yield slice(start, end)
             start = end
     if start < len(lengths):

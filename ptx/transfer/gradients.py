@@ -13,7 +13,7 @@ from ptx.lms.batches import BYTES, batches
 from ptx.lms.inputs import Row
 from ptx.lms.lm import LanguageModel
 
-WITH_GRADIENTS = 2  # times the memory of a forward pass: what backward needs of it, and its own
+WITH_GRADIENTS = 3  # times the memory of a forward pass: what backward needs of it, and its own
 
 
 def add_gradients(

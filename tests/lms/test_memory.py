@@ -1,7 +1,8 @@
-"""Peak memory of loading and scoring, in a process of its own, beside what its imports take."""
+"""Peak memory of loading and scoring, beside what imports take, and memory that goes back; in a process of its own."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +12,15 @@ import torch
 from conftest import make_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-MEASURE = """
+HELD = """
+def held(name):
+    return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
+"""
+PEAK = """
 import sys, torch
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
 from ptx.transfer.scoring import Questions, answer
-
-def held(name):
-    return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
-
 from transformers import LlamaForCausalLM
 from ptx.lms.embeddings import load_tokenizer
 load_tokenizer(sys.argv[1])
@@ -30,9 +31,34 @@ rows = model.rows("[X] [V] [Y] .", ["Peru"] * 300, prompt_length=2)
 assert len(set(found.predicted)) == 1
 print(held("VmHWM") - before)
 """
+BACK = """
+import sys, numpy as np
+from ptx.memory import freed_blocks_go_back, what_is_free_goes_back
+
+if sys.argv[1] == "back":
+    freed_blocks_go_back()
+large = np.ones(30 * 2**20, np.uint8)  # the first of its size teaches glibc to keep such blocks
+del large
+blocks = [np.ones(20 * 2**20, np.uint8) for _ in range(8)] + [np.ones(100, np.uint8)]
+before = held("VmRSS")
+del blocks[0:7]
+freed = before - held("VmRSS")
+small = [np.ones(2**16, np.uint8) for _ in range(1000)]
+last = np.ones(2**16, np.uint8)
+del small
+before = held("VmRSS")
+what_is_free_goes_back()
+print(freed, before - held("VmRSS"))
+"""
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def measured(code: str, *args: str) -> list[int]:
+    done = subprocess.run([sys.executable, "-c", HELD + code, *args], capture_output=True, text=True, check=True)
+    return [*map(int, done.stdout.split())]
+
+
+@needs_proc
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_one_copy_of_the_weights(dtype: str, tmp_path: Path) -> None:
     """300 inputs over 200,000 tokens, whose scores would be 240 MB at once, and a matrix of 102 MB in float32."""
@@ -45,8 +71,16 @@ def test_one_copy_of_the_weights(dtype: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     LlamaForCausalLM(config).bfloat16().save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(tmp_path), dtype], capture_output=True, text=True, check=True
-    )
+    (peak,) = measured(PEAK, str(tmp_path), dtype)
     weights = 200_000 * width * getattr(torch, dtype).itemsize
-    assert int(done.stdout) < 1.3 * weights + 200e6
+    assert peak < 1.3 * weights + 200e6
+
+
+@needs_proc
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_large_blocks_go_back_at_once_and_small_ones_when_asked() -> None:
+    large, small = measured(BACK, "back")
+    assert large > 130 * 2**20  # of 140 that were freed
+    assert small > 50 * 2**20  # of 62
+    kept, _ = measured(BACK, "as ever")
+    assert kept < large

@@ -5,7 +5,8 @@ once per fact, and each step runs the m prompt vectors on top of them; the other
 step, and so does PEFT, which in addition computes all scores of all positions.
 
 `python -m benchmarks.causal --model FOLDER --facts FILE` takes processor seconds of a step of each in turn,
-on a real model and the facts of a file in LAMA's format (one JSON object a line, with `sub_label` and `obj_label`).
+on a real model and the facts of a file in LAMA's format (one JSON object a line, with `sub_label` and `obj_label`);
+`--dtype` is what all of them compute in.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from benchmarks.measure import medians, once
 from benchmarks.report import Row
+from ptx.config.dtypes import FLOAT32, TYPES
 from ptx.config.tune import TuneConfig
 from ptx.lms import inputs
 from ptx.lms.lm import LanguageModel, load_model
@@ -44,7 +46,7 @@ def rows_of(tasks: Sequence[Examples]) -> list[inputs.Row]:
 def prompt_for(model: LanguageModel, m: int) -> Tensor:
     """Vectors to start from, without a task."""
     random = torch.Generator().manual_seed(0)
-    return model.statistics[1] * torch.randn(m, model.embeddings.shape[1], generator=random)
+    return model.statistics[1] * torch.randn(m, model.matrix.shape[1], generator=random)
 
 
 def step(model: LanguageModel, batch: Sequence[Example], prompt: Tensor, optimizer: torch.optim.Optimizer) -> float:
@@ -107,14 +109,14 @@ def rows(quick: bool) -> list[Row]:
     return made
 
 
-def peft_step(model: LanguageModel, path: str, m: int) -> Callable[[Sequence[Example]], None]:
+def peft_step(model: LanguageModel, path: str, m: int, dtype: str) -> Callable[[Sequence[Example]], None]:
     """PEFT's prompt tuning as its documentation has it: labels for the answer alone, a loss from the model's own
     forward pass, vectors before the text."""
     import peft
     from transformers import AutoModelForCausalLM
 
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=m)
-    network = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32), config)
+    network = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)), config)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=LR)
 
     def take(batch: Sequence[Example]) -> None:
@@ -138,10 +140,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="a causal LM: a folder or a hub id")
     parser.add_argument("--facts", required=True, type=Path, help="a file of train facts in LAMA's format")
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--dtype", choices=TYPES, default=FLOAT32)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     resolved = resolve(args.model)
-    model = load_model(resolved, "cpu")
+    model = load_model(resolved, "cpu", args.dtype)
     config = TuneConfig()
     lines = [json.loads(line) for line in args.facts.read_text("utf-8").splitlines()]
     facts = tuple(Fact(line["sub_label"], line["obj_label"]) for line in lines)
@@ -149,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     batches = [of.train[i * BATCH : (i + 1) * BATCH] for i in range(args.steps)]
     start = prompt_for(model, config.prompt_length)
     model.keep([row for batch in batches for row, _ in batch])
-    kept, theirs = model.kept, peft_step(model, resolved.path, config.prompt_length)
+    kept, theirs = model.kept, peft_step(model, resolved.path, config.prompt_length, args.dtype)
     prompt = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([prompt], lr=LR)
     taken: dict[str, list[float]] = {"kept": [], "whole": [], "PEFT": []}

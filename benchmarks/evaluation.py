@@ -62,7 +62,7 @@ def drawn(model: LanguageModel, tasks: Sequence[Task]) -> list[Tensor]:
     random = torch.Generator().manual_seed(0)
     size, width = model.matrix.shape
     noise = model.statistics[1] * torch.randn(len(tasks), VECTORS, width, generator=random)
-    return list(model.embeddings[torch.randint(size, (len(tasks), VECTORS), generator=random)] + noise)
+    return list(model.matrix[torch.randint(size, (len(tasks), VECTORS), generator=random)] + noise)
 
 
 def ours(

@@ -85,7 +85,7 @@ def test_a_cache_of_the_subjects_changes_no_loss(tiny: dict[str, str]) -> None:
     subjects = ["name1", "name2 name3 name4", "name5 name6", "name7", "name8 name9"]
     rows = model.rows(LAYOUTS["postfix"], subjects, prompt_length=3)
     task = Examples("T", [(row, 5 + i) for i, row in enumerate(rows)], Questions([], None, []))
-    prompt = torch.randn(3, model.embeddings.shape[1], generator=torch.Generator().manual_seed(0))
+    prompt = torch.randn(3, model.matrix.shape[1], generator=torch.Generator().manual_seed(0))
     assert causal.largest_difference(model, [task], prompt, batch=2) < causal.TOLERANCE
 
 

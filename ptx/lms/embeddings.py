@@ -27,7 +27,7 @@ PLAIN = ("F64", "F32", "BF16", "F16")
 SMALLEST, LARGEST = 1e-9, 1e9  # those of trained models go up to 0.01 at least, and to 1000 at most
 ALIKE = 1e-5  # of the largest number: less is lost when float32 compares words
 SAMPLE = 1024  # rows, evenly spaced, that are compared with each other
-ROWS = 16384  # of a matrix that are looked at together
+ROWS = 4096  # of a matrix that are looked at together
 TOGETHER = 4096  # words encoded at a time: what a tokenizer says of each takes a kilobyte
 SENTINELS = ("<extra_id_0>", "▁<extra_id_0>")  # T5's, and mT5's as SentencePiece spells it
 FITTING = "name the model that the prompt was made for as --target, or transfer it with `ptx search`"
@@ -49,15 +49,10 @@ class WordEmbeddings:
         self.matrix = matrix
         self.device = matrix.device
 
-    @property
-    def embeddings(self) -> Float[Tensor, "vocabulary d"]:
-        """The whole matrix in float32: of one in another type a copy, each time."""
-        return self.matrix.float()
-
     @functools.cached_property
     def statistics(self) -> tuple[float, float]:
         """Mean and (population) std over the whole matrix."""
-        return self.embeddings.mean().item(), self.embeddings.std(correction=0).item()
+        return moments(self.matrix)
 
     def words(self, words: Iterable[str], context: Context = IN_A_SENTENCE) -> dict[str, int]:
         """word -> token id, for those of `words` that are one token here (see `one_token_words`)."""
@@ -85,6 +80,17 @@ class WordEmbeddings:
     def word_embeddings(self, words: Sequence[str]) -> Float[Tensor, "k d"]:
         """The embeddings of words that are known to be one token each."""
         return self.matrix[self.word_ids(words)].float()
+
+
+def moments(matrix: Float[Tensor, "v d"], *, correction: int = 0) -> tuple[float, float]:
+    """Mean and standard deviation of all numbers of a matrix, this with `correction` (1: of the sample) taken from
+    their count. Of another type than float32 some thousand rows at a time, so that there is no copy of the whole."""
+    if matrix.dtype == torch.float32:
+        return matrix.mean().item(), matrix.std(correction=correction).item()
+    n, parts = matrix.numel(), matrix.split(ROWS)
+    mean = sum(part.double().sum().item() for part in parts) / n
+    squares = sum((part.double() - mean).square().sum().item() for part in parts)
+    return mean, math.sqrt(squares / (n - correction))
 
 
 def check_values(name: str, matrix: Float[Tensor, "vocabulary d"]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ptx.errors import PtxError, first_line
+from ptx.lms.attention import widen
 from ptx.lms.batches import Sizes, sizes_of
 from ptx.lms.embeddings import WordEmbeddings, load_tokenizer, place, special_ids
 from ptx.lms.families import blank_token, load_network, matrix_of
@@ -42,6 +43,7 @@ class LanguageModel(WordEmbeddings):
         network: Any
         network, self.kind = load_network(model, getattr(torch, dtype))
         self.network: PreTrainedModel = network.to(device)
+        widen(self.network)
         self.blank = blank_token(model.name, tokenizer, self.kind)
         self.added = added_frame(model)
         super().__init__(model.name, tokenizer, matrix_of(network))
@@ -161,8 +163,8 @@ class LanguageModel(WordEmbeddings):
     @functools.cached_property
     def _reads_on(self) -> bool:
         special = special_ids(self.tokenizer)
-        ids = [*itertools.islice((i for i in range(len(self.embeddings)) if i not in special), 4)]
-        random = torch.randn(3, 3, self.embeddings.shape[1], generator=torch.Generator().manual_seed(0))
+        ids = [*itertools.islice((i for i in range(len(self.matrix)) if i not in special), 4)]
+        random = torch.randn(3, 3, self.matrix.shape[1], generator=torch.Generator().manual_seed(0))
         prompts = self.statistics[1] * random.to(self.device)
         return reads_on(self.network, ids, prompts, lambda rows, given: self.logits(self.collate(rows), given))
 

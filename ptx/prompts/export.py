@@ -123,7 +123,7 @@ def export_prompt(
     causal = kind_of(model.name, read_config(model)) == "causal"
     hub, _ = hub_commit(model)
     base = hub or model.name
-    opening, factor = words.embeddings[begin].detach().clone(), factor_by_class(model)
+    opening, factor = words.matrix[begin].float(), factor_by_class(model)
     if to in BEHIND and factor != 1:
         prompt, opening = prompt * factor, opening * factor
         # What is read back gives the same products, but need not be the same to the last bit itself.

@@ -14,7 +14,7 @@ from torch import Tensor
 from ptx import formats
 from ptx.cache import Artifact, Store
 from ptx.errors import PtxError, UsageError
-from ptx.lms.embeddings import WordEmbeddings, load_embeddings
+from ptx.lms.embeddings import ROWS, WordEmbeddings, load_embeddings
 from ptx.lms.models import Model, resolve
 from ptx.media import counted
 from ptx.prompts.brought import in_front, left_out, model_in
@@ -52,7 +52,8 @@ def norms(
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Every vector's Euclidean norm, and that as a multiple of the mean norm of all rows of `embeddings`."""
     own = prompt.double().norm(dim=-1)
-    return own, own / embeddings.double().norm(dim=-1).mean()
+    mean = sum(rows.double().norm(dim=-1).sum() for rows in embeddings.split(ROWS)) / len(embeddings)
+    return own, own / mean
 
 
 def cosine_to_words(
@@ -204,7 +205,7 @@ def _report(
 def _look(side: Side, words: Sequence[str], top: int) -> list[dict[str, Any]]:
     """Per vector: its norm, that relative to the mean word embedding's, and the nearest words with their cosines."""
     cosines, places = nearest_words(side.prompt, embeddings=side.model.word_embeddings(words), top=top)
-    found = (*norms(side.prompt, embeddings=side.model.embeddings), places, cosines)
+    found = (*norms(side.prompt, embeddings=side.model.matrix), places, cosines)
     return [
         {
             "model": side.model.name,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ptx.config.tune import FACTS_A_TEXT, TEXT, TuneConfig
 from ptx.errors import PtxError
-from ptx.lms.embeddings import WordEmbeddings, lead
+from ptx.lms.embeddings import WordEmbeddings, lead, moments
 from ptx.lms.lm import LanguageModel
 from ptx.transfer.examples import Examples
 from ptx.transfer.scoring import Questions, accuracy, answer, thinned
@@ -23,21 +23,22 @@ def generator(seed: int, task: str) -> torch.Generator:
 
 
 def initial_prompt(
-    embeddings: Float[Tensor, "v d"], config: TuneConfig, generator: torch.Generator
+    matrix: Float[Tensor, "v d"], config: TuneConfig, generator: torch.Generator
 ) -> Float[Tensor, "m d"]:
     """A prompt to tune: normal noise of a small scale (what tuning never moves is noise, and noise is carried over), or
     words."""
-    m, d = config.prompt_length, embeddings.shape[1]
+    m, d = config.prompt_length, matrix.shape[1]
     if config.init == "words":
-        return embeddings[torch.randint(len(embeddings), (m,), generator=generator)].clone()
-    std = OPTIPROMPT_STD if config.init_scale == "paper" else float(config.init_scale) * embeddings.std().item()
+        return matrix[torch.randint(len(matrix), (m,), generator=generator)].float()
+    paper = config.init_scale == "paper"
+    std = OPTIPROMPT_STD if paper else float(config.init_scale) * moments(matrix, correction=1)[1]
     return std * torch.randn(m, d, generator=generator)
 
 
 def text_prompt(model: WordEmbeddings, text: str, m: int) -> Float[Tensor, "m d"]:
     """The embeddings of a text's tokens in the middle of a sentence: its last m, or all of them over and over, so that
     the text's end is the prompt's (PEFT repeats from the beginning). Raises PtxError for a text without tokens."""
-    return model.embeddings[(_tokens(model, text) * m)[-m:]].clone()
+    return model.matrix[(_tokens(model, text) * m)[-m:]].float()
 
 
 def whole_text(model: WordEmbeddings, text: str) -> Float[Tensor, "m d"]:

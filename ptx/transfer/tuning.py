@@ -104,7 +104,7 @@ def tunings(
             course.resume(resumed[i].history)
             start = resumed[i].prompt.clone()
         elif task.start is None:
-            start = initial_prompt(model.embeddings.cpu(), config, generator(seed, task.name))
+            start = initial_prompt(model.matrix.cpu(), config, generator(seed, task.name))
         else:
             start = task.start.clone()
         prompts.append(start.to(model.device).requires_grad_())

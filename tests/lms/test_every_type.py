@@ -72,8 +72,8 @@ def test_a_text_as_word_vectors(kind: Kind, model_type: str, words: PreTrainedTo
         rows = model.rows(layout, SUBJECTS, prompt_length=2)
         assert len({len(row.ids) for row in rows}) > 1
         batch = model.collate(rows)
-        got = model.logits(batch, model.embeddings[prompt].expand(3, -1, -1))
-        other = model.logits(batch, model.embeddings[another].expand(3, -1, -1))
+        got = model.logits(batch, model.matrix[prompt].expand(3, -1, -1))
+        other = model.logits(batch, model.matrix[another].expand(3, -1, -1))
         for row, logits in zip(rows, got, strict=True):
             assert row.prompt_at is not None
             ids = list(row.ids)
@@ -84,10 +84,10 @@ def test_a_text_as_word_vectors(kind: Kind, model_type: str, words: PreTrainedTo
             assert logits.argmax() == expected.argmax()
         assert (got - other).abs().max() > 100 * TOLERANCE * got.abs().max()  # or nothing was tested
     rows = model.rows(LAYOUTS["postfix"], SUBJECTS, prompt_length=2)
-    whole = model.scores(rows, model.embeddings[prompt].expand(3, -1, -1))
+    whole = model.scores(rows, model.matrix[prompt].expand(3, -1, -1))
     model.keep(rows)
     assert (model.kept is not None) == (kind == "causal" and model_type not in READ_WHOLE.split())
-    got = model.scores(rows, model.embeddings[prompt].expand(3, -1, -1))
+    got = model.scores(rows, model.matrix[prompt].expand(3, -1, -1))
     torch.testing.assert_close(got, whole, rtol=0, atol=TOLERANCE * whole.abs().max().item())
 
 

@@ -76,7 +76,7 @@ def test_logits_are_those_of_the_plain_network(family: str, root: Path, layout: 
     made = model.rows(LAYOUTS[layout], SUBJECTS, prompt_length=2)
     assert len({len(row.ids) for row in made}) > 1
     words = model.word_ids(["lives", "near"])
-    prompts = model.embeddings[words].expand(len(made), -1, -1)
+    prompts = model.matrix[words].expand(len(made), -1, -1)
     together = model.logits(model.collate(made), prompts)
     for row, prompt, logits in zip(made, prompts, together, strict=True):
         assert row.prompt_at is not None
@@ -103,7 +103,7 @@ def test_an_input_is_tokenized_like_a_sentence(family: str, root: Path) -> None:
 
 def test_the_gradient_reaches_the_prompt_alone(family: str, root: Path) -> None:
     model = load_model(resolve(str(root / family)), "cpu")
-    prompt = model.embeddings[:2].clone().requires_grad_()
+    prompt = model.matrix[:2].clone().requires_grad_()
     made = model.rows(LAYOUTS["postfix"], SUBJECTS, prompt_length=2)
     model.logits(model.collate(made), prompt.expand(len(made), -1, -1))[:, 7].sum().backward()
     assert prompt.grad is not None
@@ -120,7 +120,7 @@ def test_the_width_is_that_of_the_matrix(family: str, root: Path) -> None:
     assert (about["hidden"], about["embedding"]) == (16, WIDTH.get(family, 16))
     kind = "encoder-decoder" if family in ENCODER_DECODER else "causal LM" if family in CAUSAL else "masked LM"
     assert about["task"] == kind
-    assert torch.equal(load_embeddings(model, "cpu").embeddings, load_model(model, "cpu").embeddings)
+    assert torch.equal(load_embeddings(model, "cpu").matrix, load_model(model, "cpu").matrix)
 
 
 def test_the_factor_is_what_the_embedding_layer_multiplies_by(family: str, root: Path) -> None:

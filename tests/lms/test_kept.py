@@ -60,7 +60,7 @@ def inputs(model: LanguageModel, texts: list[str] = TEXTS, layout: str = "postfi
 
 def prompts(model: LanguageModel, count: int) -> Tensor:
     """One of its own for each input."""
-    drawn = torch.randn(count, M, model.embeddings.shape[1], generator=torch.Generator().manual_seed(1))
+    drawn = torch.randn(count, M, model.matrix.shape[1], generator=torch.Generator().manual_seed(1))
     return model.statistics[1] * drawn
 
 
@@ -97,7 +97,7 @@ def test_scores_and_gradients_are_those_of_the_whole(name: str, tmp_path: Path) 
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * other.abs().max().item())
     words = model.word_ids(["lives", "near", "war"])
-    got = model.scores(rows, model.embeddings[words].expand(len(rows), -1, -1), words)
+    got = model.scores(rows, model.matrix[words].expand(len(rows), -1, -1), words)
     network = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     for row, scores in zip(rows, got, strict=True):
         with torch.no_grad():

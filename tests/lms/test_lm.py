@@ -16,7 +16,15 @@ from transformers import (
 )
 
 from ptx.errors import PtxError
-from ptx.lms.embeddings import load_embeddings, load_tokenizer, one_token_words, read_embeddings, vocabulary_words
+from ptx.lms.embeddings import (
+    ROWS,
+    load_embeddings,
+    load_tokenizer,
+    moments,
+    one_token_words,
+    read_embeddings,
+    vocabulary_words,
+)
 from ptx.lms.inputs import rows
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
@@ -30,7 +38,7 @@ def test_logits_equal_those_of_the_whole_network(name: str) -> None:
     model = load_model(resolved, "cpu")
     made = model.rows(LAYOUTS["postfix"], ["Rome", "Dante Alighieri"], prompt_length=2)
     words = model.word_ids(["language", "of"])
-    got = model.logits(model.collate(made), model.embeddings[words].expand(2, -1, -1))
+    got = model.logits(model.collate(made), model.matrix[words].expand(2, -1, -1))
     network = AutoModelForMaskedLM.from_pretrained(resolved.path, dtype=torch.float32).eval()
     for row, logits in zip(made, got, strict=True):
         ids = list(row.ids)
@@ -53,7 +61,7 @@ def _check_causal(folder: Path, layout: str) -> None:
     model = load_model(resolve(str(folder)), "cpu")
     made = model.rows(LAYOUTS[layout], ["name1", "name2 word3 word4", "name3 word5"], prompt_length=2)
     words = model.word_ids(["word7", "word8"])
-    got = model.logits(model.collate(made), model.embeddings[words].expand(3, -1, -1))
+    got = model.logits(model.collate(made), model.matrix[words].expand(3, -1, -1))
     network = AutoModelForCausalLM.from_pretrained(folder).eval()
     for row, logits in zip(made, got, strict=True):
         ids = list(row.ids)
@@ -136,7 +144,7 @@ def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path, tiny) -> None:
 def test_embeddings_without_the_model_are_the_models(name: str) -> None:
     light, whole = load_embeddings(resolve(name), "cpu"), load_model(resolve(name), "cpu")
     assert not hasattr(light, "network")
-    assert torch.equal(light.embeddings, whole.embeddings)
+    assert torch.equal(light.matrix, whole.matrix)
     assert light.statistics == whole.statistics
     assert torch.equal(light.word_embeddings(["language", "Rome"]), whole.word_embeddings(["language", "Rome"]))
 
@@ -150,4 +158,15 @@ def test_a_matrix_of_another_name_is_found_by_loading_the_model(tmp_path: Path) 
     save_file(tensors | {"pooler.wte.weight": torch.zeros(2, 2)}, folder / "more.safetensors")
     (folder / "more.safetensors").rename(folder / "model.safetensors")
     assert read_embeddings(folder) is None  # two candidates: not for us to choose
-    assert torch.equal(load_embeddings(resolve(str(folder)), "cpu").embeddings, whole.embeddings)
+    assert torch.equal(load_embeddings(resolve(str(folder)), "cpu").matrix, whole.matrix)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("correction", [0, 1])
+def test_moments_of_a_matrix(dtype: torch.dtype, correction: int) -> None:
+    """Those of all its numbers, in float64, also where they are taken piece by piece."""
+    matrix = (3 + 2 * torch.randn(ROWS + 7, 5, generator=torch.Generator().manual_seed(0))).to(dtype)
+    exact = matrix.double().numpy()
+    expected = exact.mean(), exact.std(ddof=correction)
+    close = 1e-5 if dtype == torch.float32 else 1e-12
+    assert moments(matrix, correction=correction) == pytest.approx(expected, rel=close)

@@ -18,17 +18,27 @@ def held(name):
 """
 PEAK = """
 import sys, torch
+from ptx.config.tune import TuneConfig
 from ptx.lms.lm import load_model
 from ptx.lms.models import resolve
+from ptx.prompts.inspect import norms
 from ptx.transfer.scoring import Questions, answer
+from ptx.transfer.starts import initial_prompt, text_prompt
 from transformers import LlamaForCausalLM
 from ptx.lms.embeddings import load_tokenizer
 load_tokenizer(sys.argv[1])
 before = held("VmHWM")
 model = load_model(resolve(sys.argv[1]), "cpu", sys.argv[2])
 rows = model.rows("[X] [V] [Y] .", ["Peru"] * 300, prompt_length=2)
-(found,) = answer(model, [(Questions(rows, None, None), model.matrix[[7, 8]].float())])
+prompt = model.matrix[[7, 8]].float()
+(found,) = answer(model, [(Questions(rows, None, None), prompt)])
 assert len(set(found.predicted)) == 1
+print(held("VmHWM") - before)
+open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+before = held("VmRSS")
+model.statistics, text_prompt(model, "lives near", 2), norms(prompt, embeddings=model.matrix)
+for init in ("random", "words"):
+    initial_prompt(model.matrix, TuneConfig(init=init), torch.Generator())
 print(held("VmHWM") - before)
 """
 BACK = """
@@ -71,9 +81,10 @@ def test_one_copy_of_the_weights(dtype: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     LlamaForCausalLM(config).bfloat16().save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    (peak,) = measured(PEAK, str(tmp_path), dtype)
+    peak, looking = measured(PEAK, str(tmp_path), dtype)
     weights = 200_000 * width * getattr(torch, dtype).itemsize
     assert peak < 1.3 * weights + 200e6
+    assert looking < 40e6  # no copy of the matrix, in this type or another
 
 
 @needs_proc

@@ -91,12 +91,12 @@ def test_no_pickle_is_run(folder: Path, tmp_path: Path, zipped: bool) -> None:
 
 
 def test_older_files_of_weights_load_as_tensors_only(folder: Path) -> None:
-    expected = load(folder).embeddings
+    expected = load(folder).matrix
     torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
     (folder / WEIGHTS).unlink()
     model = found(folder)
-    assert torch.equal(load_model(model, "cpu").embeddings, expected)
-    assert torch.equal(load_embeddings(model, "cpu").embeddings, expected)
+    assert torch.equal(load_model(model, "cpu").matrix, expected)
+    assert torch.equal(load_embeddings(model, "cpu").matrix, expected)
     assert embedding_width(model) == 16  # by the class, as there is no header
 
 
@@ -131,12 +131,12 @@ def shards(folder: Path) -> Path:
 
 def test_shards(folder: Path) -> None:
     """Whatever they are called they are part of the identity, and the matrix is found in them."""
-    expected = load(folder).embeddings
+    expected = load(folder).matrix
     parameters = describe(str(folder))["parameters"]
     shards(folder)
     before = found(folder).digest
-    assert torch.equal(load(folder).embeddings, expected)
-    assert torch.equal(load_embeddings(found(folder), "cpu").embeddings, expected)
+    assert torch.equal(load(folder).matrix, expected)
+    assert torch.equal(load_embeddings(found(folder), "cpu").matrix, expected)
     assert describe(str(folder))["parameters"] == parameters
     tensors = load_file(folder / "part-1.safetensors")
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "part-1.safetensors", {"format": "pt"})
@@ -190,7 +190,7 @@ def test_harmless_weights_are_tolerated(folder: Path) -> None:
         tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
 
     change_weights(folder, add)
-    assert load(folder).embeddings.shape[1] == 16
+    assert load(folder).matrix.shape[1] == 16
 
 
 MASK = torch.ones(8, 8).tril()[None, None].bool()
@@ -266,7 +266,7 @@ def test_quantized_models_are_refused(how: str, tmp_path: Path) -> None:
     assert f"the package {'bitsandbytes' if how == 'bitsandbytes' else 'gptqmodel'} runs" in caught.value.hint
     assert "or a GGUF file of it" in caught.value.hint
     assert "dequantize" in caught.value.hint
-    assert len(load_embeddings(found(folder), "cpu").embeddings)  # these are as they were
+    assert len(load_embeddings(found(folder), "cpu").matrix)  # these are as they were
     change_weights(folder, lambda tensors: tensors.update(
         {"model.embed_tokens.weight": tensors["model.embed_tokens.weight"].to(torch.int8)}))  # fmt: skip
     with pytest.raises(PtxError, match="is quantized"):
@@ -399,7 +399,7 @@ def test_an_address_of_the_hub_is_no_name(name: str) -> None:
 def test_a_tied_matrix_under_the_heads_name_only(tmp_path: Path, family: str) -> None:
     folder = make(family, tmp_path / "model")
     plain = load(folder)
-    answers, matrix = score(plain, "the king"), plain.embeddings.clone()
+    answers, matrix = score(plain, "the king"), plain.matrix.clone()
     (head,) = (n for n, m in plain.network.named_modules() if m is plain.network.get_output_embeddings())
     tied = plain.network.get_output_embeddings().weight
     own = {name for name, value in load_file(folder / WEIGHTS).items() if torch.equal(value, tied)}
@@ -407,7 +407,7 @@ def test_a_tied_matrix_under_the_heads_name_only(tmp_path: Path, family: str) ->
     assert f"{head}.weight" not in own
     change_weights(folder, lambda tensors: tensors.update({f"{head}.weight": tensors.pop(own.pop())}))
     torch.testing.assert_close(score(load(folder), "the king"), answers, rtol=0, atol=0)
-    assert torch.equal(load_embeddings(found(folder), "cpu").embeddings, matrix)
+    assert torch.equal(load_embeddings(found(folder), "cpu").matrix, matrix)
 
 
 def test_other_damaged_weights_are_noticed(folder: Path) -> None:

@@ -259,7 +259,7 @@ def test_predict_eval_inspect_and_init_read_a_file_as_import_does(ptx, suite, br
 
 def test_the_factor_is_no_reason_to_doubt_a_prompt(brought, made, tmp_path) -> None:
     folder = made("minicpm3", scale_emb=50.0)
-    words = load_model(resolve(folder), "cpu").embeddings[10:15].clone()
+    words = load_model(resolve(folder), "cpu").matrix[10:15].clone()
     for path in (save_torch(tmp_path / "task_prompt", 50 * words), save_npy(tmp_path / "p.npy", words)):
         assert "warning" not in brought(path, folder, "postfix")["err"]
     line = brought(save_npy(tmp_path / "scaled.npy", 50 * words), folder, "postfix")

@@ -90,7 +90,7 @@ def test_nearest_words_and_norms_of_known_vectors(ptx, tiny, tmp_path) -> None:
     assert [row["words"][0]["word"] for row in rows] == COUNTRIES
     assert [row["words"][0]["cosine"] for row in rows] == pytest.approx([1] * 5)
     assert [row["norm"] for row in rows] == pytest.approx([0.5, 1, 2, 3, 4])
-    mean = embeddings.embeddings.norm(dim=-1).mean().item()
+    mean = embeddings.matrix.norm(dim=-1).mean().item()
     assert [row["relative_norm"] for row in rows] == pytest.approx([x / mean for x in (0.5, 1, 2, 3, 4)])
     for row in rows:
         cosines = [entry["cosine"] for entry in row["words"]]

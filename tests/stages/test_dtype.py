@@ -77,8 +77,9 @@ def test_a_prompt_tuned_in_half_precision(
 def test_what_the_network_computes_in(tiny: dict[str, str]) -> None:
     model = load_model(resolve(tiny["a"]), "cpu", "bfloat16")
     assert {parameter.dtype for parameter in model.network.parameters()} == {torch.bfloat16}
-    assert model.embeddings.dtype == torch.float32
-    prompt = model.embeddings[:2].clone().requires_grad_()
+    assert model.matrix.dtype == torch.bfloat16  # the network's own; what is taken from it is in float32
+    assert model.word_embeddings(["name1"]).dtype == torch.float32
+    prompt = model.matrix[:2].float().requires_grad_()
     logits = model.logits(model.collate(model.rows(LAYOUTS["postfix"], ["name1"], prompt_length=2)), prompt[None])
     assert logits.dtype == torch.float32
     logits.sum().backward()

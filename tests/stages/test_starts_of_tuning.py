@@ -64,7 +64,7 @@ def test_the_defaults_are_in_keys(tune: Lines) -> None:
 def test_a_tuning_starts_from_the_words_of_the_template(tune: Lines, tiny: dict[str, str]) -> None:
     model = load_model(resolve(tiny["a"]), "cpu")
     word1, word2 = (model.words([word])[word] for word in ("word1", "word2"))
-    wanted = model.embeddings[[word2, word1, word2, word1, word2]]
+    wanted = model.matrix[[word2, word1, word2, word1, word2]]
     for line in tune(*STILL):
         torch.testing.assert_close(prompt_of(line), wanted, rtol=0, atol=1e-9)
 

@@ -137,7 +137,7 @@ def test_against_numpy(search, tiny, line: str, case: str) -> None:
         y, of = embedded[target], [(w, tuned[tiny[name]], embedded[name]) for name, w in sources.items()]
         if line in MAPS:
             wanted = np.sum([w * MAPS[line](v, x, y) for w, v, x in of], axis=0)
-            wanted = as_eq_6(wanted, models[target].embeddings.double().numpy()) if normalize else wanted
+            wanted = as_eq_6(wanted, models[target].matrix.double().numpy()) if normalize else wanted
         else:
             score, count, temperature = SCORES[line]
             wanted = mixture(np.sum([w * score(v, x) for w, v, x in of], axis=0), y, count, temperature)

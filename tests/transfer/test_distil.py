@@ -99,7 +99,7 @@ def one_by_one(model: LanguageModel, asked: list[Row], prompt: torch.Tensor) -> 
 
 
 def test_log_probabilities_are_those_of_one_input_at_a_time(model: LanguageModel) -> None:
-    prompt = model.embeddings[[7, 8]].clone()
+    prompt = model.matrix[[7, 8]].clone()
     asked = rows(model, 9, 2)
     with torch.no_grad():
         wanted = one_by_one(model, asked, prompt)
@@ -157,7 +157,7 @@ def by_hand(
 @pytest.mark.parametrize("forward", [False, True])
 def test_steps_are_those_of_a_plain_loop(model: LanguageModel, forward: bool) -> None:
     """The held-back inputs are the fourth, eighth and so on; the look with the least loss stays."""
-    asked, start, steps = rows(model, 30, 2), model.embeddings[[7, 8]].clone(), 2 * EVERY + 1
+    asked, start, steps = rows(model, 30, 2), model.matrix[[7, 8]].clone(), 2 * EVERY + 1
     aim = drawn(30, len(WORDS), 3)
     found = distil(model, asked, aim, start, words=WORDS, steps=steps, seed=5, forward=forward)
     wanted = by_hand(model, asked, aim, start, steps, 5, forward)
@@ -176,7 +176,7 @@ def test_steps_are_those_of_a_plain_loop(model: LanguageModel, forward: bool) ->
 
 def test_a_start_that_nothing_betters_is_kept(model: LanguageModel) -> None:
     """What is held back asks for what the start says, what is learned from for the opposite."""
-    asked, start = rows(model, 24, 2), model.embeddings[[7, 8]].clone()
+    asked, start = rows(model, 24, 2), model.matrix[[7, 8]].clone()
     says = word_logs(model, asked, start, WORDS)
     aim = (-3 * says).softmax(-1)
     _, held = held_back(24)

@@ -79,7 +79,7 @@ def test_a_text_ends_where_the_prompt_ends(name: str) -> None:
         ("born in", 5, "in born in born in"), ("the country", 2, "the country"),
         ("born in the country", 3, "in the country"),
     ):  # fmt: skip
-        assert torch.equal(text_prompt(model, text, m), model.embeddings[[known[word] for word in wanted.split()]])
+        assert torch.equal(text_prompt(model, text, m), model.matrix[[known[word] for word in wanted.split()]])
     prompt = text_prompt(model, "born in", 2)
     prompt += 1
     assert not torch.equal(prompt, text_prompt(model, "born in", 2))  # the model's own embeddings stay

@@ -78,7 +78,7 @@ def plain_examples(name: str, count: int, dev: int, start: Tensor | None = None)
 
 def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) -> tuple[list[Tensor], list[dict]]:
     """The prompt before epochs and after each, and the history: one task, one fact at a time, Adam written out."""
-    drawn = initial_prompt(model.embeddings, config, generator(seed, task.name))
+    drawn = initial_prompt(model.matrix, config, generator(seed, task.name))
     prompt = (drawn if task.start is None else task.start).double()
     mean, square = torch.zeros_like(prompt), torch.zeros_like(prompt)
     order = random.Random(f"{seed} {task.name} order")
@@ -109,7 +109,7 @@ def by_hand(model: PlainModel, task: Examples, config: TuneConfig, seed: int) ->
             assert leaf.grad is not None
             mean = 0.9 * mean + 0.1 * leaf.grad
             square = 0.999 * square + 0.001 * leaf.grad**2
-            std = model.embeddings.double().std(correction=0).item()
+            std = model.matrix.double().std(correction=0).item()
             lr = config.lr_scale * std if config.lr is None else config.lr
             whole = each * config.epochs
             done = (steps - 1) % whole

@@ -72,7 +72,7 @@ def test_every_object_is_one_token(name: str) -> None:
 def test_cards_and_weights(name: str) -> None:
     model = load_model(resolve(name), "cpu")
     assert card(name)["parameters"] == sum(p.numel() for p in model.network.parameters())
-    assert model.embeddings.dtype == torch.float32
+    assert model.matrix.dtype == torch.float32
     weights = load_file(ZOO_FOLDER / name / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
     assert {"floor", "random", "manual", "tuned"} <= card(name)["accuracy"].keys()
@@ -97,5 +97,5 @@ def test_pretraining_writes_a_model_that_loads(name: str, tmp_path: Path, monkey
     made = pretrain.pretrain(name, tmp_path / name, pretrain.Recipe(epochs=2, batch_size=32))
     assert made["sentences"] == len(some)
     assert json.loads((tmp_path / name / "card.json").read_text()) == made
-    assert load_model(resolve(str(tmp_path / name)), "cpu").embeddings.shape[0] > 5000
+    assert load_model(resolve(str(tmp_path / name)), "cpu").matrix.shape[0] > 5000
     assert not (tmp_path / f"{name}.checkpoint").exists()

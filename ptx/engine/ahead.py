@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptx.engine.meter import Meter
@@ -14,6 +14,7 @@ from ptx.engine.work import size_of, work_of
 
 REFERENCE = 50e9  # multiplications and additions a second, where ptx was measured
 AT_LEAST = 0.6e9  # bytes of memory that a process takes beside its models
+NOTED = 1.5  # times as slow as float32
 BYTES = {"encode": 250_000, "answers": 150_000}  # of an artifact, for want of any in the cache
 FEW_BYTES = 8_000
 
@@ -59,6 +60,32 @@ def slowness() -> float:
         left @ right
         seconds.append(time.perf_counter() - began)
     return REFERENCE * min(seconds) / (2 * 256 * 768 * 3072)
+
+
+def slow_types(steps: Sequence[Step], device: str) -> Iterator[str]:
+    """What to say of types that steps compute in and this processor has no instructions for."""
+    said = [step.settings["dtype"] for step in steps if step.stage.on_device and "dtype" in step.settings]
+    for kind in sorted({*"+".join(said).split("+")} - {"", "float32"}):  # of several models, "float32+bfloat16"
+        from ptx.lms.embeddings import place  # torch, which float32 alone has no need of here
+
+        if place(device) == "cpu" and (times := slower(kind)) > NOTED:
+            yield f"this processor multiplies {times:.0f} times as slowly in {kind} as in float32: see --dtype"
+
+
+def slower(kind: str) -> float:
+    """How many times as long as in float32 the products of a layer and of its gradient take here in another type."""
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        rows, weights = torch.ones(80, 288, dtype=dtype), torch.ones(768, 288, dtype=dtype)
+        taken = []
+        for _ in range(4):
+            began = time.perf_counter()
+            torch.nn.functional.linear(rows, weights) @ weights
+            taken.append(time.perf_counter() - began)
+        return min(taken)
+
+    return seconds(getattr(torch, kind)) / seconds(torch.float32)
 
 
 def _has_gpu(device: str) -> bool:

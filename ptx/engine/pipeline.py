@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ptx.cache import MODELS, Artifact, Store, leases
 from ptx.cache.housekeeping import meta_of, size_of
 from ptx.engine import status
-from ptx.engine.ahead import Ahead, ahead, slowness
+from ptx.engine.ahead import Ahead, ahead, slow_types, slowness
 from ptx.engine.build import Outcome, Reporter, fresh
 from ptx.engine.graph import Graph, below, divided, grouped, needs
 from ptx.engine.meter import Meter, Part, Report
@@ -68,7 +68,10 @@ class Pipeline:
             status.forget(self.store, self.name)  # what failed before is there by now
             return [Outcome(step, artifact, True) for step in steps if (artifact := present[step.key])]
         with self._cluster() as cluster:
-            meter, before = self.meter([step for step in steps if step.key in needed])
+            todo = [step for step in steps if step.key in needed]
+            for text in () if cluster else slow_types(todo, self.device):
+                self.reporter.warn(text)
+            meter, before = self.meter(todo)
             with self.reporter.watch(meter, before):
                 return self._build_all(_Run(self.store, goals, steps, force, present, needed), meter, cluster)
 

@@ -23,6 +23,7 @@ from ptx.engine.build import build_group
 from ptx.engine.step import Step
 from ptx.engine.workers import Answer, Done, Hear, Quiet, Workers, answered, failed, joined, taken
 from ptx.errors import PtxError
+from ptx.memory import freed_blocks_go_back
 
 Ear = tuple[Any, bytes]  # an address and a key
 Kind = tuple[int, frozenset[tuple[str, str]]]  # how many processes share this machine, and what they read of where
@@ -124,7 +125,7 @@ def _new_pool(jobs: int) -> Any:
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     threads = str(max(1, cpu_count() // jobs))
     env = {name: os.environ.get(name, threads) for name in THREADS}
-    return ProcessPoolExecutor(1, timeout=IDLE, initializer=_follow, initargs=(os.getpid(),), env=env)
+    return ProcessPoolExecutor(1, timeout=IDLE, initializer=_started, initargs=(os.getpid(),), env=env)
 
 
 def _build(
@@ -173,8 +174,9 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _follow(parent: int) -> None:
-    """End this process soon after its parent, however that ended."""
+def _started(parent: int) -> None:
+    """Of a new process: it gives back what it frees, and ends soon after its parent, however that ended."""
+    freed_blocks_go_back()
 
     def watch() -> None:
         while os.getppid() == parent:

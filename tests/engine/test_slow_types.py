@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         return linear(rows, weights)
 
     monkeypatch.setattr(torch.nn.functional, "linear", timed)
-    monkeypatch.setattr(ahead.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     assert ahead.slower("bfloat16") == 2.0
 
 

@@ -21,7 +21,7 @@ from transformers.cache_utils import DynamicLayer
 from ptx.lms.heads import logits_at
 from ptx.lms.inputs import PLACEHOLDER, Row
 
-LEAST, SHARE = 32 * 2**20, 6  # bytes that may be kept: a sixth of the weights', or these if they are more
+LEAST, SHARE = 64 * 2**20, 6  # bytes that may be kept: a sixth of the weights', or these if they are more
 TOKENS = 512  # read in one pass
 # Numbers of tokens beyond which a network leaves some out, or turns all otherwise.
 REACH = ("sliding_window", "sliding_window_size", "window_size", "local_attention", "attention_chunk_size",
@@ -87,6 +87,17 @@ def prefix(row: Row) -> Prefix:
 def bound(network: PreTrainedModel) -> int:
     """How many bytes may be kept beside a network."""
     return max(LEAST, sum(weight.nbytes for weight in network.parameters()) // SHARE)
+
+
+def tokens(rows: Iterable[Row]) -> int:
+    """How many stand before the prompts of rows, each prefix once."""
+    return sum(map(len, {prefix(row) for row in rows}))
+
+
+@torch.no_grad()
+def room(network: PreTrainedModel, token: int) -> int:
+    """How many tokens may be kept beside a network, by what it makes of one that it knows."""
+    return bound(network) // sum(states[0, 0].nbytes for states in _read_alike(network, [(token,)]))
 
 
 def reach(settings: dict[Any, Any]) -> int:

@@ -19,7 +19,7 @@ from ptx.lms.families import blank_token, load_network, matrix_of
 from ptx.lms.frames import added_frame
 from ptx.lms.heads import logits_at
 from ptx.lms.inputs import Batch, Row, collate, frame, rows
-from ptx.lms.kept import Kept, bound, prefix, read, reads_on
+from ptx.lms.kept import Kept, bound, prefix, read, reads_on, room, tokens
 from ptx.lms.models import Model, unchanged
 from ptx.lms.template import IN_A_SENTENCE, Context, check, context_of
 from ptx.memory import what_is_free_goes_back
@@ -159,6 +159,16 @@ class LanguageModel(WordEmbeddings):
         self.kept = None
         if self.causal and any(map(prefix, rows)) and self._reads_on:
             self.kept = read(self.network, rows, bound(self.network))
+
+    def keeps(self, rows: Sequence[Row]) -> bool:
+        """Whether `keep` has room for all of these inputs; so, too, where it keeps none whatever they are."""
+        found = tokens(rows) if self.causal else 0
+        return not found or not self._reads_on or found <= self._room
+
+    @functools.cached_property
+    def _room(self) -> int:
+        special = special_ids(self.tokenizer)
+        return room(self.network, next(i for i in range(len(self.matrix)) if i not in special))
 
     @functools.cached_property
     def _reads_on(self) -> bool:

@@ -89,7 +89,7 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
     from ptx.formats import words as files
     from ptx.lms.lm import load_model
     from ptx.transfer.baselines import baselines
-    from ptx.transfer.examples import examples
+    from ptx.transfer.examples import examples, side_by_side
     from ptx.transfer.portable import learn_words
 
     watch = Stopwatch()
@@ -108,8 +108,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             tick(work(step).units)
             yield step, error
     tick(0, "a first epoch")
-    for first in range(0, len(ready), tune.TASKS_TOGETHER):
-        part = ready[first : first + tune.TASKS_TOGETHER]
+    for of_part in side_by_side([of for _, _, of in ready], models, tune.TASKS_TOGETHER):
+        part = ready[of_part]
         units = sum(work(step).units for step, _, _ in part)
         share = functools.partial(_share, tick, units / settings["epochs"], settings["epochs"])
         found = learn_words(models, words, [of for _, _, of in part], settings, after=share)

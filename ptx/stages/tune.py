@@ -95,7 +95,7 @@ def read_prompt(step: Step, store: Store) -> Tensor:
 def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Iterator[tuple[Step, Payload | PtxError]]:
     """See engine.step.Stage."""
     from ptx.lms.lm import load_model
-    from ptx.transfer.examples import examples
+    from ptx.transfer.examples import examples, side_by_side
 
     watch = Stopwatch()
     model = load_model(steps[0].models[0], device, steps[0].settings.get("dtype", FLOAT32))
@@ -119,7 +119,8 @@ def build(steps: Sequence[Step], store: Store, device: str, tick: Tick) -> Itera
             yield step, error
     tick(0, "a first look at dev")
     rest = [step for step in steps if step.key in ready and step.key not in known]
-    new = [(rest[i : i + TASKS_TOGETHER], Checkpoint()) for i in range(0, len(rest), TASKS_TOGETHER)]
+    cut = side_by_side([[ready[step.key][2]] for step in rest], [model], TASKS_TOGETHER)
+    new = [(rest[of_part], Checkpoint()) for of_part in cut]
     parts = [([ready[step.key] for step in part if step.key in ready], before) for part, before in [*begun, *new]]
     later = sum(units(step, config.epochs) for part, _ in parts for step, _, _ in part)
     for part, before in parts:

@@ -1,6 +1,6 @@
 """The facts of a task as a tuning on one model reads them: inputs, and answers that are one token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -25,6 +25,11 @@ class Examples:
     train: Sequence[tuple[Row, int]]
     dev: Questions
     start: Float[Tensor, "m d"] | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """All inputs, those of train first."""
+        return [*(row for row, _ in self.train), *self.dev.rows]
 
 
 def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
@@ -52,3 +57,20 @@ def examples(model: LanguageModel, task: Task, config: TuneConfig) -> Examples:
     right = [[places[word] for word in words] for words in dev]
     others = [tuple(more) for _, *more in right]
     return Examples(task.name, train, Questions(rows, labels, [of for of, *_ in right], others if any(others) else ()))
+
+
+def side_by_side(tasks: Sequence[Sequence[Examples]], models: Sequence[LanguageModel], most: int) -> Iterator[slice]:
+    """Which tasks are tuned together, in their order: `most`, or fewer if models have no room for what stands before
+    the prompts of so many (lms/kept.py), since to read that anew in every step takes longer than small passes do. Of
+    each task the examples of each model."""
+    first = 0
+    while first < len(tasks):
+        end = first + 1
+        while end < min(first + most, len(tasks)) and _kept(tasks[first : end + 1], models):
+            end += 1
+        yield slice(first, end)
+        first = end
+
+
+def _kept(tasks: Sequence[Sequence[Examples]], models: Sequence[LanguageModel]) -> bool:
+    return all(model.keeps([row for of in tasks for row in of[n].rows]) for n, model in enumerate(models))

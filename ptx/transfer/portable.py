@@ -75,7 +75,7 @@ def learn_words(
     adam = torch.optim.Adam([group for learner in learners for group in learner.groups])
     choices = [DevChoice(model, [of[n].dev for of in tasks]) for n, model in enumerate(models)]
     for n, model in enumerate(models):
-        model.keep([row for of in tasks for row in (*(row for row, _ in of[n].train), *of[n].dev.rows)])
+        model.keep([row for of in tasks for row in of[n].rows])
     best: list[Learned | None] = [None] * len(tasks)
     for epoch in range(1, settings["epochs"] + 1):
         for step in itertools.zip_longest(*(learner.batches() for learner in learners)):

@@ -160,10 +160,10 @@ def test_not_a_byte_beyond_the_bound(small: LanguageModel, monkeypatch: pytest.M
 
 
 def test_the_bound_is_a_sixth_of_the_weights(small: LanguageModel) -> None:
-    assert kept.bound(small.network) == 32 * 2**20
-    small.network.lm_head.weight = torch.nn.Parameter(torch.empty(150 * 2**20, dtype=torch.float16))
+    assert kept.bound(small.network) == 64 * 2**20
+    small.network.lm_head.weight = torch.nn.Parameter(torch.empty(300 * 2**20, dtype=torch.float16))
     others = sum(weight.nbytes for name, weight in small.network.named_parameters() if name != "lm_head.weight")
-    assert kept.bound(small.network) == (2 * 150 * 2**20 + others) // 6
+    assert kept.bound(small.network) == (2 * 300 * 2**20 + others) // 6
 
 
 def test_what_is_kept_is_replaced_and_freed(small: LanguageModel) -> None:
@@ -297,3 +297,28 @@ def test_a_choice_lets_go_of_what_was_kept_for_it(small: LanguageModel) -> None:
     assert small.kept is not None
     choice.chosen()
     assert small.kept is None
+
+
+def test_whether_there_is_room_for_all(small: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each prefix counts once; to the token."""
+    rows = inputs(small, ["name1 name2 name3", "name4", "name4", "name5 name6"])
+    of_token = 2 * 16 * 4  # one layer's keys and values in float32
+    monkeypatch.setattr(kept, "SHARE", 10**9)
+    monkeypatch.setattr(kept, "LEAST", 6 * of_token)
+    assert small.keeps(rows)
+    for most, whole_prefixes in ((6, True), (5, False)):
+        monkeypatch.setattr(kept, "LEAST", most * of_token)
+        vars(small).pop("_room", None)
+        assert small.keeps(rows) == whole_prefixes
+        small.keep(rows)
+        assert small.kept is not None
+        assert ({*small.kept.starts} == {kept.prefix(row) for row in rows}) == whole_prefixes
+
+
+@pytest.mark.parametrize("name", READ_WHOLE)
+def test_there_is_room_for_any_where_nothing_is_kept(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "LEAST", 0)
+    model = make(name, tmp_path)
+    assert model.keeps(inputs(model))

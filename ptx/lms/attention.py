@@ -17,9 +17,16 @@ USUAL, NAME = "sdpa", "sdpa_in_float32"
 
 def widen(network: PreTrainedModel) -> None:
     """From now on a network that attends by torch's kernel, on a CPU and in half precision, does it in float32."""
-    half = network.dtype in (torch.bfloat16, torch.float16)
-    if network.device.type == "cpu" and half and network.config._attn_implementation == USUAL:
-        network.set_attn_implementation(NAME)
+    if network.device.type == "cpu" and network.dtype in (torch.bfloat16, torch.float16):
+        in_float32(network)
+
+
+def in_float32(network: PreTrainedModel) -> None:
+    """The parts of a network that attend by torch's kernel do it in float32; a part that cannot stays as it is."""
+    parts = {"": network.config} | {name: getattr(network.config, name) for name in network.config.sub_configs}
+    usual = [name for name, of in parts.items() if of is not None and of._attn_implementation == USUAL]
+    if usual:
+        network.set_attn_implementation(dict.fromkeys(usual, NAME))
 
 
 def _in_float32(

@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ptx.errors import PtxError
+from ptx.lms import attention
 from ptx.lms.families import ENCODER_DECODERS, Kind, kind_of
 from ptx.lms.lm import LanguageModel, load_model
 from ptx.lms.models import resolve
@@ -83,6 +84,9 @@ def test_a_text_as_word_vectors(kind: Kind, model_type: str, words: PreTrainedTo
             torch.testing.assert_close(logits, expected, rtol=0, atol=TOLERANCE * largest)
             assert logits.argmax() == expected.argmax()
         assert (got - other).abs().max() > 100 * TOLERANCE * got.abs().max()  # or nothing was tested
+    attention.in_float32(model.network)  # as of one in half precision
+    again = model.logits(batch, model.matrix[prompt].expand(3, -1, -1))
+    torch.testing.assert_close(again, got, rtol=0, atol=TOLERANCE * got.abs().max().item())
     rows = model.rows(LAYOUTS["postfix"], SUBJECTS, prompt_length=2)
     whole = model.scores(rows, model.matrix[prompt].expand(3, -1, -1))
     model.keep(rows)

@@ -98,7 +98,9 @@ def run(tmp_path: Path, suite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     def evaluate(**options: Any) -> pd.DataFrame:
         options = PAPER | options | {"suite": suite, "tasks": ["R1"], "epochs": 1, "top_k": 6, "upstream": True}
         forget()
-        here = ptx.eval(cache_dir=tmp_path / "here", **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(lm, "widen", lambda network: None)  # attention of a device in half precision, here too
+            here = ptx.eval(cache_dir=tmp_path / "here", **options)
         forget()
         with Simulated():
             there = ptx.eval(cache_dir=tmp_path / "there", device="cuda:7", **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptx.engine.meter import Meter
@@ -54,18 +54,14 @@ def slowness() -> float:
     import numpy as np
 
     left, right = np.ones((256, 768), np.float32), np.ones((768, 3072), np.float32)
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        left @ right
-        seconds.append(time.perf_counter() - began)
-    return REFERENCE * min(seconds) / (2 * 256 * 768 * 3072)
+    return REFERENCE * _quickest(5, lambda: left @ right) / (2 * 256 * 768 * 3072)
 
 
 def slow_types(steps: Sequence[Step], device: str) -> Iterator[str]:
     """What to say of types that steps compute in and this processor has no instructions for."""
     said = [step.settings["dtype"] for step in steps if step.stage.on_device and "dtype" in step.settings]
-    for kind in sorted({*"+".join(said).split("+")} - {"", "float32"}):  # of several models, "float32+bfloat16"
+    types = {kind for of_models in said for kind in of_models.split("+")}  # of several models, "float32+bfloat16"
+    for kind in sorted(types - {"float32"}):
         from ptx.lms.embeddings import place  # torch, which float32 alone has no need of here
 
         if place(device) == "cpu" and (times := slower(kind)) > NOTED:
@@ -78,14 +74,19 @@ def slower(kind: str) -> float:
 
     def seconds(dtype: torch.dtype) -> float:
         rows, weights = torch.ones(80, 288, dtype=dtype), torch.ones(768, 288, dtype=dtype)
-        taken = []
-        for _ in range(4):
-            began = time.perf_counter()
-            torch.nn.functional.linear(rows, weights) @ weights
-            taken.append(time.perf_counter() - began)
-        return min(taken)
+        return _quickest(4, lambda: torch.nn.functional.linear(rows, weights) @ weights)
 
     return seconds(getattr(torch, kind)) / seconds(torch.float32)
+
+
+def _quickest(times: int, run: Callable[[], object]) -> float:
+    """The least of the seconds that it takes."""
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def _has_gpu(device: str) -> bool:

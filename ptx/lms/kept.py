@@ -97,7 +97,7 @@ def tokens(rows: Iterable[Row]) -> int:
 @torch.no_grad()
 def room(network: PreTrainedModel, token: int) -> int:
     """How many tokens may be kept beside a network, by what it makes of one that it knows."""
-    return bound(network) // sum(states[0, 0].nbytes for states in _read_alike(network, [(token,)]))
+    return bound(network) // _bytes_a_token(_read_alike(network, [(token,)]))
 
 
 def reach(settings: dict[Any, Any]) -> int:
@@ -120,9 +120,9 @@ def read(network: PreTrainedModel, rows: Iterable[Row], most: int) -> Kept:
     if not wanted:
         return Kept(network, {}, [])
     samples = _read_alike(network, wanted[:1])
-    room = most // sum(states[0, 0].nbytes for states in samples)
+    held = most // _bytes_a_token(samples)
     ends = accumulate(map(len, wanted))
-    starts = {of: end - len(of) for of, end in zip(wanted, ends, strict=True) if end <= room}
+    starts = {of: end - len(of) for of, end in zip(wanted, ends, strict=True) if end <= held}
     states = [sample.new_empty(sum(map(len, starts)), *sample.shape[2:]) for sample in samples]
     for length, group in groupby(sorted(starts, key=len), key=len):
         alike, size = [*group], max(1, TOKENS // length)
@@ -131,6 +131,10 @@ def read(network: PreTrainedModel, rows: Iterable[Row], most: int) -> Kept:
             for kept, found in zip(states, _read_alike(network, part), strict=True):
                 kept[places.to(kept.device)] = found
     return Kept(network, starts, [*zip(states[::2], states[1::2], strict=True)])
+
+
+def _bytes_a_token(samples: Iterable[Float[Tensor, "b n heads _"]]) -> int:
+    return sum(states[0, 0].nbytes for states in samples)
 
 
 def _read_alike(network: PreTrainedModel, prefixes: Sequence[Prefix]) -> list[Float[Tensor, "b n heads _"]]:

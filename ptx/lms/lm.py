@@ -165,15 +165,18 @@ class LanguageModel(WordEmbeddings):
         found = tokens(rows) if self.causal else 0
         return not found or not self._reads_on or found <= self._room
 
+    def _tokens(self, count: int) -> tuple[int, ...]:
+        """The first ordinary ones, to try a network with."""
+        special = special_ids(self.tokenizer)
+        return tuple(itertools.islice((i for i in range(len(self.matrix)) if i not in special), count))
+
     @functools.cached_property
     def _room(self) -> int:
-        special = special_ids(self.tokenizer)
-        return room(self.network, next(i for i in range(len(self.matrix)) if i not in special))
+        return room(self.network, *self._tokens(1))
 
     @functools.cached_property
     def _reads_on(self) -> bool:
-        special = special_ids(self.tokenizer)
-        ids = [*itertools.islice((i for i in range(len(self.matrix)) if i not in special), 4)]
+        ids = [*self._tokens(4)]
         random = torch.randn(3, 3, self.matrix.shape[1], generator=torch.Generator().manual_seed(0))
         prompts = self.statistics[1] * random.to(self.device)
         return reads_on(self.network, ids, prompts, lambda rows, given: self.logits(self.collate(rows), given))
@@ -227,8 +230,7 @@ class LanguageModel(WordEmbeddings):
         """
         network = f"{self.name} ({type(self.network).__name__})"
         another = "choose a model of another family; docs/models.md names those that were tested"
-        special = special_ids(self.tokenizer)
-        usable = tuple(itertools.islice((i for i in range(len(self.matrix)) if i not in special), 6))
+        usable = self._tokens(6)
         answer_at = 2
         row, longer = Row(usable[:4], 0, answer_at), Row(usable, 0, answer_at)
         ids = torch.tensor([row.ids], device=self.device)

@@ -133,12 +133,12 @@ def read(network: PreTrainedModel, rows: Iterable[Row], most: int) -> Kept:
     return Kept(network, starts, [*zip(states[::2], states[1::2], strict=True)])
 
 
-def _bytes_a_token(samples: Iterable[Float[Tensor, "b n heads _"]]) -> int:
+def _bytes_a_token(samples: Iterable[Float[Tensor, "b n _ _"]]) -> int:
     return sum(states[0, 0].nbytes for states in samples)
 
 
-def _read_alike(network: PreTrainedModel, prefixes: Sequence[Prefix]) -> list[Float[Tensor, "b n heads _"]]:
-    """Of each layer the keys, then the values, of prefixes of one length n."""
+def _read_alike(network: PreTrainedModel, prefixes: Sequence[Prefix]) -> list[Float[Tensor, "b n _ _"]]:
+    """Of each layer the keys, then the values, of prefixes of one length n; layers may differ in their heads."""
     words = network.get_input_embeddings()
     ids = torch.tensor(prefixes, device=network.device)
     cache = DynamicCache()

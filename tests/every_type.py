@@ -103,7 +103,8 @@ SIZES = {
     4: "num_experts num_local_experts n_routed_experts patch_size num_latents",
     8: """head_dim d_kv global_head_dim q_lora_rank kv_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim hc_lowrank
         linear_head_dim linear_key_head_dim linear_value_head_dim indexer_head_dim indexer_budget adapter_rank
-        laurel_rank mamba_d_state ssm_state_size state_size hidden_size_per_layer_input vocab_size_per_layer_input""",
+        laurel_rank mamba_d_state ssm_state_size state_size hidden_size_per_layer_input vocab_size_per_layer_input
+        input_embedding_size output_embedding_size""",
     16: """hidden_size d_model n_embd dim emb_dim embedding_size word_embed_proj_dim d_latents moe_intermediate_size
         shared_expert_intermediate_size moe_shared_expert_intermediate_size expert_ffn_hidden_size out_hidden_size
         image_size vision_output_dim projector_input_dim projector_output_dim chunk_size mamba_chunk_size lru_width

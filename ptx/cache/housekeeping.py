@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from ptx.cache.verify import damage
 from ptx.errors import UsageError
 from ptx.media import counted
 
+Labels = Mapping[str, Any]
+
 
 def check_stage(stage: str) -> None:
     if stage and stage not in STAGES:
@@ -19,43 +21,59 @@ def check_stage(stage: str) -> None:
 
 
 def listing(
-    store: Store, stage: str = "", *, models: Sequence[str] = (), tasks: Sequence[str] = (), methods: Sequence[str] = ()
-) -> list[dict[str, Any]]:
+    store: Store, stage: str = "", *, models: Sequence[str] = (), tasks: Sequence[str] = (),
+    methods: Sequence[str] = (), names: Callable[[Iterable[Labels]], Mapping[str, str]] = lambda labels: {},
+) -> list[dict[str, Any]]:  # fmt: skip
     """One row per artifact: what it is, when it was made, its size in bytes. Only those of any of these models (as
-    source or target), of these tasks, and of these methods, where any are named."""
+    source or target), of these tasks, and of these methods, where any are named. `names` says how the models of all
+    these labels are written, where that is not as they are."""
     check_stage(stage)
     found = [(folder, meta_of(folder)) for folder in everything(store, stage)]
-    return [_row(folder, meta) for folder, meta in found if _is_of(meta, models, tasks, methods)]
+    found = [(folder, meta) for folder, meta in found if _is_of(meta, models, tasks, methods)]
+    told = names(_labels(meta) for _, meta in found)
+    return [_row(folder, meta, told) for folder, meta in found]
+
+
+def _labels(meta: Mapping[str, Any]) -> Labels:
+    """Texts and lists of texts, whatever a damaged file has."""
+    labels = meta.get("labels")
+    said = [(name, of) for name, of in labels.items() if of is not None] if isinstance(labels, dict) else []
+    return {name: [*map(str, of)] if isinstance(of, list) else str(of) for name, of in said}
 
 
 def _is_of(meta: Mapping[str, Any], models: Sequence[str], tasks: Sequence[str], methods: Sequence[str]) -> bool:
     if not (models or tasks or methods):
         return True
-    labels = meta.get("labels")
-    if not isinstance(labels, dict):  # damaged
-        return False
-    fields = (labels.get(name) for name in ("model", "target", "sources", "models"))
-    names = [name for own in fields for name in (own if isinstance(own, list) else [own]) if isinstance(name, str)]
-    called = {*names, *(Path(name).name for name in names)}
+    labels = _labels(meta)
+    named = [name for field in ("model", "target", "sources", "models") for name in _each(labels.get(field))]
+    called = {*named, *(Path(name).name for name in named)}
     return all(
-        not wanted or {*wanted} & own
+        not wanted or {*wanted} & {*own}
         for wanted, own in (
             (models, called),
-            (tasks, {str(labels.get("task"))}),
-            (methods, {str(labels.get("method"))}),
+            (tasks, _each(labels.get("task"))),
+            (methods, _each(labels.get("method"))),
         )
     )
 
 
-def _row(folder: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
-    row = {"stage": folder.parent.name, "key": folder.name[:12], "sources": "", "model": "", "method": "", "task": ""}
-    with contextlib.suppress(AttributeError, TypeError):  # damaged
-        labels = meta.get("labels", {})
-        models = labels.get("model") or labels.get("target") or "+".join(labels.get("models", ()))
-        row |= {"sources": "+".join(labels.get("sources", ())), "model": str(models)}
-        row |= {name: str(labels.get(name, "")) for name in ("method", "task")}
-    created = str(meta.get("created", "unreadable"))
-    return {**row, "created": created, "bytes": size_of(folder), "path": str(folder)}
+def _each(of: str | list[str] | None) -> list[str]:
+    return of if isinstance(of, list) else [of] if of else []
+
+
+def _row(folder: Path, meta: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    labels = _labels(meta)
+    model = labels.get("model") or labels.get("target") or labels.get("models")
+    together = {"sources": labels.get("sources"), "model": model}
+    return {
+        "stage": folder.parent.name,
+        "key": folder.name[:12],
+        **{name: "+".join(names.get(one, one) for one in _each(of)) for name, of in together.items()},
+        **{name: labels.get(name, "") for name in ("method", "task")},
+        "created": str(meta.get("created", "unreadable")),
+        "bytes": size_of(folder),
+        "path": str(folder),
+    }
 
 
 def check(store: Store) -> tuple[int, list[dict[str, str]]]:

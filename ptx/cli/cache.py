@@ -1,7 +1,7 @@
 """`ptx cache`: list, show, verify and clean up artifacts."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,16 +25,17 @@ def ls(
 ) -> None:
     """List artifacts, and how many bytes they are together."""
     from ptx.cache.housekeeping import listing
-    from ptx.lms.names import shown
+    from ptx.lms.names import named_in
 
     command = Command(common)
-    rows = listing(command.store, stage, models=names_in(model), tasks=listed(task), methods=listed(method))
-    if not (common.json or common.quiet):
-        names = shown(name for row in rows for name in (row["model"], *row["sources"].split("+")))
+    people = not (common.json or common.quiet)
+    how: dict[str, Any] = {"models": names_in(model), "tasks": listed(task), "methods": listed(method)}
+    if people:
+        how["names"] = named_in
+    rows = listing(command.store, stage, **how)
+    if people:
         for row in rows:
             row["created"] = row["created"][:16].replace("T", " ")
-            row["model"] = names[row["model"]]
-            row["sources"] = "+".join(names[name] for name in row["sources"].split("+"))
             del row["path"]
     command.out.rows(rows, path="path")
     command.out.message(f"{counted(len(rows), 'artifact')}, {megabytes(sum(row['bytes'] for row in rows))}")

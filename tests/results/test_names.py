@@ -239,3 +239,17 @@ def test_what_was_chosen_among_keeps_tables_apart_in_any_order(ptx, tiny, suite,
         assert table.code == 0, table.err
         shown.append(table.out)
     assert shown[0] == shown[1]
+
+
+def test_the_cache_lists_models_by_what_tells_them_apart(ptx, suite: str, tmp_path: Path) -> None:
+    """A folder's "+" parts no names, and of several models each is written short."""
+    for name, seed in {"one/b+c": 1, "two/b+c": 5, "d": 7}.items():
+        make_model(tmp_path / name, seed=seed)
+    for models in ("./one/b+c,./two/b+c", "./one/b+c,./d"):
+        assert ptx("anchors", "--models", models).code == 0
+    listed = [line.split() for line in ptx("cache", "ls").out.splitlines()]
+    assert listed[0][:4] == ["stage", "key", "sources", "model"]
+    assert {row[2] for row in listed[1:]} == {"one/b+c+two/b+c", "one/b+c+d"}
+    (tmp_path / "cache/v1/anchors/damaged").mkdir()
+    (tmp_path / "cache/v1/anchors/damaged/meta.json").write_text('{"labels": {"model": {"a": 1}, "task": null}}')
+    assert "unreadable" in ptx("cache", "ls").out

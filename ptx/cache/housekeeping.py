@@ -22,16 +22,17 @@ def check_stage(stage: str) -> None:
 
 def listing(
     store: Store, stage: str = "", *, models: Sequence[str] = (), tasks: Sequence[str] = (),
-    methods: Sequence[str] = (), names: Callable[[Iterable[Labels]], Mapping[str, str]] = lambda labels: {},
+    methods: Sequence[str] = (), names: Callable[[Iterable[Labels]], Mapping[str, str]] | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One row per artifact: what it is, when it was made, its size in bytes. Only those of any of these models (as
     source or target), of these tasks, and of these methods, where any are named. `names` says how the models of all
     these labels are written, where that is not as they are."""
     check_stage(stage)
-    found = [(folder, meta_of(folder)) for folder in everything(store, stage)]
-    found = [(folder, meta) for folder, meta in found if _is_of(meta, models, tasks, methods)]
-    told = names(_labels(meta) for _, meta in found)
-    return [_row(folder, meta, told) for folder, meta in found]
+    metas = [(folder, meta_of(folder)) for folder in everything(store, stage)]
+    found = [(folder, meta, _labels(meta)) for folder, meta in metas]
+    found = [(folder, meta, labels) for folder, meta, labels in found if _is_of(labels, models, tasks, methods)]
+    told = names(labels for _, _, labels in found) if names else {}
+    return [_row(folder, meta, labels, told) for folder, meta, labels in found]
 
 
 def _labels(meta: Mapping[str, Any]) -> Labels:
@@ -41,35 +42,28 @@ def _labels(meta: Mapping[str, Any]) -> Labels:
     return {name: [*map(str, of)] if isinstance(of, list) else str(of) for name, of in said}
 
 
-def _is_of(meta: Mapping[str, Any], models: Sequence[str], tasks: Sequence[str], methods: Sequence[str]) -> bool:
-    if not (models or tasks or methods):
-        return True
-    labels = _labels(meta)
+def _is_of(labels: Labels, models: Sequence[str], tasks: Sequence[str], methods: Sequence[str]) -> bool:
     named = [name for field in ("model", "target", "sources", "models") for name in _each(labels.get(field))]
-    called = {*named, *(Path(name).name for name in named)}
-    return all(
-        not wanted or {*wanted} & {*own}
-        for wanted, own in (
-            (models, called),
-            (tasks, _each(labels.get("task"))),
-            (methods, _each(labels.get("method"))),
-        )
-    )
+    called = [*named, *(Path(name).name for name in named)]
+    asked = ((models, called), (tasks, _each(labels.get("task"))), (methods, _each(labels.get("method"))))
+    return all(not wanted or {*wanted} & {*own} for wanted, own in asked)
 
 
 def _each(of: str | list[str] | None) -> list[str]:
     return of if isinstance(of, list) else [of] if of else []
 
 
-def _row(folder: Path, meta: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    labels = _labels(meta)
-    model = labels.get("model") or labels.get("target") or labels.get("models")
-    together = {"sources": labels.get("sources"), "model": model}
+def _row(folder: Path, meta: Mapping[str, Any], labels: Labels, names: Mapping[str, str]) -> dict[str, Any]:
+    def written(of: str | list[str] | None) -> str:
+        return "+".join(names.get(name, name) for name in _each(of))
+
     return {
         "stage": folder.parent.name,
         "key": folder.name[:12],
-        **{name: "+".join(names.get(one, one) for one in _each(of)) for name, of in together.items()},
-        **{name: labels.get(name, "") for name in ("method", "task")},
+        "sources": written(labels.get("sources")),
+        "model": written(labels.get("model") or labels.get("target") or labels.get("models")),
+        "method": labels.get("method", ""),
+        "task": labels.get("task", ""),
         "created": str(meta.get("created", "unreadable")),
         "bytes": size_of(folder),
         "path": str(folder),

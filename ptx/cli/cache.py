@@ -1,7 +1,7 @@
 """`ptx cache`: list, show, verify and clean up artifacts."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,10 +29,10 @@ def ls(
 
     command = Command(common)
     people = not (common.json or common.quiet)
-    how: dict[str, Any] = {"models": names_in(model), "tasks": listed(task), "methods": listed(method)}
-    if people:
-        how["names"] = named_in
-    rows = listing(command.store, stage, **how)
+    rows = listing(
+        command.store, stage, models=names_in(model), tasks=listed(task), methods=listed(method),
+        names=named_in if people else None,
+    )  # fmt: skip
     if people:
         for row in rows:
             row["created"] = row["created"][:16].replace("T", " ")

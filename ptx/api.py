@@ -167,9 +167,9 @@ def table(
     """
     session = session_of(locals())
     if paper == "claims":
-        return frame([claim.record() for claim in session.claims(models, text_of(seeds))[0]])
+        return frame([claim.record() for claim in session.results.claims(models, text_of(seeds))[0]])
     asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": text_of(seeds)}
-    shown = session.table(paper=str(paper), by=by, split=split, curve=curve, keys=keys, **asked)
+    shown = session.results.table(paper=str(paper), by=by, split=split, curve=curve, keys=keys, **asked)
     return frame(shown.records(), CELL) if long else grid(shown.pages, figure)
 
 
@@ -182,7 +182,7 @@ def report(
     from ptx.files import write_whole
     from ptx.results.report.write import page
 
-    gathered = session_of(locals()).report(split=split, words=words)
+    gathered = session_of(locals()).results.report(split=split, words=words)
     try:
         write_whole(Path(output), page(gathered).encode("utf-8", "backslashreplace"))
     except OSError as error:
@@ -194,7 +194,7 @@ def report(
 def why(key: File, *, cache_dir: File = "cache", progress: bool = False) -> "pd.DataFrame":
     """How a number came about: an artifact, and all that it was made from (deeper by `depth`), with settings, figures,
     seconds, date, and the command line or call behind each."""
-    return frame([*session_of(locals()).why(str(key)).flat()])
+    return frame([*session_of(locals()).results.why(str(key)).flat()])
 
 
 @command
@@ -203,7 +203,7 @@ def wrong_answers(
 ) -> "pd.DataFrame":  # fmt: skip
     """What an evaluation answers wrongly, or two of the same facts side by side: the command `errors`, whose name a
     module of the package has. The counts are in the frame's `attrs`."""
-    found = session_of(locals()).wrong(str(key), str(other))
+    found = session_of(locals()).results.wrong(str(key), str(other))
     answers = frame(found.rows[:limit])
     answers.attrs |= {"facts": found.facts, **found.counts}
     return answers

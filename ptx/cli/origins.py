@@ -28,7 +28,7 @@ def why(key: Key, common: Reading) -> None:
     """Show how a number came about: an artifact and all that it was made from, with the settings that are not as by
     default (all with -v), seconds, date, and the command line behind each where it is another one."""
     command = Command(common)
-    node = command.session.why(key)
+    node = command.session.results.why(key)
     if common.json:
         command.out.json(node.record())
     elif common.quiet:
@@ -96,7 +96,7 @@ def errors(
     The probability is that of what was given among the allowed words, the rank that of the right answer.
     """
     command = Command(common)
-    found = command.session.wrong(key, other)
+    found = command.session.results.wrong(key, other)
     rows = found.rows[: limit or (len(found.rows) if common.json or common.quiet else FEW)]
     if common.json:
         command.out.rows([*rows, {"facts": found.facts, **found.counts}])

@@ -25,6 +25,6 @@ def report(
     from ptx.results.report.write import page
 
     command = Command(common)
-    gathered = command.session.report(split=split, words=words)
+    gathered = command.session.results.report(split=split, words=words)
     command.write(page(gathered), output)
     command.out.rows([gathered.row(output)], path="path")

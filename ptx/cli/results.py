@@ -65,7 +65,7 @@ def table(
     command = Command(common)
     if paper != "claims" or curve:
         asked: dict[str, Any] = {"compare": compare, "models": models, "seeds": seeds}
-        shown = command.session.table(paper=paper, by=by, split=split, curve=curve, keys=keys, **asked)
+        shown = command.session.results.table(paper=paper, by=by, split=split, curve=curve, keys=keys, **asked)
         if drawing and output is not None:
             from ptx.results.curve_plot import draw
 
@@ -76,7 +76,7 @@ def table(
     from ptx.paper.claims import render_claims
     from ptx.results.layout import terminal_width
 
-    claims, miniature = command.session.claims(models, seeds)
+    claims, miniature = command.session.results.claims(models, seeds)
     if common.json or format == "json":
         for claim in claims:
             command.out.json(claim.record())
